@@ -27,7 +27,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /
     && install -d -o parley -g parley -m 0700 /data
 COPY --from=build /app /app
 WORKDIR /app
-# The Node that parley is tested with, from its own lock file; this Debian image contains none.
+# The Node.js that parley is tested with, from parley's lock file; this Debian image contains none.
 ENV PATH=/app/node_modules/node/bin:$PATH \
     NODE_ENV=production \
     HOST=0.0.0.0 \

@@ -21,7 +21,7 @@ export default defineConfig({
     isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,
-    // The time for which the tests' streams wait for a frame, because the machine may be busy.
+    // As long as the tests' streams wait for a frame, because the machine may be busy.
     expect: { poll: { timeout: 10_000 } },
     // A leftover `.only`, or a file without tests, must not look like a passing run.
     allowOnly: false,

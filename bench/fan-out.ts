@@ -34,7 +34,7 @@ async function measureSize(bench: Bench, size: number): Promise<Report> {
   const contestants = [await openParley(bench, size), ...(await openPeers(bench, size))];
   const figures = new Map<string, Figures>(contestants.map(({ name }) => [name, { single: [], burst: [] }]));
   const postgresMs: number[] = [];
-  // The first round warms up. Each round measures every server, so that a slow minute of the machine affects them all.
+  // The first round warms up. Each round measures every server, so that a slow minute on the machine affects them all.
   for (let round = 0; round <= bench.rounds; round += 1) {
     for (const contestant of contestants) {
       const postgresBefore = familyCpuMs(bench.postgres.pid);
@@ -85,7 +85,8 @@ async function openPeers(bench: Bench, size: number): Promise<Contestant[]> {
 }
 
 /**
- * Each server has its own load process, because a process has a limited number of sockets. Only one works at a time.
+ * Each server has its own load process, because a process has a limited number of sockets. Only one of them works at a
+ * time.
  */
 async function openAudience(server: Server, crowd: Crowd): Promise<Pick<Contestant, 'audience' | 'stop'>> {
   const load = startLoad();

@@ -15,7 +15,7 @@ import { print, save } from './result.ts';
 import { signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** A server that stores files and serves them, for users with these tokens or without authentication. */
+/** A server that stores and serves files, either for users with these tokens or without authentication. */
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
 /**
@@ -95,7 +95,7 @@ async function openParley(on: Postgres): Promise<Candidate> {
     nodeFlags: ['--import', './bench/heap-watch.ts'],
     settings: { DATA_DIR: join(folder, 'parley'), USER_QUOTA_BYTES: '1000000000000' },
   });
-  // Each round uses another user, because all files of a user count toward the quota.
+  // Each round uses a different user, because all files of a user count toward the quota.
   const people = await addPeople(server.database, (rounds + 1) * peoplePerRound);
   return { ...server, tokens: await Promise.all(people.map(signToken)) };
 }

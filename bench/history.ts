@@ -20,7 +20,7 @@ const { values } = parseArgs({ options: { quick: { type: 'boolean', default: fal
 /** The number of messages in the large chat. */
 const many = values.quick ? 200_000 : 5_000_000;
 const rounds = Number(values.rounds ?? (values.quick ? 50 : 400));
-/** The maximum time for a step of loading. */
+/** The time limit for one step of loading the data. */
 const loadTimeoutMs = 15 * 60_000;
 
 const startedAt = performance.now();
@@ -187,7 +187,7 @@ async function measureOnce(
   if (page?.rows.length !== count) throw new Error(`expected ${count} messages, got ${page?.rows.length}`);
 }
 
-/** Requests a page from the whole server, as a client does. Returns the number of messages. */
+/** Requests a page through the whole server, as a client does. Returns the number of messages. */
 async function createClient(port: number, reader: Person): Promise<Ask> {
   const token = await signToken(reader);
   const query = `query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {

@@ -18,7 +18,7 @@ export type Crowd = {
   sendsCaughtUp: boolean;
   /** Where order is not promised, messages out of order are counted; elsewhere they are a failure. */
   isUnordered?: boolean;
-  /** The cursor that all of them resume from, or one for each. */
+  /** The cursor that all streams resume from, or one for each stream. */
   after?: string;
   afters?: string[];
 };
@@ -39,7 +39,7 @@ const groups = new Map<string, Group>();
 
 /** The subscribers of all servers, in a separate process whose CPU time counts for no server. */
 const methods = {
-  /** Resolves when all of them are subscribed and live. */
+  /** Resolves when the whole crowd is subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     groups.set(name, group);
@@ -52,7 +52,7 @@ const methods = {
     );
   },
 
-  /** Resolves when the readers of the group together have received `messages` messages since it opened. */
+  /** Resolves when the group's readers have together received `messages` messages since the group opened. */
   async reached({ group: name, messages }: { group: string; messages: number }): Promise<void> {
     const group = find(name);
     if (group.failure !== null) throw new Error(group.failure);

@@ -154,8 +154,8 @@ const cases: Case[] = [
 type Cost = { input: string; bytes: number; ms: number; blockedMs: number; megabytes: number };
 
 /**
- * Of three runs, the minimum of the total time and of the longest time that the event loop was blocked, and the maximum
- * of memory, garbage included.
+ * Over three runs: the shortest total time, the shortest of the runs' longest event-loop blocks, and the most memory,
+ * garbage included.
  */
 async function measure({ parse }: Case, input: string, bytes: Buffer): Promise<Cost> {
   const runs: { ms: number; blockedMs: number; taken: number }[] = [];

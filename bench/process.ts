@@ -77,7 +77,7 @@ export function machineCpuMs(): number {
   return ((user + nice + system + irq + softirq + steal) * 1000) / ticksPerSecond;
 }
 
-/** The memory of a process in RAM, in bytes. */
+/** How much RAM a process uses, in bytes. */
 export function rssBytes(pid: number): number {
   return readStatus(pid, 'VmRSS');
 }

@@ -18,7 +18,9 @@ import { keys, signToken, startParley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 import { publicKeySet } from '../src/account/token-key.ts';
 
-/** A server that reads the rows, and its CPU time and that of the database for each request, in ms, by round. */
+/**
+ * A server that reads the rows, with the CPU time that the server and the database take per request, in ms, by round.
+ */
 type Candidate = Program & { name: string; port: number; body: Body; figures: Map<Subject, Figures> };
 type Figures = { asked: Asked[]; serverMs: number[]; databaseMs: number[]; perSecond: number[] };
 

@@ -15,7 +15,7 @@ export type ReaderEvents = {
   /** The response has begun. */
   onOpen: (reader: Reader) => void;
   onMessage: (reader: Reader, seq: number) => void;
-  /** `frame` is valid until this returns. */
+  /** `frame` is valid until this callback returns. */
   onCaughtUp: (reader: Reader, frame: () => string) => void;
   onClose: (reader: Reader, reason: string) => void;
 };

@@ -31,7 +31,7 @@ function take(last: number, { data }: Payload): number {
   return seq;
 }
 
-/** Webhook receivers, each on its own port, in a separate process whose CPU time counts for no server. */
+/** Webhook receivers, each on its own port, in a separate process, whose CPU time is not counted for any server. */
 const methods = {
   /** Opens the given number of receivers; returns their ports. */
   async listen({ receivers }: { receivers: number }): Promise<number[]> {
@@ -55,7 +55,7 @@ const methods = {
 
   /**
    * Resolves when all receivers together have received `messages` messages since the last call. Throws if a message
-   * arrives twice or out of order, and when nothing arrives for `patienceMs`.
+   * arrives twice or out of order, or if nothing arrives for `patienceMs`.
    */
   async reached({ messages }: { messages: number }): Promise<Delays> {
     while (!isOver(messages)) await nextArrival(messages);

@@ -20,7 +20,7 @@ export async function measureReplay(bench: Bench): Promise<Report[]> {
   for (let count = 0; count < missed; count += batch) {
     await post(database, { chatId, senderId: writer.userId }, batch);
   }
-  // The server reads the log even without subscribers. Wait until it is done, so that this work is not counted.
+  // The server reads the log even without subscribers. Wait until it has finished, so that this work is not counted.
   await sleep(3_000);
 
   const figures = { seconds: [] as number[], server: [] as number[], postgres: [] as number[], megabytes: 0 };

@@ -21,7 +21,7 @@ const messageCount = isQuick ? 50_000 : 1_000_000;
 const runs = isQuick ? 5 : 50;
 const groupCount = isQuick ? 500 : 5_000;
 const channelCount = isQuick ? 101 : 1_001;
-/** How many of the groups the viewer is a member of. */
+/** The number of groups that the viewer is a member of. */
 const joinedCount = 50;
 const batchSize = 5_000;
 
@@ -166,7 +166,7 @@ async function measureSearches(sql: pg.Pool): Promise<Report> {
     measured.set(each.name, one);
     rows.push(describe(each.name, one));
   }
-  // Like our search, this uses an index and applies the rule of visibility.
+  // Like our search, this uses an index and applies the visibility rule.
   const own = `with hit as materialized (
       select message_id from peer where words @@ to_tsquery('simple', 'a:* & b:*'))
     select m.id from hit join messages m on m.id = hit.message_id join chats c on c.id = m.chat_id
@@ -214,7 +214,7 @@ async function listWords(sql: pg.Pool): Promise<{ common: string; second: string
   return { common: at(0), second: at(1), rare: rows.find(({ count }) => count <= 20)?.word ?? at(rows.length - 1) };
 }
 
-/** Puts a word into every message of the groups that only the viewer sees. */
+/** Puts a word into every message of those groups that only the viewer sees. */
 async function hideWord(sql: pg.Pool): Promise<void> {
   await sql.query(
     `update search_entries e set tokens = ' hiddenword' || tokens from messages m

@@ -14,7 +14,7 @@ import { slopeOf, takeSample, type Sample } from './soak/sample.ts';
 import { Traffic, type Actor, type Chat } from './soak/traffic.ts';
 
 /**
- * Two nodes, traffic of all kinds and a fault every minute: nothing may be lost, arrive twice, out of order or after
+ * Two nodes, traffic of all kinds and a fault every minute: nothing may be lost or arrive twice, out of order or after
  * its reader's access has ended, and memory and file descriptors must stay flat. Exits with status 1 otherwise.
  */
 const { values } = parseArgs({

@@ -5,7 +5,7 @@ import { print, save } from './result.ts';
 
 /** Benchmarks that share a PostgreSQL server, by name. */
 export type Suite = {
-  /** What its results are called. */
+  /** The title of its results. */
   name: string;
   benchmarks: Record<string, (bench: Bench) => Promise<Report[]>>;
   isQuick: boolean;
@@ -15,7 +15,7 @@ export type Suite = {
   profileFolder?: string | undefined;
 };
 
-/** Runs the benchmarks one after the other, and prints their reports. Saves those of a complete run. */
+/** Runs the benchmarks one after the other, and prints their reports. Saves the reports of a complete run. */
 export async function runSuite({ name: title, benchmarks, only, ...options }: Suite): Promise<void> {
   const startedAt = performance.now();
   const say = (line: string) =>

@@ -50,7 +50,7 @@ try {
   await postgres.stop();
 }
 
-/** Adds users and chats, and lets rows be loaded without the triggers, which would take an hour. */
+/** Adds users and chats, and lets rows be loaded without the triggers: with them, this would take an hour. */
 async function prepare(sql: pg.Pool): Promise<void> {
   await sql.query(
     `insert into users (username, email, display_name)
@@ -66,7 +66,10 @@ async function prepare(sql: pg.Pool): Promise<void> {
   await sql.query('alter index search_entries_tokens_idx set (gin_pending_list_limit = 65536)');
 }
 
-/** Loads the messages in twenty parts, every chat in turn, as they arrive at a server, and an event for each. */
+/**
+ * Loads the messages in twenty parts, cycling through the chats, as they would arrive at a server, with an event for
+ * each message.
+ */
 async function measureGrowth(sql: pg.Pool): Promise<Report> {
   const parts: { rows: number; cost: Cost; indexing: Cost; bytes: Map<string, number> }[] = [];
   for (let from = 0; from < messageCount; from += batch) {

@@ -4,7 +4,7 @@ import { makeSnippet } from '../src/search/snippet.ts';
 import type { Report } from './bench.ts';
 
 const characters = 10_000;
-/** The costliest query that is known: five alternatives, none of which the texts contain. */
+/** The costliest known query: five alternatives, none of which the texts contain. */
 const query = readSearch('e or b or ß or 한 or 上海');
 /** The last one expands threefold when it is normalised, and has the most words for its length. */
 const texts = { ordinary: 'See you at seven, the tram is late again. ', expanding: '㌖aB' };

@@ -25,8 +25,8 @@ const document = `subscription { events { cursor at event {
 } } }`;
 
 /**
- * The state of the dead receivers in a round. After hours, attempts are up to five minutes apart; in the first seconds,
- * they are most frequent, and each fails at once.
+ * The state of the dead receivers in a round. After several hours, attempts are up to five minutes apart; in the first
+ * seconds, they are most frequent, and each fails at once.
  */
 const states = {
   none: `status = 'PAUSED'`,
@@ -65,7 +65,7 @@ try {
   await postgres.stop();
 }
 
-/** A chat whose messages go to all receivers; the dead ones have their webhooks too. */
+/** A chat whose messages go to all receivers; the dead ones have webhooks too. */
 async function prepare(): Promise<{ chatId: string; senderId: string }> {
   const [admin, sender] = await addPeople(parley.database, 2);
   if (admin === undefined || sender === undefined) throw new Error('there are no users');

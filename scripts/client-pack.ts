@@ -23,7 +23,7 @@ export async function packClient(folder: string): Promise<string> {
     const manifest = {
       name: 'parley-client',
       version,
-      description: 'The client of parley: chats that are always in step with the server.',
+      description: 'The parley client: chats that stay in step with the server.',
       license,
       type: 'module',
       sideEffects: false,

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 
-/** The lowest version of Node that npm may run on, because every package supports it. */
+/** The lowest version of Node that npm may run on: every package supports it. */
 const supportedNode = 22.15;
 
 // npm's user agent names the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This script runs on the

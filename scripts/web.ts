@@ -23,12 +23,12 @@ const alias = Object.fromEntries(
 
 /**
  * Builds the chat that the server shows at `/`: the page with its styles in it, and its scripts under names that change
- * with their contents. Each file is there three times: as it is, and compressed with gzip and with Brotli. Needs the
+ * with their contents. Each file exists in three forms: as it is, and compressed with gzip and with Brotli. Needs the
  * development dependencies.
  */
 export async function buildWebPage(): Promise<void> {
   const texts = await bundleWebPage('production');
-  // The folder is complete from the moment it exists, because a server may start while the page is built.
+  // The folder is complete from the moment it exists, because a server may start while the page is being built.
   const stage = `${target}.${process.pid}`;
   for (const [name, text] of withThemes(texts)) await writeCompressed(join(stage, name), text);
   await writeFile(join(stage, fingerprintFile), await fingerprint());
@@ -44,7 +44,7 @@ export async function bundleWebPage(mode: 'production' | 'development'): Promise
     configFile: false,
     logLevel: 'error',
     mode,
-    // Overrides NODE_ENV, because a test of the server also serves what its users get.
+    // Overrides NODE_ENV, so that a server under test serves what users get.
     define: { 'process.env.NODE_ENV': JSON.stringify(mode) },
     oxc: { jsx: { runtime: 'automatic', development: false } },
     resolve: {

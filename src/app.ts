@@ -183,7 +183,7 @@ async function createLimits(
   return new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, ...observers });
 }
 
-/** Fills the search index, and fetches the pictures of other systems' users on a node that serves the API. */
+/** Fills the search index and, on a node that serves the API, fetches the pictures of other systems' users. */
 function openBackground(
   config: Config,
   { started, db, ...parts }: Omit<PictureFetchOptions, 'egress'> & Pick<LiveParts, 'db' | 'started'>,
@@ -203,7 +203,7 @@ async function openRedis({ redis }: Config, report: Report, started: AsyncDispos
   return link;
 }
 
-/** Opens the part that knows who is connected. `realtime` is null on a node without streams. */
+/** Opens the part that tracks who is connected. `realtime` is null on a node without streams. */
 async function openLive(
   config: Config,
   { tracer, db, leases, report, started, directUrl, release, attendanceTimes, channels, typing }: LiveParts,
@@ -258,7 +258,7 @@ function startHousekeeping(
   return housekeeping;
 }
 
-/** Creates the queues in which work takes turns. */
+/** Creates the queues in which work waits for its turn. */
 function createQueues(db: Db, metrics: Metrics): Pick<Services, 'searches' | 'largeOperations' | 'writes'> {
   return {
     searches: new SearchTurns(db),

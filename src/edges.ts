@@ -1,5 +1,5 @@
-// The edges of the server: what clients reach by GraphQL and by other HTTP routes. Each new edge is one line here, and
-// no other file may import one.
+// The edges of the server: what clients reach through GraphQL and other HTTP routes. Each new edge is one line here,
+// and no other file may import one.
 import './account/account-deletion.graphql.ts';
 import './account/account.graphql.ts';
 import './account/email.graphql.ts';

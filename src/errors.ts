@@ -23,7 +23,7 @@ export const fieldErrorCodes = [
 /** One refused input field: its path within the input, e.g. `['email']`, and what is wrong with it. */
 export type FieldError = { path: string[]; code: (typeof fieldErrorCodes)[number]; message: string };
 
-/** What all expected failures have in common. Its message is written for the client. */
+/** What all expected failures have in common. The message is written for the client. */
 export abstract class ExpectedError extends Error {
   abstract readonly code: ErrorCode;
 }

@@ -7,7 +7,7 @@ const s3Location = parsedBy(parseS3Location).describe(
   's3://bucket, with ?endpoint=, public-endpoint=, region=, prefix= and path-style= where needed',
 );
 
-/** The file settings, a part of those in config.ts. */
+/** The file settings, a subset of those in config.ts. */
 export const fileSettings = {
   fileStore: {
     name: 'FILE_STORE',

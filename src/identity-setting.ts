@@ -3,7 +3,7 @@ import { parseRanges } from './core/address-range.ts';
 import { parsedBy, trueOrFalse, type Setting } from './setting.ts';
 
 const issuers = parsedBy(parseIssuers).describe(
-  'a JSON list of issuers, as described in docs/identity.md, or the path of a file with one',
+  'a JSON list of issuers, as described in docs/identity.md, or the path of a file with such a list',
 );
 
 const ranges = parsedBy(parseRanges).describe('IP addresses and ranges separated by commas, e.g. 10.0.0.0/8');

@@ -18,8 +18,8 @@ const hiddenNames = [
 ];
 
 /**
- * The server's log: lines of JSON on standard output, or readable lines if that is a terminal. Each line that is written
- * for a request has its id. The last part of an `address` is left out unless `hasFullAddresses`.
+ * The server's log: lines of JSON on standard output, or readable lines if that is a terminal. Each line that is
+ * written for a request contains the request's id. The last part of an `address` is left out unless `hasFullAddresses`.
  */
 export function createLog(
   level: string,
@@ -53,7 +53,7 @@ function describeRequest(): Record<string, string> {
   return traceId === null ? { requestId } : { requestId, traceId };
 }
 
-/** Of an IPv4 address, the first three bytes; of an IPv6 address, the first three groups. */
+/** Keeps the first three bytes of an IPv4 address, or the first three groups of an IPv6 address. */
 function maskAddress(line: Record<string, unknown>): Record<string, unknown> {
   const { address } = line;
   if (typeof address !== 'string') return line;

@@ -6,8 +6,8 @@ import { CannotStart } from './errors.ts';
 import { createLog } from './logger.ts';
 
 /**
- * Docker kills a container ten seconds after asking it to stop: whatever has not finished by this time, after STOP_DELAY,
- * is cut off.
+ * Docker kills a container ten seconds after asking it to stop: whatever has not finished this long after STOP_DELAY is
+ * cut off.
  */
 const maxStopMs = 9_000;
 

@@ -37,7 +37,7 @@ async function openMetrics(
 /** Records traces if OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the libraries are not even loaded. */
 async function openTraces(config: Config, started: AsyncDisposableStack): Promise<Tracer | null> {
   const traces = await openTracer(config, { nodeName: randomUUID() });
-  // Whatever can no longer be exported is lost.
+  // Traces that can no longer be exported are lost.
   started.defer(() => traces?.close().catch(() => undefined));
   return traces?.tracer ?? null;
 }

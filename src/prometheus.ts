@@ -18,7 +18,9 @@ type Survey = (set: SetGauge) => Promise<void>;
 /** Metrics for Prometheus. `print` returns them in its text format. */
 export type PrometheusMetrics = Metrics & { contentType: string; print: () => Promise<string> };
 
-/** Creates the metrics of the table, and those of Node. The library is loaded only here, where metrics are needed. */
+/**
+ * Creates the metrics of `metricTable`, and those of Node. The library is loaded only here, where metrics are needed.
+ */
 export async function createPrometheusMetrics(report: Report): Promise<PrometheusMetrics> {
   const client = await import('prom-client');
   const registry = new client.Registry();
@@ -50,7 +52,7 @@ export async function createPrometheusMetrics(report: Report): Promise<Prometheu
     observe: (name, value, labels) => (instruments.get(name) as Histogram).observe(labels, value),
     watch: (name, read) => void watches.push({ name, read: read as Watch['read'] }),
     survey: (read) => void surveys.push(read),
-    // Two scrapes at once read the same values.
+    // Two scrapes at the same time read the same values.
     print: () => (printing ??= print().finally(() => (printing = null))),
   };
 }

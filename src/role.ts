@@ -119,7 +119,7 @@ export function createRoles(
   return { handlers, drain, webhooks };
 }
 
-/** The chat at `/`. If files are served by redirect, its pictures come from the bucket. */
+/** The chat at `/`. If files are served by redirect, the page's pictures come from the bucket. */
 function createWebPage(config: Config): HttpOptions['pages'] {
   if (config.webPage === 'off' || !serves(config, 'api')) return {};
   return serveWebPage(webFolder, findPictureOrigins(config));

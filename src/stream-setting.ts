@@ -25,7 +25,7 @@ export const streamSettings = {
     default: '100000',
     wants: wholeNumber(0, 1_000_000_000),
     meaning:
-      "The maximum total complexity per event of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500; each further subscription with the same document counts as 10, and is refused only past twice the maximum, so that clients can reconnect. 0 means no limit.",
+      "The maximum total complexity, per event, of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500; each further subscription with the same document counts as 10, and is refused only past twice the maximum, so that clients can reconnect. 0 means no limit.",
   },
   maxStreamBufferBytes: {
     name: 'MAX_STREAM_BUFFER_BYTES',

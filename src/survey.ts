@@ -6,7 +6,7 @@ import { measureOutbox } from './mail/outbox.ts';
 import type { Db } from './postgres/client.ts';
 import { countWebhooks } from './webhook/holding.ts';
 
-/** What a node's metrics read from the database each time they are read, and from the pools. */
+/** Takes a node's metrics from the pools and, each time they are read, from the database. */
 export function surveyDatabase(metrics: Metrics, { pool, searchPool }: Db, realtime: Realtime | null): void {
   const pools = { main: pool, search: searchPool };
   metrics.watch('databaseConnections', () =>

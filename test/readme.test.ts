@@ -641,7 +641,7 @@ describe('what the documents say is true:', () => {
 /** The files of polls, which CONTRIBUTING.md adds as an example. */
 const addedByExample = /[/_]polls?[./]/;
 
-/** Names from the proposal, from clients, from AWS, systemd and Kubernetes, which no code here contains. */
+/** Names that no code here contains: from the proposal, clients, AWS, systemd and Kubernetes. */
 const foreignNames = new Set([
   ...['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
   ...['PersistedQueryLink', 'persistedExchange', 'persistedDocuments', 'persistConfig'],
@@ -705,7 +705,7 @@ async function listFiles(folder: string): Promise<string[]> {
     .map((entry) => relative(root, join(entry.parentPath, entry.name)));
 }
 
-/** The text under that heading, down to the next one of the same level or above. */
+/** The text under that heading, up to the next heading of the same or a higher level. */
 function sectionOf(path: string, heading: string): string {
   const text = documentAt(path);
   const found = new RegExp(`^(#+) ${heading}$`, 'm').exec(text);

@@ -1,15 +1,18 @@
-/** A measurement of several runs of the same work: how many times something was done, on how many things, and its cost. */
+/**
+ * A measurement of several runs of the same work: how many times something was done, on how many things in total, and
+ * what it cost.
+ */
 export type Point = { times: number; things: number; cost: number };
 
-/** What each time costs, and what each thing costs on top: `cost ≈ times × each + things × per`. */
+/** The cost of each time, and the additional cost of each thing: `cost ≈ times × each + things × per`. */
 export type Line = { each: number; per: number };
 
-/** CPU time is counted in ticks of 10 ms: half of one, in µs. */
+/** Half a tick, in µs: CPU time is counted in ticks of 10 ms. */
 const resolution = 5_000;
 
 /**
  * Fits a line to the points by weighted least squares: each point counts by its relative error, so that the expensive
- * ones do not decide alone. No part is below 0.
+ * ones do not decide alone. Neither `each` nor `per` is below 0.
  */
 export function fit(points: readonly Point[]): Line {
   let [tt, tn, nn, tc, nc] = [0, 0, 0, 0, 0];

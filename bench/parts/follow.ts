@@ -59,7 +59,7 @@ type Task = { server: Parley; audience: Audience; places: readonly Place[]; hear
 async function measurePlaces(bench: Bench, task: Task): Promise<number[]> {
   const node: Point[] = [];
   const postgres: Point[] = [];
-  // Until all code is compiled.
+  // Warms up until all code is compiled.
   for (const size of [1, 10, 100]) await measureRounds(bench, task, size);
   for (const size of [1, 10, 100]) {
     const measured = await measureRounds(bench, task, size);

@@ -3,7 +3,7 @@ import { decodePiece } from '../../src/live/broadcast/wire.ts';
 import { serve } from '../remote.ts';
 import { pieceOf } from './piece.ts';
 
-/** Pieces over Redis: what it costs to send and to read them, with as little around them as possible. */
+/** Pieces over Redis: what it costs to send and to read them, with as little else as possible. */
 const sockets: Socket[] = [];
 let received = 0;
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { servePeer } from './peer.ts';
 
-/** The minimum that Node can do: it writes one prepared string to each response, without GraphQL or a filter. */
+/** The bare minimum in Node: writes one prepared string to each response, without GraphQL or a filter. */
 const responses = new Set<ServerResponse>();
 
 servePeer(

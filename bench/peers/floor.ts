@@ -6,13 +6,13 @@ import { encodeCursor, lists } from '../../src/postgres/page.ts';
 import type { Subject } from '../read/subject.ts';
 
 /**
- * The least that Node can do for the same answers as this server: one named statement that also checks visibility, and
- * the conversion of its rows to JSON. No GraphQL, no authentication.
+ * The least work with which Node can give the same answers as this server: one named statement that also checks
+ * visibility, and the conversion of its rows to JSON. No GraphQL, no authentication.
  */
 const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 10 });
 
 type Row = Record<string, string>;
-/** `id` is absent if the subject is the user themselves. */
+/** `id` is absent for queries about the user themselves, such as `viewer`. */
 type Input = { id?: string; userId: string };
 
 const visible = `coalesce((select visible_from_seq from members where chat_id = c.id and user_id = $2),
@@ -91,7 +91,7 @@ type Json = {
   reply: Reply | null;
 };
 
-/** What the statement adds to a chat. */
+/** What the SQL statement adds to a chat's own columns. */
 type Listed = { peer: User | null; members: { role: string; user: User }[] };
 
 function toRichMessage(row: Row): object {

@@ -44,7 +44,7 @@ const methods = {
 
 export type AskerMethods = typeof methods;
 
-/** Sends the request again for as long as `take` returns true. */
+/** Sends the request repeatedly, for as long as `take` returns true. */
 function askInTurn(port: number, request: string, take: (answer: string, ms: number) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     // One character for each byte, so that lengths are in bytes.

@@ -3,7 +3,10 @@ import { addGroup, addPeople, type Database, type Person } from '../database.ts'
 /** What the readers read: ids as in the database. */
 export type Rows = {
   readers: Person[];
-  /** A chat of plain messages, and one whose messages have reactions, files, replies and mentions. All readers are in both. */
+  /**
+   * A chat of plain messages, and one whose messages have reactions, files, replies and mentions. All readers are
+   * members of both.
+   */
   plainChatId: string;
   richChatId: string;
   /** A message of the plain chat. */

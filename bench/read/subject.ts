@@ -12,7 +12,7 @@ export type Body = (subject: Subject, reader: Person) => string;
 const pageInfo = 'pageInfo { hasPreviousPage hasNextPage startCursor }';
 const user = 'id username displayName';
 
-/** The documents of this server. */
+/** The documents for parley itself. */
 const parleyDocuments: Record<Subject, string> = {
   'page of 50': `query Page($id: ID!) { chat(id: $id) { id messages(last: 50) {
     edges { cursor node { id seq content createdAt sender { ${user} } } } ${pageInfo} } } }`,
@@ -30,7 +30,7 @@ const parleyDocuments: Record<Subject, string> = {
   node: `query Node($id: ID!) { node(id: $id) { id ... on Message { seq content createdAt sender { ${user} } } } }`,
 };
 
-/** The same for a schema that uses the ids of the database. */
+/** The same documents for a schema that uses the database's ids. */
 const handWrittenDocuments: Record<Subject, string> = {
   ...parleyDocuments,
   'page of 50': `query Page($id: ID!) { chat(id: $id) { id messages(last: 50) {
@@ -51,7 +51,7 @@ const theirUser = 'rowId username displayName';
 const theirFile = 'rowId blobByBlobHash { contentType }';
 const theirMessage = `rowId seq content createdAt userBySenderId { ${theirUser} }`;
 
-/** PostGraphile's names for the same. It has no viewer: the user's id stands in for one. */
+/** The same documents with PostGraphile's names. PostGraphile has no viewer: the user's id stands in for one. */
 const postgraphileDocuments: Record<Subject, string> = {
   'page of 50': `query Page($id: BigInt!) { chatByRowId(rowId: $id) { rowId messagesByChatId(orderBy: SEQ_DESC, first: 50) {
     edges { cursor node { ${theirMessage} } } ${pageInfo} } } }`,
@@ -90,7 +90,7 @@ export function postgraphileBody(rows: Rows): Body {
     });
 }
 
-/** The requests to the floor, which has no GraphQL. */
+/** The requests to the floor, the server without GraphQL. */
 export function floorBody(rows: Rows): Body {
   return (subject, { userId }) => JSON.stringify({ subject, id: idOf(rows, subject, (_, id) => id), userId });
 }

@@ -3,16 +3,16 @@ import { join } from 'node:path';
 
 /** What the parts cost, in ms of CPU time unless stated otherwise. */
 export type Costs = {
-  /** A sent message, and a group commit, on the node that received the messages. */
+  /** Sending a message, and a group commit, on the node that receives the messages. */
   sendNode: { commit: number; message: number };
-  /** The same on PostgreSQL, without any reading of the log. */
+  /** The same on PostgreSQL, not counting reads of the log. */
   sendPostgres: { commit: number; message: number };
   /** How long a commit delays other commits that notify. */
   commitLock: number;
   /** Reading the log and passing it on, whether or not it concerns the node. */
   readNode: { batch: number; event: number };
   readPostgres: { batch: number; event: number };
-  /** Executing the subscription of an event, without writing. */
+  /** Executing the subscription for an event, without writing. */
   renderNode: { batch: number; event: number };
   /** Reading the rows that the subscription selects. */
   renderPostgres: { batch: number; event: number };
@@ -86,7 +86,10 @@ export function readCosts(): { costs: Costs; sources: Source[] } {
 
 type Cell = (file: string, title: string, row: string | null, column: string) => number;
 
-/** A write of 20 events costs 20 times the figure of the burst, and a write of one event the single figure. */
+/**
+ * A write of 20 events costs 20 times the figure for bursts, and a write of one event costs the figure for single
+ * events.
+ */
 function readWrite(cell: Cell): Pick<Costs, 'write' | 'writeMore'> {
   const title = 'Fan-out to 1,000 subscribers of one chat: CPU time of the server';
   const single = cell('delivery', title, 'parley', 'one at a time, µs per delivery') / 1_000;
@@ -99,7 +102,7 @@ const replayTitle = 'Replay: one reader who missed 50,000 messages';
 
 /**
  * A replay reads and renders events in large batches, so it shows what one event costs; a message that is sent alone
- * costs a batch on top. parts.json says what share of both remains for an event that concerns no one on the node.
+ * also costs a batch. parts.json says what share of both remains for an event that concerns no one on the node.
  */
 function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'renderNode' | 'sendNode'> {
   const event = cell('delivery', replayTitle, null, 'CPU of the server, µs per event') / 1_000;
@@ -116,8 +119,8 @@ function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'ren
 const sendTitle = 'Sending: 64 senders, 50 chats with a subscriber each';
 
 /**
- * The same for PostgreSQL. Transactions of few messages show what a commit costs, and those of many messages show what
- * a message costs.
+ * The same for PostgreSQL. Transactions with few messages show the cost of a commit, those with many the cost of a
+ * message.
  */
 function readPostgresParts(cell: Cell): Pick<Costs, 'readPostgres' | 'renderPostgres' | 'sendPostgres'> {
   const title = 'From commit to frame, 100 subscribers';
@@ -133,7 +136,7 @@ function readPostgresParts(cell: Cell): Pick<Costs, 'readPostgres' | 'renderPost
 
 type Part = { batch: number; event: number };
 
-/** Divides what an event that concerns a node costs into reading, which all nodes do, and rendering. */
+/** Splits the cost of an event on a node that it concerns into reading, which all nodes do, and rendering. */
 function splitOff(cell: Cell, what: string, { batch, event }: Part): { read: Part; render: Part } {
   const share = (per: string) => {
     const [none, one] = ['no stream', 'one stream'].map((place) =>
@@ -148,7 +151,7 @@ function splitOff(cell: Cell, what: string, { batch, event }: Part): { read: Par
   };
 }
 
-/** A number in a table of a result. `row` is the beginning of its first cell; null means the first row. */
+/** A number in a table of a results file. `row` is how the row's first cell begins; null means the first row. */
 export function findCell(file: string, title: string, row: string | null, column: string): number {
   const { reports } = JSON.parse(readFileSync(join(folder, `${file}.json`), 'utf8')) as { reports: Table[] };
   const report = reports.find((some) => some.title === title);

@@ -5,7 +5,7 @@ import type { System } from './system.ts';
 const drain = { each: 2, most: 2_000 };
 const retry = { least: 1_000, most: 5_000 };
 
-/** One node stops: its streams close, and each returns to one of the other nodes. After `downMs` the node is back. */
+/** One node stops: its streams close, and each reopens on one of the other nodes. After `downMs` the node is back. */
 export function stopNode(
   system: System,
   index: number,
@@ -39,7 +39,7 @@ function retryMs({ random }: System): number {
   return retry.least + random() * (retry.most - retry.least);
 }
 
-/** A stream that ends in `ms` returns after its client's wait, and receives what it missed. */
+/** A stream that ends `ms` from now returns after its client's wait, and receives what it missed. */
 function returnLater(system: System, ms: number): void {
   const { engine, costs, plan, latencies } = system;
   const waitMs = retryMs(system);

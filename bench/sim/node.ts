@@ -10,7 +10,7 @@ const maxBatch = 500;
 export class SimNode {
   readonly loop: Station;
   isOpen = true;
-  /** How many streams of each chat are here. */
+  /** How many streams each chat has on this node. */
   readonly streams = new Map<number, number>();
   readonly #system: World;
   readonly #index: number;
@@ -107,7 +107,7 @@ export class SimNode {
     this.#render();
   }
 
-  /** Renders everything that waits: reads its rows, executes, and writes to each stream once. */
+  /** Renders everything that is waiting: reads its rows, executes, and writes to each stream once. */
   #render(): void {
     if (this.#isRendering || this.#pending.length === 0) return;
     this.#isRendering = true;

@@ -21,7 +21,7 @@ const { values } = parseArgs({
 const [streams, deliveries, audience] = [Number(values.streams), Number(values.deliveries), Number(values.audience)];
 const seed = Number(values.seed);
 
-/** The columns that describe a load in every table. */
+/** The columns that describe the load, in every table. */
 const columns = [
   'Redis',
   'messages/s',
@@ -75,7 +75,7 @@ function toRow({ plan, node, postgres, commits, redis, frames, sends, isSaturate
   ];
 }
 
-/** How many of each part are needed, from a small part of the load to all of it. */
+/** How many of each part are needed, from a small share of the load to all of it. */
 function reportSizes(costs: Costs): Report {
   const shares = values.quick ? [0.01, 0.1] : [0.01, 0.05, 0.1, 0.25, 0.5, 1];
   const rows = shares.flatMap((share) =>
@@ -95,7 +95,7 @@ function reportSizes(costs: Costs): Report {
   };
 }
 
-/** The plan for the whole load, with other audiences. */
+/** The plan for the whole load, with chats of other sizes. */
 function reportAudiences(costs: Costs): Report {
   const audiences = values.quick ? [100] : [5, 10, 50, 200];
   return {

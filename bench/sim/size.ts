@@ -3,7 +3,7 @@ import type { Costs } from './cost.ts';
 import { System } from './system.ts';
 import type { Plan } from './world.ts';
 
-/** What the parts did in a run. Utilisations from 0 to 1, latencies in ms. */
+/** What the parts of the system did in a run. Utilisations from 0 to 1, latencies in ms. */
 export type Figures = {
   plan: Plan;
   deliveriesPerSecond: number;
@@ -13,13 +13,13 @@ export type Figures = {
   redis: number;
   frames: { p50: number; p99: number };
   sends: { p50: number; p99: number };
-  /** Something has more work than it can do: its queue grows. */
+  /** Some part of the system has more work than it can do: its queue grows. */
   isSaturated: boolean;
 };
 
 /** A plan must handle this many times its load: for peaks, and while a node or two are down. */
 export const reserve = 1.5;
-/** In ms, for 99 % of all events and messages, under that load. */
+/** The maximum delays under that load, in ms, for 99 % of all events and messages. */
 export const limits = { frames: 100, sends: 250 };
 /** The sizes of PostgreSQL servers that one can rent, in cores. */
 const coreSizes = [2, 4, 8, 16, 32, 64, 96, 128];
@@ -35,7 +35,7 @@ export function simulate(plan: Plan, costs: Costs, times = run): Figures {
   return toFigures(system, times.ms);
 }
 
-/** What a measured system did. */
+/** The figures of a measured system. */
 export function toFigures(system: System, ms: number): Figures {
   const loops = system.nodes.map(({ loop }) => loop.figures());
   const [postgres, commits] = [system.postgres.figures(), system.commits.figures()];
@@ -61,8 +61,8 @@ export function toFigures(system: System, ms: number): Figures {
 }
 
 /**
- * The smallest plan that handles `reserve` times its load within `limits`. Returns its figures under the load itself.
- * If no number of machines is enough, returns those of the largest plan, with `isSaturated`.
+ * The smallest plan that handles `reserve` times its load within `limits`. Returns that plan's figures under the load
+ * without this factor. If no number of machines is enough, returns those of the largest plan, with `isSaturated`.
  */
 export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisServers'>, costs: Costs): Figures {
   let plan: Plan = {

@@ -4,9 +4,9 @@ type Job = { ms: number; arrivedAt: number; done: (startedAt: number) => void };
 
 /** What a station did since `reset`. Times in ms. */
 export type StationFigures = {
-  /** The share of its servers that was busy, on average. More work than it can do leaves it at 1. */
+  /** The share of its servers that was busy, on average. It stays at 1 if there is more work than they can do. */
   utilisation: number;
-  /** How many jobs were there on average, waiting or being served. */
+  /** The average number of jobs that were waiting or being served. */
   meanJobs: number;
   perMs: number;
   /** From a job's arrival to its end. */
@@ -44,7 +44,7 @@ export class Station {
     else this.#queue.push(job);
   }
 
-  /** Forgets what was counted so far. */
+  /** Forgets what has been counted so far. */
   reset(): void {
     this.#count();
     this.#since = this.#engine.now;

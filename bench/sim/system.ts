@@ -54,7 +54,7 @@ export class System implements World {
     return open[Math.floor(this.random() * open.length)] as SimNode;
   }
 
-  /** Messages that a transaction has committed enter the log, and wake its readers. */
+  /** Adds a transaction's committed messages to the log, and wakes its readers. */
   append(chats: readonly number[]): void {
     const committedAt = this.engine.now;
     for (const chat of chats) this.log.push({ chat, committedAt });
@@ -95,7 +95,7 @@ export class System implements World {
     this.engine.after(0, () => this.pickNode().send({ chat, sentAt: this.engine.now, onAnswer }, false));
   }
 
-  /** Heartbeats: each idle stream gets one in 20 to 25 s. */
+  /** Heartbeats: each idle stream gets one every 20 to 25 s. */
   #beat(): void {
     const ms = 50;
     const perNode = (this.plan.streams / this.plan.nodes) * (ms / 22_500) * this.costs.write;

@@ -6,7 +6,7 @@ const document = `subscription ($after: String) {
 }`;
 const notices = new Set(['CaughtUp', 'Typing', 'PresenceChanged']);
 
-/** A frame with an event of the log. */
+/** A frame with an event from the log. */
 export type Received = { id: number; kind: string };
 
 /**

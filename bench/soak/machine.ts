@@ -15,13 +15,13 @@ import type { Remote } from '../remote.ts';
 import { keySet } from '../server.ts';
 import { openProxy, type Proxy } from './proxy.ts';
 
-/** A node, with its own way to PostgreSQL and to Redis. */
+/** A node, with its own proxies to PostgreSQL and to Redis. */
 export type Node = {
   name: string;
   /** Where clients connect; null while it is down. */
   url: string | null;
   program: (Program & { remote: Remote<HeapMethods> }) | null;
-  /** Whether it is stopped by SIGSTOP: then nothing can be asked of it. */
+  /** Whether it is stopped by SIGSTOP, so that it cannot answer. */
   isPaused: boolean;
   toPostgres: Proxy;
   toRedis: Proxy;
@@ -33,7 +33,7 @@ export type Node = {
 export type Machine = {
   nodes: Node[];
   redis: Redis;
-  /** A way to the database that never goes dark, to find out what is true. */
+  /** A way to the database that is never cut off, to find out what it really contains. */
   sql: pg.Pool;
   endPostgres: (signal: NodeJS.Signals) => Promise<void>;
   startPostgres: () => Promise<void>;
@@ -42,7 +42,7 @@ export type Machine = {
 
 const log = pino({ level: 'silent' });
 
-/** `fsync` is off: what a killed process has written is in the cache of the operating system, which lives on. */
+/** `fsync` is off: what a killed process has written is in the cache of the operating system, which survives. */
 const postgresSettings = 'fsync = off\nmax_connections = 150\n';
 
 /** Starts PostgreSQL, the nodes and, if asked, Redis. */

@@ -21,8 +21,8 @@ type Account = {
 };
 
 /**
- * Knows from the log alone, read in order over a connection of its own, who must receive which event: the members of the
- * chat at that point. Compares each stream with that as events arrive.
+ * Works out who must receive each event (the members of the chat at that point) from the log alone, which it reads in
+ * order over its own connection. Checks each stream against this as events arrive.
  */
 export class Oracle {
   readonly faults: string[] = [];
@@ -33,7 +33,7 @@ export class Oracle {
   /** By chat and user: the last event that a membership saw. */
   readonly #endings = new Map<string, number>();
   readonly #accounts: Account[] = [];
-  /** The events that have been read, but that not all streams have passed yet. */
+  /** The events that have been read, but not yet passed by all streams. */
   #rows: { row: Row; receivers: ReadonlySet<string> }[] = [];
 
   constructor(sql: pg.Pool) {
@@ -72,7 +72,7 @@ export class Oracle {
     for (const account of this.#accounts) account.from = this.position;
   }
 
-  /** Reads what is new in the log, and checks what has arrived. Rejects while the database is away. */
+  /** Reads what is new in the log, and checks what has arrived. Rejects while the database is down. */
   async check(): Promise<void> {
     const { rows } = await this.#sql.query<Row>(
       `select id::text, kind, audience::text, chat_id::text as "chatId", user_id::text as "userId",

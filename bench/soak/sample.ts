@@ -9,7 +9,7 @@ export type Sample = { at: number; rss: number; heap: number; files: number };
 export async function takeSample({ program, isPaused }: Node, at: number): Promise<Sample | null> {
   if (program === null || isPaused) return null;
   const { pid, remote } = program;
-  // It may be paused or killed while it answers.
+  // The node may be paused or killed while it answers.
   const late = new Promise<null>((resolve) => void setTimeout(() => resolve(null), 3_000).unref());
   const heap = await Promise.race([remote.call('collectHeap').catch(() => null), late]);
   if (heap === null) return null;
@@ -20,7 +20,7 @@ export async function takeSample({ program, isPaused }: Node, at: number): Promi
   }
 }
 
-/** How fast a value grows, per minute: the slope of the line through the samples by least squares. */
+/** How fast a value grows, per minute: the slope of the least-squares line through the samples. */
 export function slopeOf(samples: readonly Sample[], value: (sample: Sample) => number): number {
   const mean = (values: number[]) => values.reduce((sum, each) => sum + each, 0) / values.length;
   const at = mean(samples.map((sample) => sample.at));

@@ -24,7 +24,10 @@ const shares: Record<Action, number> = {
 };
 const actions = (Object.keys(shares) as Action[]).flatMap((action) => Array<Action>(shares[action]).fill(action));
 
-/** Users who do what users do, on any node that is up. Whatever fails because of a fault is not repeated, except sends. */
+/**
+ * Users who do what real users do, on any node that is up. Nothing that fails because of a fault is retried, except
+ * sends.
+ */
 export class Traffic {
   /** Sends that were acknowledged, by their clientMessageId. Each must exist exactly once. */
   readonly acknowledged: string[] = [];

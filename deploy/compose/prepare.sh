@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets that compose.yaml reads, where they do not exist yet, and a certificate for localhost unless there is
-# one. Run it once, in the root of the repository: sh deploy/compose/prepare.sh
+# Creates the secrets that compose.yaml reads and a certificate for localhost, where they do not exist yet. Run it once,
+# in the root of the repository: sh deploy/compose/prepare.sh
 set -eu
 umask 077
 cd "$(dirname "$0")"
@@ -12,7 +12,7 @@ if [ ! -e postgres-password ]; then
   printf 'postgres://parley:%s@postgres:5432/parley\n' "$(cat postgres-password)" > database-url
 fi
 
-# An Ed25519 key as a JWK: the private and the public part are the last 32 bytes of their DER forms.
+# An Ed25519 key as a JWK: its private and public parts are the last 32 bytes of their DER forms.
 if [ ! -e jwt-keys ]; then
   key=$(mktemp)
   openssl genpkey -algorithm ed25519 -out "$key"

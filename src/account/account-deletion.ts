@@ -52,7 +52,7 @@ export async function beginErasure(
   return endSessions(transaction, { userId });
 }
 
-/** The user's row stays for as long as something refers to it, without personal data. */
+/** The user's row stays, without personal data, for as long as something refers to it. */
 async function eraseProfile(transaction: Transaction, userId: bigint): Promise<void> {
   const pseudonym = randomBytes(16).toString('hex');
   // Overwrites the profile. Raw SQL: `deleted_at` is the database's time, like the other times in the row.
@@ -111,7 +111,7 @@ async function endMemberships(transaction: Transaction, userId: bigint, limit: n
   const { rows } = await transaction.query<{ id: bigint }>(
     `select c.id from chats c join members m on m.chat_id = c.id and m.user_id = $1
     order by c.id limit $2 for no key update of c`,
-    // A tenth of the limit, because each ended membership makes an event for all members of its chat.
+    // A tenth of the limit, because each ended membership causes an event for all members of its chat.
     [userId, Math.ceil(limit / 10)],
   );
   if (rows.length > 0) {
@@ -177,7 +177,7 @@ async function disownMessages(transaction: Transaction, userId: bigint, limit: n
 }
 
 /**
- * The messages become tombstones, like any deleted message. Each deletion makes an event for all members of its chat.
+ * The messages become tombstones, like any deleted message. Each deletion creates an event for all members of its chat.
  */
 async function deleteMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
   // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
@@ -196,7 +196,7 @@ async function deleteMessages(transaction: Transaction, userId: bigint, limit: n
   return rows.length;
 }
 
-/** Deletes the user's row, unless a new row refers to it by now: the steps then start over. */
+/** Deletes the user's row, unless a new row now refers to it: the steps then start over. */
 async function deleteUser(transaction: Transaction, userId: bigint): Promise<void> {
   // Locks the row, so that no new row can refer to it. This is a separate statement, so that the next one sees every
   // row written before the lock.

@@ -30,7 +30,7 @@ import { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker, Caller } from '../core/asker.ts';
 
-/** What the functions on accounts and sessions need. */
+/** What the account and session functions need. */
 export type Accounts = Sessions & {
   passwords: PasswordHasher;
   /** Whether users may sign up and sign in with passwords. */
@@ -47,7 +47,7 @@ export type Accounts = Sessions & {
   /** Null where the server sends no mail. */
   mail: AccountMail | null;
   signUps: SignUpRules;
-  /** What recording failed sign-ins needs. */
+  /** What is needed to record failed sign-ins. */
   noting: Noting;
 };
 
@@ -109,8 +109,9 @@ export type Credential = { authorization: string | undefined; userAgent: string 
 /**
  * The caller whose token is in the `Authorization` header; null when there is no header. The token is one of our access
  * tokens, one of an issuer in AUTH_ISSUERS (which opens a session described by `userAgent`), or an API key, with which
- * a program can act as a user (`actAs`; see `Programs.identify`). Throws Unauthenticated for a token that is invalid or
- * expired, or whose session has ended, Forbidden for an `actAs` that is not allowed, and IssuerUnavailable.
+ * a program can act as a user (`actAs`; see `Programs.identify`). Throws Unauthenticated if the token is invalid or
+ * expired or its session has ended, Forbidden if `actAs` is not allowed, and IssuerUnavailable if the issuer's keys
+ * cannot be fetched.
  */
 export async function authenticate(
   accounts: Accounts,
@@ -184,12 +185,12 @@ async function enterByPassword(accounts: Accounts, input: SignIn): Promise<Signe
   return handOver(accounts, opened);
 }
 
-/** Throws Forbidden on a server without passwords, whose users sign in with tokens of other systems. */
+/** Throws Forbidden on a server without passwords, whose users sign in with tokens from other systems. */
 export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'>): void {
   if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
 }
 
-/** Queues an email to the user if the device, or its network (`isKnown`), is new to their account. */
+/** Queues an email to the user if the device is new to their account, or its network is (not `isKnown`). */
 async function reportNewDevice(
   client: Queryable,
   { mail, keys }: Pick<Accounts, 'mail' | 'keys'>,
@@ -223,9 +224,9 @@ async function look(
 /**
  * Sets a new password. All other sessions of the asker end, and emailed codes for a new password or another address
  * become invalid. The current session continues with a new pair of tokens, and its earlier refresh tokens become
- * invalid. For an account without a password, a recent token replaces the current one (proof.ts), and the new password
- * becomes its first. Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one,
- * RateLimited after too many wrong ones, and Forbidden where there are no passwords.
+ * invalid. For an account without a password, a recent token takes the place of the current password (proof.ts). Throws
+ * InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited after too many
+ * wrong ones, and Forbidden if passwords are turned off.
  */
 export async function changePassword(
   accounts: Accounts,
@@ -254,8 +255,8 @@ export async function changePassword(
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
   // Locks the session, so that a concurrent refresh waits and then finds its token deleted. The session's stream tokens
-  // become invalid. The session no longer ends with a foreign token: this comes first, because ending the other
-  // sessions may refuse its tokens. Raw SQL, to use the database's clock.
+  // become invalid. Also removes the expiry that a foreign token set: this comes first, because ending the other
+  // sessions may cause this session's foreign tokens to be refused. Raw SQL, to use the database's clock.
   const kept = await transaction.query(
     `update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1,
       expires_at = null

@@ -22,8 +22,8 @@ export type ClaimedProfile = {
 };
 
 /**
- * The value of a claim: that of the claim with this whole name (`https://chat.example/name`), else the one that the
- * name, read as a dotted path, leads to (`user_metadata.full_name`). Undefined when there is none.
+ * The value of a claim. If no claim has the whole name (`https://chat.example/name`), the name is read as a dotted path
+ * (`user_metadata.full_name`). Undefined when there is none.
  */
 export function claimAt(claims: Readonly<Record<string, unknown>>, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];
@@ -84,7 +84,7 @@ function readServerRole(claim: unknown, { ADMIN, MODERATOR }: RoleClaim): Server
   return MODERATOR !== null && values.includes(MODERATOR) ? 'MODERATOR' : 'USER';
 }
 
-/** An object that a profile can hold; anything else, even a larger object, counts as missing. */
+/** An object that a profile can hold; anything else, including a larger object, counts as missing. */
 function readClaimedCustom(value: unknown): Pick<ClaimedProfile, 'custom'> {
   if (!isRecord(value)) return {};
   const errors: Parameters<typeof readCustom>[2] = [];

@@ -3,7 +3,7 @@ import type { Queryable } from '../postgres/client.ts';
 
 /** The maximum length of a claimed picture's URL, in characters. */
 const maxUrlLength = 2_048;
-/** A user's picture is fetched at most once in this time, however often the claim changes; a PostgreSQL interval. */
+/** A user's picture is fetched at most once in this PostgreSQL interval, however often the claim changes. */
 const pause = '10 minutes';
 /** The pauses after attempts that failed, as PostgreSQL intervals. After the last one, the picture is abandoned. */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];
@@ -78,7 +78,7 @@ export async function settlePicture(client: Queryable, { userId, url }: DuePictu
 
 /**
  * Makes the file the user's avatar, in place of the claim's previous one, and returns true. Returns false if the claim
- * or the avatar has changed in the meantime, and when the account is erased. Raw SQL, for the locks.
+ * or the avatar has changed in the meantime, or the account has been erased. Raw SQL, for the locks.
  */
 export async function useClaimedPicture(
   client: Queryable,

@@ -35,7 +35,7 @@ export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Crede
   return { ...person, passwordHash: credentials?.passwordHash ?? null };
 }
 
-/** Whether users have a password. */
+/** Whether each user has a password. */
 export const hasPassword = defineLoader({
   load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<boolean[]> => {
     const found = await prisma.credentials.findMany({
@@ -82,7 +82,7 @@ export class PasswordChanged extends InvalidCredentials {}
 
 /**
  * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the
- * other. Throws PasswordChanged when the user's password, or the lack of one, has changed since it was compared.
+ * other. Throws PasswordChanged when the user's password has been changed, set or removed since it was compared.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   // Raw SQL, for the lock. All code that changes credentials takes this lock first.

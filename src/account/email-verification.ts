@@ -9,7 +9,7 @@ import { completeSignUp, hasAccount } from './pending-sign-up.ts';
 
 /**
  * Queues an email with a code for the asker's address. Returns false, and sends nothing, if the address is verified
- * already or the account has none. Throws Forbidden where the server sends no mail, and RateLimited.
+ * already or the account has none. Throws RateLimited, and Forbidden where the server sends no mail.
  */
 export async function requestEmailVerification(accounts: Accounts, asker: Asker): Promise<boolean> {
   const mail = requireMail(accounts);
@@ -25,7 +25,8 @@ export async function requestEmailVerification(accounts: Accounts, asker: Asker)
 /**
  * Uses the code from an email, and returns the address that it verifies: the account's current address, its new address
  * (which takes effect now), or the address of a sign-up (which becomes an account now). Throws InvalidCredentials for a
- * code that is not valid, or no longer valid, or whose address has another account by now, and RateLimited.
+ * code that is invalid, used or expired, or whose address now belongs to another account, and RateLimited for too many
+ * attempts.
  */
 export async function verifyEmail(
   accounts: Accounts,
@@ -54,7 +55,7 @@ async function applyCode(transaction: Transaction, owner: CodeOwner, code: strin
   return true;
 }
 
-/** False if the account has another address by now. */
+/** False if the account now has another address. */
 async function markVerified(transaction: Transaction, { userId, email }: CodeOwner): Promise<boolean> {
   // Raw SQL, for fold() and the database's clock.
   const { rowCount } = await transaction.query(
@@ -65,7 +66,7 @@ async function markVerified(transaction: Transaction, { userId, email }: CodeOwn
   return rowCount === 1;
 }
 
-/** Codes that went to the earlier address become invalid. Throws InvalidCredentials if the address is taken. */
+/** Codes sent to the earlier address become invalid. Throws InvalidCredentials if the address is taken. */
 async function changeAddress(transaction: Transaction, { userId, email }: CodeOwner): Promise<boolean> {
   try {
     const { rowCount } = await transaction.query(

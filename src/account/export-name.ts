@@ -1,14 +1,14 @@
 import { cleanFileName } from '../file/file-name.ts';
 
-/** A file system keeps up to 255 bytes of a name; this leaves room for the id, and for what a program may add. */
+/** File systems allow names of up to 255 bytes; this leaves room for the id, and for what a program may add. */
 const maxNameBytes = 200;
 /** When a name is shortened, an extension of up to this many bytes is kept. */
 const maxExtensionBytes = 20;
 
 /**
- * The path of a file in an export: `files/12-notes.txt`. Every system can write a file of this name, and only inside
- * the export: the name contains no path, no control characters and nothing that Windows forbids. The id keeps names
- * distinct, even where case is ignored, and ensures that no name is that of a device, such as `NUL`.
+ * The path of a file in an export: `files/12-notes.txt`. Every system can write a file with this name, and none writes
+ * it outside the export: the name contains no path, no control characters and nothing that Windows forbids. The id
+ * keeps names distinct, even where case is ignored, and ensures that no name is a device name such as `NUL`.
  */
 export function pathInExport({ id, name }: { id: bigint; name: string }): string {
   const allowed = cleanFileName(name)

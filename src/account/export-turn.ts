@@ -5,7 +5,7 @@ import type { Leases } from '../postgres/lease.ts';
 const maxExports = 8;
 /** How long a refused client waits. */
 const retryAfterSeconds = 30;
-/** Long enough for an export to outlast a restart of the database. */
+/** The expiry is long enough for an export to outlast a restart of the database. */
 const times = { expiry: 20_000, renewal: 5_000 };
 
 /** Lets each user have one export at a time, across all nodes, and each node a bounded number. */

@@ -45,7 +45,7 @@ export function serveExport(services: Services): Handler {
       const asker = demandAllowed(await identifyAsker(services.accounts, request.headers), 'DEVICE');
       const { username } = await requireExporter(services.accounts, asker, await readSecret(request));
       await services.exports.during(asker.userId, () => countAndSend(services, asker, { response, username }));
-      // After the turn: a client that has the whole zip no longer has an export under way.
+      // After the turn: once a client has the whole zip, its export is no longer under way.
       response.end();
     } catch (error) {
       if (error instanceof HungUp) return;
@@ -93,7 +93,7 @@ async function countAndSend(
 
 /**
  * Sends one chunk while the next is read; the caller ends the response. A client must read an export as fast as any
- * other response, so that it does not occupy one of the places for days.
+ * other response, so that it does not hold an export slot for days.
  */
 async function send(services: Services, asker: Asker, response: ServerResponse): Promise<void> {
   let allowedMs = unreadLimits.ms;
@@ -133,7 +133,7 @@ async function explain(error: unknown, request: IncomingMessage, response: Serve
 
 function statusOf(error: unknown): number | null {
   if (error instanceof Unauthenticated) return 401;
-  // Not 401, on which clients would refresh their tokens and try again.
+  // Not 401: clients would then refresh their tokens and try again.
   if (error instanceof InvalidCredentials || error instanceof Forbidden) return 403;
   if (error instanceof InvalidInput) return 400;
   if (error instanceof Conflict) return 409;

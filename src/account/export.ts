@@ -44,7 +44,7 @@ export async function announceExport({ db, mail }: Pick<Accounts, 'db' | 'mail'>
   mail.ring();
 }
 
-/** Where the bytes of files are. */
+/** The database and the store, which hold the bytes of files. */
 type ExportedFiles = Pick<FileStorage, 'db' | 'store'>;
 
 /**

@@ -32,9 +32,9 @@ export class ForeignSessions {
   }
 
   /**
-   * The asker of the token. Creates the user on their first visit; a new token of the same session extends the session.
-   * Throws Unauthenticated for a token that is invalid, expired or refused, and IssuerUnavailable. Does not check that
-   * the session is live.
+   * The asker that the token identifies. Creates the user on their first visit; a new token of the same session extends
+   * the session. Throws IssuerUnavailable, and Unauthenticated for a token that is invalid, expired or refused. Does
+   * not check that the session is live.
    */
   async verify(sessions: Sessions, token: string, userAgent: string | null): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await visit(sessions, await this.tokens.verify(token), userAgent));
@@ -74,8 +74,8 @@ async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent:
 type Found = { userId: bigint; sessionId: bigint };
 
 /**
- * The session of a token that another node has seen; null when anything has to be written. Raw SQL: every token's first
- * request on a node runs it.
+ * The session of a token that some node has seen before; null if anything has to be written. Raw SQL: every token's
+ * first request on a node runs it.
  */
 async function findSession(client: Queryable, token: ForeignToken): Promise<Found | 'REFUSED' | null> {
   const { rows } = await client.query<{ isRefused: boolean; userId: bigint | null; sessionId: bigint | null }>({

@@ -6,7 +6,7 @@ import { claimAt, readIdentifier, readProfile, type ClaimedProfile } from './cla
 import type { Issuer } from './issuer.ts';
 import { findKeysOf, type KeySource } from './issuer-keys.ts';
 
-/** A verified token of an issuer: its user, its session, and its claims. */
+/** A verified token from an issuer: its user, session and claims. */
 export type ForeignToken = {
   issuer: string;
   subject: string;
@@ -16,7 +16,7 @@ export type ForeignToken = {
   profile: ClaimedProfile;
 };
 
-/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): what it ends is named by `sessionKey` or `subject`. */
+/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): `sessionKey` or `subject` names what it ends. */
 export type LogoutToken = {
   issuer: string;
   jti: string;
@@ -24,13 +24,13 @@ export type LogoutToken = {
   sessionKey: string | null;
 };
 
-/** Longer than any token with a list of permissions; the headers of a request may have 16 KB in total. */
+/** Longer than any token with a list of permissions; a request's headers may take up 16 KB in total. */
 const maxTokenLength = 8_192;
 /** How far the issuer's clock may differ, in seconds. */
 const clockToleranceS = 5;
 /** A token may seem to come from this far in the future, in seconds, because the issuer's clock is ahead. */
 const maxAheadS = 60;
-/** How long a token may be valid in total. The end of a session or a user is remembered for longer. */
+/** How long a token may be valid in total. The end of a session or a user is remembered for longer than that. */
 const maxLifetimeS = 30 * 24 * 60 * 60;
 /** How old a logout token may be, in seconds. */
 const maxLogoutAgeS = 5 * 60;
@@ -62,8 +62,8 @@ export class ForeignTokens {
   }
 
   /**
-   * Throws Unauthenticated for a token that is expired, forged or meant for another audience, or that says too little,
-   * and IssuerUnavailable while the keys of its issuer cannot be fetched.
+   * Throws Unauthenticated for a token that is expired, forged or meant for another audience, or that lacks a subject
+   * or a required claim, and IssuerUnavailable while the keys of its issuer cannot be fetched.
    */
   async verify(token: string): Promise<ForeignToken> {
     const issuer = this.#issuerOf(token);
@@ -85,7 +85,7 @@ export class ForeignTokens {
     };
   }
 
-  /** The same for a logout token (2.6 of the specification). Does not check that its `jti` is new. */
+  /** The same for a logout token (section 2.6 of the specification). Does not check that its `jti` is new. */
   async verifyLogout(token: string): Promise<LogoutToken> {
     const issuer = this.#issuerOf(token);
     if (issuer === undefined) throw bad('is not from an issuer of this server');
@@ -121,8 +121,8 @@ export function subjectKey(subject: string): string {
 }
 
 /**
- * The session of a token: its `sid`, else the claim in the issuer's settings, else when the user signed in, else the
- * user alone. Never `jti`, which differs in each token.
+ * What identifies a token's session: its `sid`, or else the claim in the issuer's settings, or else the user with the
+ * time of the sign-in, or else the user alone. Never `jti`, which differs in each token.
  */
 function sessionKeyOf(payload: JWTPayload, { issuer, subject }: { issuer: Issuer; subject: string }): string {
   const { session } = issuer.claims;

@@ -12,7 +12,7 @@ import { isRefused } from './token-refusal.ts';
 import { fitUsername, listUsernames } from './username.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user's identity as stored, with the claims that were read last. */
+/** A user's identity as stored, with the claims as they were last read. */
 type Identity = {
   userId: bigint;
   isErased: boolean;
@@ -29,13 +29,13 @@ type StoredClaims = Omit<ClaimedProfile, 'picture'>;
 
 /** A new user's name when the token contains no usable name. */
 export const namelessUser = 'user';
-/** Each attempt fails only when another user takes the chosen name or email address at the same moment. */
+/** An attempt fails only when another user takes the chosen name or email address at the same moment. */
 export const maxAttempts = 10;
 
 /**
  * Finds the user of a verified token, inside a transaction. Creates the user on the first visit, and updates the profile
  * when the claims have changed since. The user's row, and the session that the token names, stay locked until the
- * transaction ends. Throws Unauthenticated for a token that is refused: nothing is created then.
+ * transaction ends. Throws Unauthenticated, and creates nothing, if the token is refused.
  */
 export async function enter(client: Queryable, token: ForeignToken): Promise<{ userId: bigint; isNew: boolean }> {
   await lockToken(client, token.issuer, [subjectKey(token.subject), token.sessionKey]);
@@ -118,8 +118,8 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
 }
 
 /**
- * The preferred username, or one that begins with it, that no user but `ownId` has. Another request may take the name
- * in the meantime.
+ * A username that no user but `ownId` has: the preferred one, or one that begins with it. Another request may take the
+ * name in the meantime.
  */
 export async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
   const { rows } = await client.query<{ name: string }>(
@@ -132,7 +132,7 @@ export async function findFreeUsername(client: Queryable, wished: string, ownId 
   return free.name;
 }
 
-/** Whether no other user has that value: `ownId` is an SQL expression with the id of the user who may have it. */
+/** Whether no user but `ownId`, an SQL expression, has that value. */
 function isFree(column: 'email', value: string, ownId = '0'): string {
   return `not exists (select from users where fold(${column}) = fold(${value}) and id <> ${ownId})`;
 }
@@ -151,7 +151,7 @@ async function updateProfile(
   const changed = changesIn(identity, rest);
   const { serverRole: claimedRole } = changed;
   const hasRole = claimedRole === undefined || (await setRole(client, identity.userId, claimedRole));
-  // Notes which claims were read. Raw SQL, like all statements of this transaction.
+  // Records which claims were read. Raw SQL, like all statements of this transaction.
   await client.query(
     `update identities set claims_issued_at = $3, claimed_username = $4, claimed_display_name = $5, claimed_email = $6,
       claimed_server_role = $7, claimed_custom = $8

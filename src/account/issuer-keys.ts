@@ -13,7 +13,7 @@ import { IssuerUnavailable } from '../errors.ts';
 import type { Issuer } from './issuer.ts';
 
 /**
- * A JWK set must arrive within this time, and may have at most this many bytes: those of large providers have 10 KB.
+ * A JWK set must arrive within this time, and may have at most this many bytes: the sets of large providers take 10 KB.
  */
 const limits = { maxMs: 5_000, maxBytes: 512 * 1024 };
 /** After a failure, the keys are not fetched again for this long, however many tokens need them. */
@@ -23,14 +23,14 @@ const pauseMs = 5_000;
 export type KeySource = { egress: Egress; report: Report };
 
 /**
- * Finds the issuer's keys. Those at a URL are cached for 10 minutes, and fetched again for a token that names an
+ * Finds the issuer's keys. Keys at a URL are cached for 10 minutes, and fetched again for a token that names an
  * unknown key, at most every 30 s (jose's createRemoteJWKSet). While they cannot be fetched, IssuerUnavailable is
  * thrown.
  */
 export function findKeysOf({ issuer, keys }: Pick<Issuer, 'issuer' | 'keys'>, source: KeySource): JWTVerifyGetKey {
   if (keys.kind === 'PUBLIC') return createLocalJWKSet({ keys: keys.keys });
   if (keys.kind === 'URL') {
-    // Longer than our own limit, which therefore applies.
+    // Longer than our own limit, so that ours applies.
     const timeoutDuration = limits.maxMs * 2;
     return createRemoteJWKSet(keys.url, { [customFetch]: fetchKeys(issuer, source), timeoutDuration });
   }

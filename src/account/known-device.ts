@@ -13,13 +13,13 @@ export type SeenDevice = { userId: bigint; userAgent: string | null };
 export type Familiarity = 'FIRST' | 'KNOWN' | 'NEW';
 
 /**
- * Remembers the device, forgets the account's oldest past the limit, and returns how familiar the device was. The
- * caller has locked the user's row.
+ * Remembers the device, forgets the account's oldest devices beyond the limit, and returns how familiar the device was.
+ * The caller has locked the user's row.
  */
 export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, seen: SeenDevice): Promise<Familiarity> {
   const hash = hashOf(keys, seen);
-  // Reads whether this device, and whether any device, has been seen. Raw SQL, like the next ones: the database's clock
-  // decides.
+  // Reads whether this device, and whether any device, has been seen. Raw SQL, like the next statements: the database's
+  // clock decides.
   const { rows } = await client.query<{ isKnown: boolean | null }>(
     `select bool_or(device_hash = $2 and used_at > now() - $3::interval) as "isKnown"
     from known_devices where user_id = $1`,

@@ -19,7 +19,10 @@ export async function knowsNetwork(db: Queryable, keys: AccessTokenKeys, where: 
   return rowCount === 1;
 }
 
-/** Remembers the network, and forgets the account's oldest past the limit. The caller has locked the user's row. */
+/**
+ * Remembers the network, and forgets the account's oldest networks beyond the limit. The caller has locked the user's
+ * row.
+ */
 export async function rememberNetwork(client: Queryable, keys: AccessTokenKeys, where: Whereabouts): Promise<void> {
   // Notes the network, or that it was used again. Raw SQL: Prisma cannot express `on conflict`.
   await client.query(

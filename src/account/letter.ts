@@ -5,9 +5,9 @@ import type { TemplateName } from '../mail/template.ts';
 import type { Queryable } from '../postgres/client.ts';
 
 /**
- * Decides who receives a queued email and what it says, when it is about to be sent: by then its user may have erased
- * the account, verified the address or changed it. Null: no one receives it. The caller's transaction then holds a lock
- * on the user, so that a code is not created while their password is being changed.
+ * Decides who receives a queued email and what it says, just before it is sent: by then its user may have erased
+ * the account, verified the address or changed it. Null if no one receives it. The caller's transaction then holds a
+ * lock on the user, so that a code is not created while their password is being changed.
  */
 export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Letter | null> {
   switch (mail.kind) {
@@ -34,7 +34,7 @@ export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Lett
 
 /** To the address that signs up or, if it has an account, to the owner of the account. */
 async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promise<Letter | null> {
-  // Raw SQL, like the next ones: Prisma cannot express fold(), nor a lock.
+  // Raw SQL, like the next ones: Prisma can express neither fold() nor a lock.
   const { rows } = await client.query<{ email: string; taken: string | null }>(
     `select s.email, u.email as taken
     from pending_sign_ups s left join users u on fold(u.email) = fold(s.email) where s.id = $1`,
@@ -48,7 +48,7 @@ async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promi
 }
 
 /**
- * To the address as the account stores it: the one that was entered may only look the same. An account without a
+ * To the address as the account stores it: the entered one may only look the same. An account without a
  * password does not get one this way.
  */
 async function addressPasswordReset(client: Queryable, { email }: QueuedMail): Promise<Letter | null> {
@@ -92,7 +92,7 @@ async function addressVerified(
   return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, template);
 }
 
-/** To a server admin, if the webhook still fails. */
+/** The alarm to a server admin, if the webhook still fails. */
 async function addressAlarm(client: Queryable, { userId, webhookId }: QueuedMail): Promise<Letter | null> {
   // Raw SQL, for the lock.
   const { rows } = await client.query<{ email: string; url: string }>(

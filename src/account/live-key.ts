@@ -37,7 +37,10 @@ export class LiveKeys {
     return grant;
   }
 
-  /** The live key with that id, for a program that the server runs itself. Throws Unauthenticated if it has ended. */
+  /**
+   * The live key with that id, for a program that the server runs itself. Throws Unauthenticated if the key was revoked
+   * or has expired.
+   */
   async findById(keyId: bigint): Promise<KeyGrant> {
     const { rows } = await this.#pool.query<Omit<KeyRow, 'secretHash'>>(
       `select id as "keyId", scopes::text[] as scopes, bot_id as "botId", expires_at as "expiresAt" from api_keys

@@ -13,23 +13,23 @@ const staleMs = 250;
 const maxAlong = 1_000;
 
 /**
- * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. A session that another
- * system's tokens keep is over when the newest of them expires, until the next one arrives.
+ * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. A session kept alive
+ * by another system's tokens is over when the newest of them expires, until the next one arrives.
  */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same duration, as a PostgreSQL interval. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
 /**
- * SQL: whether the row of `sessions` with that alias is a live session. `lifetime`: the statement's parameter with
- * `sessionLifetime`.
+ * SQL: whether the row of `sessions` with that alias is a live session. `lifetime`: the statement's parameter that
+ * holds `sessionLifetime`.
  */
 export function isLiveSession(session: string, lifetime: string): string {
   return `(${session}.last_used_at > now() - ${lifetime}::interval
     and (${session}.expires_at is null or ${session}.expires_at > now()))`;
 }
 
-/** How long after its session's last refresh a stream token stays valid. */
+/** How long a stream token stays valid after its session's last refresh. */
 const streamTokenLifetime = '1 day';
 
 /** `streamTokenGeneration`: the generation of the valid stream tokens; null when the last refresh was too long ago. */
@@ -73,7 +73,7 @@ export class LiveSessions {
     return (await this.#find(sessionId))?.userId === userId;
   }
 
-  /** Whether stream tokens of that generation are valid: the session is live and was refreshed within the last day. */
+  /** Whether stream tokens of this generation are valid: the session is live and was refreshed within the last day. */
   async takesStreamToken(
     { sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>,
     generation: number,

@@ -9,7 +9,8 @@ import { refuseTokens } from './token-refusal.ts';
  * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0): the sessions here that belong to
  * one of its sessions, even if the first token of that session has yet to arrive, or all sessions that a subject of
  * that issuer has here. The sessions' streams end at this point in the log. Tokens issued before that cannot bring them
- * back. Throws InvalidCredentials for a token that is invalid, or was used before, and IssuerUnavailable.
+ * back. Throws InvalidCredentials for a token that is invalid or was used before, and IssuerUnavailable if the issuer's
+ * keys cannot be fetched.
  */
 export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
   const logout = await verify(accounts, logoutToken);
@@ -36,7 +37,7 @@ async function verify({ foreign }: Accounts, token: string): Promise<LogoutToken
 }
 
 async function useOnce(client: Queryable, { issuer, jti }: LogoutToken): Promise<void> {
-  // Remembers the token. Raw SQL, for `on conflict`: of two requests at once, the second waits for the first.
+  // Remembers the token. Raw SQL, for `on conflict`: of two simultaneous requests, the second waits for the first.
   const { rowCount } = await client.query(
     `insert into used_logout_tokens (issuer, jti, expires_at) values ($1, $2, now() + $3::interval)
     on conflict do nothing`,
@@ -53,9 +54,9 @@ async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the session that is named, by its key, and sessions of the subject, by their user: all of them if no
-  // session is named, otherwise those whose tokens name no session, because any of these may be the one. Raw SQL, to
-  // return them.
+  // Deletes the session with the named key, and sessions of the subject's user: all of them if no session is named,
+  // otherwise those whose tokens name no session, because any of these may be the one to end. Raw SQL, to return the
+  // deleted rows.
   const { rows } = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where issuer = $1 and foreign_key = $3

@@ -6,7 +6,7 @@ import { Forbidden, InvalidCredentials, type ExpectedError } from '../errors.ts'
  */
 export type AccountMail = { ring: () => void; reportsNewSignIns: boolean };
 
-/** What an operation that needs mail receives. */
+/** The parameter of operations that need mail. */
 type MayHaveMail = { mail: AccountMail | null };
 
 /** Throws Forbidden where the server sends no mail. */
@@ -16,8 +16,8 @@ export function requireMail({ mail }: MayHaveMail): AccountMail {
 }
 
 /**
- * The refusal of a code that is not valid. Where the server sends no mail, it is Forbidden: only an operator can have
- * made a code there.
+ * The refusal of a code that is not valid. Where the server sends no mail, the refusal is Forbidden: only an operator
+ * can have created a code there.
  */
 export function invalidCode({ mail }: MayHaveMail): ExpectedError {
   return mail === null ? sendsNoMail() : new InvalidCredentials('The code is not valid: request a new one.');

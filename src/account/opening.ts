@@ -68,7 +68,10 @@ export async function openAccounts(
   });
 }
 
-/** On a terminal, sign-ups are confirmed only if the setting says so: the first conversation needs no email. */
+/**
+ * If emails go to a terminal, sign-ups are confirmed only if the setting says so: the first conversation needs no
+ * email.
+ */
 function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, hasMail: boolean): SignUpRules {
   if (signUpConfirm === 'on' && !hasMail)
     throw new CannotStart('SIGN_UP_CONFIRM: off, unless SMTP_URL is set (got "on")');

@@ -13,7 +13,7 @@ import { endSessions, handOver, openSession, type SignedIn } from './session.ts'
 /**
  * Queues an email with a code for the account of that address. An address without an account takes the same path and
  * the same time: whether it has one is decided when the email is to be sent. Throws Forbidden where the server sends no
- * mail or has no passwords, and RateLimited for a network that asks often.
+ * mail or has no passwords, and RateLimited for a network that asks too often.
  */
 export async function requestPasswordReset(
   accounts: Accounts,
@@ -64,13 +64,13 @@ export async function resetPassword(
   return handOver(accounts, opened);
 }
 
-/** Uses the code up. Returns false if the code is no longer valid, or the account has another address by now. */
+/** Uses the code up. Returns false if the code is no longer valid, or the account now has another address. */
 async function replacePassword(
   transaction: Transaction,
   { owner, code, newHash }: { owner: CodeOwner; code: string; newHash: string },
 ): Promise<boolean> {
   const { userId, email } = owner;
-  // Locks the user, like all code that opens or ends sessions, and verifies the address. Raw SQL, for fold().
+  // Verifies the address, and locks the user, like all code that opens or ends sessions. Raw SQL, for fold().
   const { rowCount } = await transaction.query(
     `update users set email_verified_at = coalesce(email_verified_at, clock_timestamp())
     where id = $1 and deleted_at is null and fold(email) = fold($2)`,

@@ -16,10 +16,11 @@ export type CheckedSignUp = {
 
 /**
  * Keeps the sign-up until its address is confirmed, and queues the email about it. Reserves neither the name nor the
- * address, and takes the same time for an address that has an account.
+ * address, and takes just as long if the address already has an account.
  */
 export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Promise<void> {
-  // One statement, so that there is never a sign-up without its email, which housekeeping would delete. Raw SQL.
+  // One statement, so that there is never a sign-up without its email: housekeeping would delete such a sign-up. Raw
+  // SQL.
   await client.query(
     `with kept as (
       insert into pending_sign_ups (username, email, display_name, password_hash, invite_code)
@@ -33,7 +34,7 @@ export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Prom
 /**
  * Creates the account of a sign-up whose code has just been used. A name that was taken in the meantime gets a number.
  * Uses its invite, if it has one. Returns false if the sign-up no longer exists. Throws InvalidCredentials if the
- * address has an account by now, or the invite no longer lets anyone in.
+ * address has an account by then, or the invite no longer lets anyone in.
  */
 export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner): Promise<boolean> {
   const { rows } = await client.query<CheckedSignUp>(
@@ -57,9 +58,9 @@ export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner)
   throw new Error('no free username was found');
 }
 
-/** The refusal of a code whose address has another account by now. */
+/** The refusal of a code whose address already has another account. */
 export function hasAccount(): InvalidCredentials {
-  return new InvalidCredentials('The address has an account by now.');
+  return new InvalidCredentials('The address already has an account.');
 }
 
 async function enterByInvite(client: Queryable, code: string | null, userId: bigint): Promise<void> {

@@ -50,7 +50,7 @@ Ids are those of the server's API. Times are in UTC.
 `;
 
 /**
- * The text files in the export of a user's data. About other users, they contain only ids and the names of those who
+ * The text files in the export of a user's data. Of other users, they contain only the ids, and the names of those who
  * share a chat with the user. They contain no secrets, such as invite codes.
  */
 export function personalTexts(pool: pg.Pool, userId: bigint): ExportedText[] {

@@ -52,7 +52,8 @@ async function* readMessageIds(
   userId: bigint,
   { onlyEdited }: { onlyEdited: boolean },
 ): AsyncGenerator<bigint[]> {
-  // No index has a sender's messages in order, because every send would pay for it: each statement finds all of them.
+  // No index has a sender's messages in order, because every send would pay for it, so each statement finds all of
+  // them.
   const read = async (after: { id: bigint } | null) => {
     const { rows } = await pool.query<{ id: bigint }>(
       `with own as materialized (

@@ -1,9 +1,9 @@
 /** How many rows one statement reads: with texts of 10,000 characters, these are a few megabytes. */
 export const pageSize = 100;
-/** How many ids, or rows that are as small, one statement reads. */
+/** How many ids, or similarly small rows, one statement reads. */
 export const largePageSize = 5_000;
 
-/** What one statement reads: the rows of a user after a position, in its order. `null`: from the beginning. */
+/** What one statement reads: a user's rows after a position, in a fixed order. `null`: from the beginning. */
 type Reading<Row> = { size: number; read: (after: Row | null) => Promise<Row[]> };
 
 /**

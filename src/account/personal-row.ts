@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { inPages, largePageSize, pageSize } from './personal-page.ts';
 
 // All statements here are raw SQL: Prisma would read each page of related rows with more statements, and cannot compare
-// a key of several columns. Those that first find all of a user's rows say `materialized`, because PostgreSQL might
-// otherwise walk through everyone's rows in the order of their ids.
+// a key of several columns. Statements that first find all of a user's rows say `materialized`; otherwise PostgreSQL
+// might walk through everyone's rows in the order of their ids.
 
 /** The user’s account, in their export. */
 export type ProfileRow = {

@@ -14,7 +14,7 @@ const batchSize = 8;
 const maxMs = 10_000;
 const maxBytes = 5 * 1024 * 1024;
 
-/** A response that says that there is no such picture, and that another attempt is useless. */
+/** A response that says that there is no such picture, so that another attempt is useless. */
 class NoPicture extends Error {}
 
 /** After one of these, the URL is not tried again: it has no picture, or one that is too large, or the user is gone. */
@@ -30,7 +30,7 @@ export type PictureFetchOptions = {
 };
 
 /**
- * Fetches the pictures that tokens of other systems name, on one node at a time, and makes them avatars. The pictures
+ * Fetches the pictures that tokens from other systems name, on one node at a time, and makes them avatars. The pictures
  * are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to five times
  * within a day.
  */
@@ -114,7 +114,7 @@ export class PictureFetch {
   }
 }
 
-/** A server that is overloaded or broken may have the picture later. */
+/** A server that is overloaded or broken may return the picture later. */
 function requirePicture(response: EgressResponse): EgressResponse {
   const { status } = response;
   if (status === 200) return response;

@@ -25,7 +25,7 @@ export async function createUserSession(
       if (kind === 'BOT') throw new Forbidden('A bot never signs in: a program speaks for it with its API key.');
       if (!coversRole(program, role))
         throw new Forbidden("This API key lacks the scope for a session of the server's staff.");
-      // Recorded here: a trigger on sessions would record those that users open, too.
+      // Recorded here: a trigger on sessions would also record those that users open.
       await client.query(`select write_audit_entry('CREATE_USER_SESSION', 'User', $1, '{}')`, [String(userId)]);
       return openSession(client, { userId, userAgent });
     },

@@ -21,7 +21,7 @@ export class Programs {
   readonly keys: LiveKeys;
   readonly #db: Db;
   readonly #sessions: LiveSessions;
-  /** The session of each key with each user that it has made requests as. */
+  /** The session of each key with each user on whose behalf it has made requests. */
   readonly #known = createLru<string, bigint>(maxSessions);
 
   constructor(db: Db, sessions: LiveSessions) {
@@ -32,8 +32,8 @@ export class Programs {
 
   /**
    * The program with that key. `actAs`: the user that it acts as, by id or as `key:` and the user's external key; null if
-   * it names none. Throws Unauthenticated for a key that is not valid, and Forbidden for a key without ACT_AS, for a user
-   * who does not exist and, with the end and the reason, for one who is suspended, as the key's own bot may be.
+   * it names none. Throws Unauthenticated for an invalid key, and Forbidden for a key without ACT_AS, for a user who
+   * does not exist, and (with the end and the reason) for a suspended user, even if that is the key's own bot.
    */
   async identify(secret: string, actAs: string | null): Promise<Program> {
     const key = await this.keys.find(secret);
@@ -41,7 +41,7 @@ export class Programs {
     return actAs === null ? itself : this.#speakFor(key, await findSubject(this.#db, key, actAs));
   }
 
-  /** The program with the key of that id, which acts as no one. Throws Unauthenticated for a key that has ended. */
+  /** The program whose key has that id; it acts as no one. Throws Unauthenticated for a key that has ended. */
   async identifyById(keyId: bigint): Promise<Program> {
     return this.#asItself(await this.keys.findById(keyId));
   }
@@ -54,7 +54,7 @@ export class Programs {
 
   /**
    * The bot of a key that is identified by something other than its secret: an incoming webhook. Throws Unauthenticated
-   * for a key that has ended, and Forbidden for a suspended bot.
+   * for a key that is no longer valid, and Forbidden for a suspended bot.
    */
   speakForBot(key: KeyGrant & { botId: bigint }): Promise<KeyAsker> {
     return this.#speakFor(key, { userId: key.botId, isActing: false });

@@ -7,13 +7,10 @@ import { proofMs, type ForeignSessions } from './foreign-session.ts';
 import { checkGivenPassword, type PasswordHasher } from './password.ts';
 import { isRefused } from './token-refusal.ts';
 
-/**
- * What the user of a session sends to prove again that they are its user: null if only the request's token serves as
- * proof.
- */
+/** What the user of a session sends to prove their identity again: null if the request's token is the only proof. */
 export type Proof = { user: Credentials; secret: string | null };
 
-/** What the API says about an argument with a password, in operations that ask for it again. */
+/** The description of a password argument in operations that ask for the password again. */
 export const proofDescription =
   'Required where the account has a password. For an account without one: a token that was issued within the last ' +
   'five minutes; you can omit it if such a token authenticates the request.';
@@ -27,9 +24,9 @@ export function checkGivenProof({ user, secret }: Proof, path: string[], errors:
 }
 
 /**
- * Returns if the asker proves that they are the account's user, by its password. For an account without one, the proof
- * is a token that another system issued for the user within the last five minutes: as `secret`, or as the token of the
- * request. Throws InvalidCredentials otherwise, and RateLimited after too many wrong attempts.
+ * Returns if the asker proves, with the account's password, that they are its user. For an account without one, the
+ * proof is a token that another system issued for the user within the last five minutes: as `secret`, or as the token
+ * of the request. Throws InvalidCredentials otherwise, and RateLimited after too many wrong attempts.
  */
 export async function requireProof(verifier: Verifier, asker: Asker, { user, secret }: Proof): Promise<void> {
   if (user.passwordHash !== null) {

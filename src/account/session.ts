@@ -10,7 +10,7 @@ import type { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker, SessionAsker } from '../core/asker.ts';
 
-/** What the functions on sessions need. */
+/** The dependencies of the functions that handle sessions. */
 export type Sessions = {
   db: Db;
   keys: AccessTokenKeys;
@@ -22,7 +22,7 @@ export type Sessions = {
 /** What a device receives when it signs in: both tokens, and the asker that they authenticate. */
 export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: SessionAsker };
 
-/** What a transaction did to sessions: the session of the refresh token, and the sessions that it ended. */
+/** What a transaction did to sessions: the one that it opened, with its refresh token, and those that it ended. */
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
 
 /**
@@ -31,7 +31,7 @@ export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: s
  */
 export type SessionOrigin = { issuer: string; sessionKey: string; issuedAt: Date; expiresAt: Date | null };
 
-/** A session to be opened. `origin` is null for one that begins here. */
+/** A session to be opened. `origin` is null for a session that begins here. */
 export type NewSession = { userId: bigint; userAgent: string | null; origin?: SessionOrigin | null };
 
 /** How many sessions a user can have. Opening one more ends the session that has been idle longest. */
@@ -51,8 +51,9 @@ export async function openSession(client: Queryable, person: NewSession): Promis
 
 /**
  * Inserts a session, inside a transaction that has locked the user's row, and ends the user's sessions past the limit.
- * `tokenHash` is that of its first refresh token; null for a session that foreign tokens keep. After the commit, call
- * `forget` for all of the sessions. Throws Forbidden for a suspended user, with the end and the reason of the suspension.
+ * `tokenHash` is the hash of its first refresh token; null for a session that foreign tokens keep alive. After the
+ * commit, call `forget` for all of the sessions. Throws Forbidden for a suspended user, with the end and the reason of
+ * the suspension.
  */
 export async function insertSession(
   client: Queryable,
@@ -99,7 +100,7 @@ export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSes
 
 /**
  * Exchanges a refresh token for the next pair; the caller need not be authenticated. A token is valid for one use.
- * Using it again within 20 s returns the same refresh token again. Using it later ends its session, because one of its
+ * Using it again within 20 s returns the same new refresh token. Using it later ends its session, because one of its
  * two holders must have stolen it. Throws InvalidCredentials for an invalid token, and RateLimited for a session that
  * refreshes too often.
  */
@@ -129,7 +130,7 @@ export async function signOut({ db, sessions }: Sessions, asker: Asker): Promise
 }
 
 /**
- * Ends one session. Returns false if it had ended before. In a transaction, which is repeated after a deadlock: a
+ * Ends one session. Returns false if it had already ended. In a transaction, which is repeated after a deadlock: a
  * trigger may also end another session of the user.
  */
 async function endSession(db: Db, own: { id: bigint; userId: bigint }): Promise<boolean> {
@@ -137,7 +138,7 @@ async function endSession(db: Db, own: { id: bigint; userId: bigint }): Promise<
   return count > 0;
 }
 
-/** The asker's sessions, most recently used first. `query` is what a field selects of each session. */
+/** The asker's sessions, most recently used first. `query` is what a field selects from each session. */
 export function listSessions(
   { db }: Pick<Sessions, 'db'>,
   asker: Asker,
@@ -192,8 +193,8 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
  * that were used longer ago than that. Returns the larger count: call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
-  // Deletes dead sessions. Raw SQL, like the next: with `skip locked`, nodes that prune at the same time do not wait
-  // for each other.
+  // Deletes dead sessions. Raw SQL, like the next statement: with `skip locked`, nodes that prune at the same time do
+  // not wait for each other.
   const sessions = await db.pool.query(
     `delete from sessions where id = any (array(
       select id from sessions where last_used_at < now() - $1::interval and webhook_id is null limit $2 for update skip locked))`,

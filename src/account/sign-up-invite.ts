@@ -5,8 +5,8 @@ import type { Queryable } from '../postgres/client.ts';
 import type { SignUpRules } from './account.ts';
 
 /**
- * Checks the invite of a sign-up before anything else is done for it. Throws Forbidden without an invite where one is
- * required, and for one that lets no one in.
+ * Checks the invite of a sign-up before anything else is done for it. Throws Forbidden if a required invite is missing,
+ * and for an invite that lets no one in.
  */
 export async function checkInvite(
   client: Queryable,

@@ -21,16 +21,16 @@ export type SignUp = Device & {
   inviteCode: string | null;
 };
 
-/** The answer to a sign-up that must be confirmed by email: nothing is said about the address. */
+/** The answer to a sign-up that must be confirmed by email: it says nothing about the address. */
 export type SignUpStarted = { email: string };
 
 /**
  * Creates an account and signs its user in or, where email confirms sign-ups, keeps the sign-up until `verifyEmail`.
- * Usernames and email addresses are unique without regard to case: of two concurrent requests for one, the second gets
- * Conflict. A sign-up that must be confirmed never gets it, so it reveals no one's address. Throws Forbidden where
- * sign-up is closed, where it requires an invite and none is given, for an invite that lets no one in, and where there
- * are no passwords; InvalidInput with every invalid field; and RateLimited for a network that creates many accounts, or
- * that has tried many names that were taken.
+ * Usernames and email addresses are unique without regard to case: of two concurrent requests for the same one, the
+ * second gets Conflict. A sign-up that must be confirmed never gets Conflict, so it reveals no one's address. Throws
+ * Forbidden where sign-up is closed, where it requires an invite and none is given, for an invite that lets no one in,
+ * and where there are no passwords; InvalidInput with every invalid field; and RateLimited for a network that creates
+ * many accounts, or that has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn | SignUpStarted> {
   requirePasswords(accounts);
@@ -67,7 +67,7 @@ async function createAccount(accounts: Accounts, person: CheckedSignUp, device: 
   const { address, userAgent } = device;
   const opened = await inTransaction(db, async (client) => {
     // Inserts the user and the credentials. Raw SQL: Prisma cannot express `on conflict`, without which a taken name
-    // would fail the transaction before `nameConflict` can tell which of the two is taken.
+    // would fail the transaction before `nameConflict` can tell whether the username or the email address is taken.
     const { rows } = await client.query<{ id: bigint }>(
       `with person as (
         insert into users (username, email, display_name) values ($1, $2, $3)

@@ -29,7 +29,7 @@ export async function issueStreamToken({ db, keys }: Accounts, { userId, session
     .sign(keys.signing.key);
 }
 
-/** The asker of a stream token. Throws Unauthenticated for a token that is invalid or no longer valid. */
+/** The asker that a stream token identifies. Throws Unauthenticated for a token that is invalid or no longer valid. */
 export async function authenticateStream(accounts: Accounts, token: string): Promise<StreamAsker> {
   const asker = await verify(accounts, token);
   if (!(await isStreamTokenLive(accounts, asker))) throw bad();

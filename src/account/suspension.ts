@@ -3,7 +3,10 @@ import { defineLoader } from '../postgres/loader.ts';
 import { isCurrent } from '../postgres/restriction.ts';
 import { Forbidden } from '../errors.ts';
 
-/** A suspension that is in force. `until`: when it ends by itself; null if it does not. `reason`: for its user to read. */
+/**
+ * A suspension that is in force. `until`: when it ends by itself; null if it does not. `reason`: what the user is
+ * shown.
+ */
 export type Suspension = { since: Date; until: Date | null; reason: string | null };
 
 /**

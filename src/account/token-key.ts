@@ -30,8 +30,8 @@ const maxKeys = 20;
 /**
  * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must include its private part; the others may. To
  * rotate a key, put the new one first, and remove the old one once everything that it signed has expired (file links
- * last longest: a day). The `kid` of a key without one is its thumbprint (RFC 7638). Throws an Error that says what is
- * wrong and never quotes the keys.
+ * last longest: a day). A key without a `kid` gets its thumbprint (RFC 7638) as its `kid`. Throws an Error that says
+ * what is wrong and never quotes the keys.
  */
 export function parseKeySet(json: string): AccessTokenKeys {
   const jwks = readSet(json);
@@ -59,7 +59,7 @@ export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObj
   return derive(signing.key, purpose);
 }
 
-/** Such a key for each key in the set that includes its private part: what an older key authenticated stays valid. */
+/** Such a key for each private key in the set, so that what an older key authenticated stays valid. */
 export function deriveKeys({ own }: AccessTokenKeys, purpose: string): KeyObject[] {
   return own.map((key) => derive(key, purpose));
 }
@@ -130,7 +130,7 @@ function readSet(json: string): unknown[] {
   try {
     set = JSON.parse(json);
   } catch {
-    // The error of JSON.parse quotes its input, which is the private key.
+    // JSON.parse's error message quotes its input, which is the private key.
     throw new Error('it is not JSON');
   }
   if (typeof set !== 'object' || set === null || !('keys' in set) || !Array.isArray(set.keys)) {

@@ -6,7 +6,7 @@ import { subjectKey, type ForeignToken } from './foreign-token.ts';
  * subject, has been ended.
  */
 export async function isRefused(client: Queryable, token: ForeignToken): Promise<boolean> {
-  // Finds a refusal of the token's session or subject. Raw SQL, like all statements that a foreign token causes.
+  // Finds a refusal of the token's session or subject. Raw SQL, like all statements that handle foreign tokens.
   const { rowCount } = await client.query(
     `select from token_refusals where issuer = $1 and refused = any ($2) and issued_until >= $3`,
     [token.issuer, [token.sessionKey, subjectKey(token.subject)], token.issuedAt],
@@ -43,8 +43,8 @@ export async function keepRefusal(client: Queryable, { issuer, sessionKey }: For
 }
 
 /**
- * Deletes up to `limit` refusals, and as many used logout tokens, that have become unnecessary. Returns the larger
- * count: call it again while that is `limit`.
+ * Deletes up to `limit` refusals, and up to `limit` used logout tokens, that are no longer needed. Returns the larger
+ * count: call this again while the count is `limit`.
  */
 export async function pruneRefusals({ db: { pool } }: { db: Db }, limit: number): Promise<number> {
   // With `skip locked`, nodes that prune at the same time do not wait for each other.

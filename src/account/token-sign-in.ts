@@ -7,10 +7,10 @@ import { enter } from './foreign-user.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
 
 /**
- * Exchanges a token of another system for a session with refresh tokens, which does not end with the token. The session
- * also ends when the other system reports the end of its own (`POST /auth/logout`). Throws InvalidCredentials for a
- * token that is invalid, expired or refused, Forbidden where no other system's tokens are accepted, and RateLimited for
- * a network with too many failures.
+ * Exchanges another system's token for a session that has refresh tokens, and does not end with that token. The session
+ * also ends when the other system reports that its own session has ended (`POST /auth/logout`). Throws
+ * InvalidCredentials for a token that is invalid, expired or refused, Forbidden where no other system's tokens are
+ * accepted, and RateLimited for a network with too many failures.
  */
 export function signInWithToken(accounts: Accounts, input: Device & { token: string }): Promise<SignedIn> {
   const { address } = input;
@@ -22,7 +22,7 @@ async function enterByToken(
   { token, userAgent, address }: Device & { token: string },
 ): Promise<SignedIn> {
   const { foreign, limits } = accounts;
-  if (!foreign.tokens.isOn) throw new Forbidden('This server accepts no tokens of other systems.');
+  if (!foreign.tokens.isOn) throw new Forbidden('This server accepts no tokens from other systems.');
   await limits.take('failedSignIns', { address });
   try {
     const verified = await foreign.tokens.verify(token);

@@ -29,7 +29,7 @@ const UpsertUserInput = builder.inputType('UpsertUserInput', {
       description: `Your own key for the user: 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
     }),
     username: t.string({
-      description: 'A new user without one gets a username derived from the display name.',
+      description: 'If omitted for a new user, it is derived from the display name.',
     }),
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
     email: t.string({ description: 'Counts as verified: you vouch for it.' }),

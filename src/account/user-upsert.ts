@@ -26,8 +26,8 @@ export type UserUpsert = {
 };
 
 /**
- * Creates the user with this key, or updates them: the same call twice, even at the same time, gives one user. A new
- * user without a username gets one derived from the display name. An email address counts as verified, because the
+ * Creates the user with this key, or updates them: the same call twice, even at the same time, results in one user. A
+ * new user without a username gets one derived from the display name. An email address counts as verified, because the
  * product vouches for it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated.
  * The caller has checked that the program may write users. Throws InvalidInput; Conflict for a username or an email
  * address that another user has; Forbidden for a moderator or an admin of the server: no program can change them.
@@ -72,7 +72,7 @@ async function lockByKey(client: Queryable, key: string): Promise<User | null> {
   return rows[0] ?? null;
 }
 
-/** Returns null when another request has just taken the key, or a username that was chosen here. */
+/** Returns null when another request has just taken the key, or the username that this function chose. */
 async function create(client: Queryable, wanted: UserUpsert): Promise<User | null> {
   const { key, displayName = null, email = null } = wanted;
   const username = wanted.username ?? (await findFreeUsername(client, fitUsername(displayName ?? '') ?? namelessUser));
@@ -126,6 +126,6 @@ function explain(error: unknown): unknown {
 }
 
 async function recordUpsert(client: Queryable, userId: bigint): Promise<void> {
-  // Adds an entry to the audit log. Raw SQL, for the function that names the program.
+  // Adds an entry to the audit log. Raw SQL, to call the function that names the program.
   await client.query(`select write_audit_entry('UPSERT_USER', 'User', $1, '{}')`, [String(userId)]);
 }

@@ -12,7 +12,7 @@ const erasedPrefix = 'erased_';
 /** The longest suffix, in digits, that distinguishes a username from others that are taken. */
 export const maxSuffixLength = 10;
 
-/** Adds to `errors` when the username is malformed, or reserved without regard to case. */
+/** Adds to `errors` if the username is malformed or, ignoring case, reserved. */
 export function checkNewUsername(username: string, errors: FieldError[]): void {
   const problem = findProblem(username);
   if (problem !== null) errors.push({ path: ['username'], ...problem });
@@ -33,7 +33,7 @@ export function fitUsername(text: string): string | null {
   return fitted === '' || fitted.toLowerCase().startsWith(erasedPrefix) ? null : fitted;
 }
 
-/** Usernames to try in this order: the preferred one, then others that begin with it. */
+/** Usernames to try, in this order: the preferred one, then others that begin with it. */
 export function listUsernames(wished: string): string[] {
   const small = Array.from({ length: 8 }, (_, index) => String(index + 2));
   const random = [4, 4, 6, 6, maxSuffixLength, maxSuffixLength].map((digits) =>

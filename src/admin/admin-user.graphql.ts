@@ -30,7 +30,7 @@ const SuspensionRef = builder.objectRef<Suspension>('Suspension').implement({
     until: t.expose('until', {
       type: 'DateTime',
       nullable: true,
-      description: 'Null for one that does not end by itself.',
+      description: 'Null if the suspension does not end by itself.',
     }),
     reason: t.exposeString('reason', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   }),

@@ -15,9 +15,9 @@ export type UserFilter = { search: string | null; isSuspended: boolean | null };
 
 /**
  * The users of the server, newest first; a cursor's key is the user's id. `search` finds those whose username or
- * display name starts with the text, ignoring case, and, `withAddress`, the one with exactly that email address. The
- * edge has checked that the caller may list users, and search for addresses. Queued like a search. Throws InvalidInput
- * for a search that nothing could match or that takes too long.
+ * display name starts with the text, ignoring case, and, if `withAddress`, the user with exactly that email address.
+ * The edge has checked that the caller may list users and, if `withAddress`, search by email address. Queued like a
+ * search. Throws InvalidInput for a search that nothing could match or that takes too long.
  */
 export async function listUsers(
   turns: SearchTurns,
@@ -32,8 +32,8 @@ export async function listUsers(
 }
 
 /**
- * Raw SQL: Prisma cannot express the indexed expressions. Not a prepared statement: the planner must know the text to
- * choose between its range of the index and the newest users.
+ * Raw SQL: Prisma cannot express the indexed expressions. Not a prepared statement: to choose between the text's range
+ * of the index and the newest users, the planner must know the text.
  */
 async function readUsers(
   client: Queryable,
@@ -55,7 +55,9 @@ async function readUsers(
   return rows;
 }
 
-/** Reads the text of a search for users. Throws InvalidInput for one that neither a name nor an address could match. */
+/**
+ * Reads the text of a search for users. Throws InvalidInput for a text that could match neither a name nor an address.
+ */
 function readSearchText(search: string): string {
   const errors: FieldError[] = [];
   const text = readLine(search, ['search'], maxEmailLength, errors);

@@ -3,7 +3,7 @@ import { AdminRef } from './admin.ref.ts';
 import { isAllowed } from './staff.ts';
 
 AdminRef.implement({
-  description: `The server as its staff see it. A field that the viewer's role may not read is null: moderators see reports, and users, but not their email addresses and sessions; admins see everything.`,
+  description: `The server as its staff see it. A field that the viewer's role may not read is null: moderators see reports and users, but not users' email addresses and sessions; admins see everything.`,
 });
 
 builder.queryField('admin', (t) =>

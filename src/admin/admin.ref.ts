@@ -17,7 +17,7 @@ export const ServerRoleRef = builder.enumType('ServerRole', {
   values: {
     USER: {},
     MODERATOR: { description: 'Sees reports and users, and suspends users who have no role.' },
-    ADMIN: { description: 'Sees and does everything that staff can.' },
+    ADMIN: { description: 'Can see and do everything that staff can.' },
   },
 });
 

@@ -137,8 +137,7 @@ key lacks.`,
   }),
   createBot: t.field({
     type: CreatedApiKeyRef,
-    description: `For admins: creates a user of kind BOT, and the key with which a program speaks for it. Add it to chats with addMembers, like
-anyone else.`,
+    description: `For admins: creates a user of kind BOT, and the key with which a program speaks for it. Add the bot to chats with addMembers, like anyone else.`,
     errors: { types: [InvalidInput, Conflict, Forbidden] },
     args: { input: t.arg({ type: CreateBotInput, required: true }) },
     resolve: (_, { input: { username, displayName, scopes: granted } }, context) =>

@@ -13,7 +13,7 @@ import { lockStaff } from './staff.ts';
 
 /** How many keys a server can have that are not revoked. */
 const maxKeys = 1_000;
-/** Keys that are not revoked, without those of incoming webhooks, which users other than admins can create too. */
+/** Keys that are not revoked, except those of incoming webhooks, which users other than admins can also create. */
 const listed = { revokedAt: null, incomingWebhook: null };
 /** How many characters of a secret tell keys apart: the prefix, and 24 of the 256 bits. */
 const hintLength = 'parley_'.length + 4;
@@ -42,7 +42,7 @@ export async function createApiKey(db: Db, caller: Caller, input: NewApiKey): Pr
   );
 }
 
-/** Reads the input of a server key. Throws InvalidInput. */
+/** Reads the input for a server key. Throws InvalidInput. */
 export function readNewKey({ name, scopes, expiresAt }: NewApiKey): NewApiKey {
   const errors: FieldError[] = [];
   const line = readName(name, ['name'], maxNameLength, errors);
@@ -69,7 +69,7 @@ export function requireOwnScopes(caller: Caller, granted: readonly Scope[]): voi
   throw new Forbidden(`This API key cannot grant what it lacks: ${lacking.join(', ')}.`);
 }
 
-/** The user who answers for a new key; null for a program whose key has none. */
+/** The user who answers for a new key; null for a program whose own key has no such user. */
 export async function creatorOf({ prisma }: Transaction, caller: Caller): Promise<bigint | null> {
   if (caller.userId !== null || caller.kind !== 'KEY') return caller.userId;
   const key = await prisma.apiKey.findUnique({ where: { id: caller.keyId }, select: { creatorId: true } });
@@ -128,8 +128,8 @@ export async function revokeApiKey(
 }
 
 /**
- * A page of the keys that are neither revoked nor behind an incoming webhook, newest first. The edge has checked that
- * the caller may see them.
+ * A page of the keys that are not revoked and do not belong to an incoming webhook, newest first. The edge has checked
+ * that the caller may see them.
  */
 export async function listApiKeys({ prisma }: Db, page: PageRequest): Promise<Page<ApiKey>> {
   const { id, rest } = newestFirst(page);

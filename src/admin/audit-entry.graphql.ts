@@ -34,7 +34,7 @@ erased.`,
     }),
     targetId: t.id({
       nullable: true,
-      description: 'The id of the object that it was done to, which may be gone by now.',
+      description: "The id of the action's target, which may be gone by now.",
       resolve: ({ targetType, targetKey }) =>
         targetType === null || targetKey === null ? null : encodeId(targetType, targetKey),
     }),

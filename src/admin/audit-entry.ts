@@ -34,7 +34,7 @@ export function findAuditEntries({ prisma }: Db, entryIds: readonly bigint[]): P
   return prisma.auditEntry.findMany({ where: { id: { in: [...entryIds] } } });
 }
 
-/** The role of the database that the server connects as; its only key is `role`. */
+/** The database role that the server connects as. The loader's only key is `role`. */
 export const ownRole = defineLoader({
   load: async ({ pool }: Db, keys: readonly 'role'[]) => {
     const { rows } = await pool.query<{ role: string }>('select session_user::text as role');

@@ -16,7 +16,8 @@ export const exportData: Command = {
     const { store } = await openStore(storage, () => undefined);
     await createFile(path);
     try {
-      // Writes the audit entry first, so that no export lacks one. No trigger could write it, because none sees reads.
+      // Writes the audit entry first, so that no export lacks one. No trigger could write it, because triggers do not
+      // see reads.
       await db.pool.query(`select write_audit_entry('EXPORT_USER', 'User', $1, '{}')`, [String(id)]);
       await pipeline(Readable.from(exportPerson({ files: { db, store } }, id)), createWriteStream(path));
     } catch (error) {

@@ -8,7 +8,7 @@ export const reindex: Command = {
   run: async ({ db }, args) => {
     readArguments(args, { texts: { min: 0, max: 0 } });
     await queueEverything(db.pool);
-    // A running server does part of it.
+    // A running server does part of the work.
     while ((await indexBacklog(db)) > 0);
     const { rows } = await db.pool.query<{ messages: string; people: string; channels: string }>(
       `select (select count(*) from search_entries)::text as messages,

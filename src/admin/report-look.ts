@@ -6,7 +6,7 @@ import { unnest } from '../postgres/unnest.ts';
 
 // What staff read of messages that they may not be able to see. Each statement also writes an entry to the audit log,
 // so nothing can be read without one. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
-// client reads it where it shows it, in a list or by `node`.
+// client reads a report where it displays it, in a list or by `node`.
 
 /** How many messages before a reported message, and how many after it, staff can read. */
 export const maxSurroundingsPerSide = 5;
@@ -30,7 +30,9 @@ type StoredFile = Omit<ReportedFile, 'id'> & { id: string };
 /** The state of a message when it was reported. */
 export type ReportedMessage = { content: string; files: ReportedFile[] };
 
-/** A message near a reported one, or that message itself, as it is now. `content` is null once it is deleted. */
+/**
+ * A message near a reported one, or the reported message itself, as it is now. `content` is null once it is deleted.
+ */
 export type NearbyMessage = {
   seq: number;
   senderId: bigint | null;

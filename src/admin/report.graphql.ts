@@ -33,8 +33,8 @@ const ReportResolutionRef = builder.enumType('ReportResolution', {
   values: {
     NO_ACTION: {},
     MESSAGE_DELETED: { description: 'Deletes the message.' },
-    USER_WARNED: { description: 'Records that staff have warned its sender.' },
-    USER_SUSPENDED: { description: 'Records that staff have suspended its sender: call suspendUser too.' },
+    USER_WARNED: { description: "Records that staff have warned the message's sender." },
+    USER_SUSPENDED: { description: "Records that staff have suspended the message's sender: call suspendUser too." },
   },
 });
 
@@ -56,7 +56,7 @@ const ReportedFileRef = builder.objectRef<ReportedFile>('ReportedFile').implemen
 });
 
 const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').implement({
-  description: 'A message near a reported one, or that message itself, as it is now.',
+  description: 'A message near a reported one, or the reported message itself, as it is now.',
   fields: (t) => ({
     seq: t.exposeInt('seq'),
     sender: t.field({
@@ -71,7 +71,7 @@ const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').imple
     }),
     fileCount: t.exposeInt('fileCount', { description: 'How many files it was sent with. Staff cannot open them.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
-    isReported: t.exposeBoolean('isReported', { description: 'Whether it is the message that was reported.' }),
+    isReported: t.exposeBoolean('isReported', { description: 'Whether this is the message that was reported.' }),
   }),
 });
 
@@ -224,7 +224,7 @@ Resolving a report again replaces the resolution and the note.`,
       reportId: t.arg.id({ required: true }),
       resolution: t.arg({ type: ReportResolutionRef, required: true }),
       note: t.arg.string({
-        description: `For other staff. 1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
+        description: `A note for other staff: 1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
       }),
     },
     resolve: (_, { reportId, resolution, note }, context) =>

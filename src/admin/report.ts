@@ -59,8 +59,8 @@ function deleted(): NotFound {
 }
 
 /**
- * A page of the reports, newest first; a cursor's key is the report's id. `isOpen`: only those that are not resolved
- * yet, or only those that are; null for all. The caller has checked that the asker may read reports.
+ * A page of the reports, newest first; a cursor's key is the report's id. `isOpen`: true for unresolved reports, false
+ * for resolved ones, null for all. The caller has checked that the asker may read reports.
  */
 export async function listReports(
   { prisma }: Db,
@@ -72,7 +72,10 @@ export async function listReports(
   return toPage(rows, page);
 }
 
-/** The reports with these ids that the caller can see, in no particular order: all of them for staff, or their own. */
+/**
+ * The reports with these ids that the caller can see, in no particular order: staff see all of them, others only their
+ * own.
+ */
 export function findReports(
   { prisma }: Db,
   { userId }: Caller,
@@ -116,7 +119,7 @@ async function settle(transaction: Transaction, verdict: Verdict, caller: Caller
   );
   const [resolved] = rows;
   if (resolved === undefined) throw new NotFound('There is no such report.');
-  // A trigger turns the deletion into a tombstone, like any other.
+  // As with any deletion of a message, a trigger leaves a tombstone instead.
   if (verdict.resolution === 'MESSAGE_DELETED' && resolved.messageId !== null) {
     await transaction.prisma.message.deleteMany({ where: { id: resolved.messageId, deletedAt: null } });
   }

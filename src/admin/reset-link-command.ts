@@ -16,7 +16,7 @@ export const resetLink: Command = {
     const kind = 'PASSWORD_RESET';
     const code = await inTransaction(db, async (transaction) => {
       await lockAccount(transaction, id);
-      // Records it here: a trigger on the codes would record those that users request, too.
+      // Records it here: a trigger on the codes would also record those that users request.
       await transaction.query(`select write_audit_entry('CREATE_RESET_LINK', 'User', $1, '{}')`, [String(id)]);
       return createCode(transaction, { kind, email, userId: id, signUpId: null });
     });

@@ -22,8 +22,8 @@ export type ServerAction =
 export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
 
 /**
- * Whether the caller may do this on the server; all rights of staff are decided here. `role` is that of the caller's
- * user; USER for a server key.
+ * Whether the caller may do this on the server; all rights of staff are decided here. `role` is the role of the
+ * caller's user, or USER for a server key.
  */
 export function mayOnServer(caller: Caller, action: ServerAction, { role, targetRole }: ServerCase): boolean {
   return mayStaff(action, { role: effectiveRole(caller, role), ...(targetRole !== undefined && { targetRole }) });

@@ -20,14 +20,14 @@ async function ownRoleOf(loaders: Loaders, { userId }: Caller): Promise<ServerRo
   return userId === null ? 'USER' : ((await loaders.of(userById).load(userId))?.serverRole ?? 'USER');
 }
 
-/** Whether the caller may do this, if it is not aimed at a particular user. */
+/** Whether the caller may take an action that is not aimed at a particular user. */
 export async function isAllowed(loaders: Loaders, caller: Caller, action: ServerAction): Promise<boolean> {
   return mayOnServer(caller, action, { role: await ownRoleOf(loaders, caller) });
 }
 
 /**
- * Throws Forbidden unless the caller may do this, if it is not aimed at a particular user. Locks the row of the
- * caller's user, so that the role holds until the transaction ends.
+ * For an action that is not aimed at a particular user: throws Forbidden unless the caller may perform it. Locks the
+ * row of the caller's user, so that the role holds until the transaction ends.
  */
 export async function lockStaff(client: Queryable, caller: Caller, action: ServerAction): Promise<void> {
   const roles = await lockRoles(client, caller.userId === null ? [] : [caller.userId]);
@@ -50,7 +50,7 @@ export async function lockTarget(
   const targetRole = roles.get(userId);
   if (targetRole === undefined) throw new NotFound('There is no such user.');
   if (!mayOnServer(caller, action, { role: role ?? 'USER', targetRole })) {
-    throw new Forbidden('Only server admins can do this to its moderators and admins.');
+    throw new Forbidden('Only server admins can do this to moderators and admins of the server.');
   }
   return targetRole;
 }
@@ -70,7 +70,7 @@ function refusalOf(action: ServerAction): string {
   return `Only ${staff} of the server can do this.`;
 }
 
-/** In the order of the ids, so that two staff members who act on each other take turns. Raw SQL, for the lock. */
+/** In the order of their ids, so that two staff members who act on each other take turns. Raw SQL, for the lock. */
 async function lockRoles(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint | null, ServerRole>> {
   const { rows } = await client.query<{ id: bigint | null; role: ServerRole }>(
     `select id, server_role as role from users

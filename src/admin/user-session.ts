@@ -27,8 +27,8 @@ export const sessionsOf = defineLoader({
 });
 
 /**
- * Ends the session of any user's device with its streams, and returns it. For admins. Throws Forbidden, and NotFound for a session
- * that has ended.
+ * Ends a session of any user, with its streams, and returns it. For admins. Throws Forbidden, and NotFound for a
+ * session that has ended.
  */
 export async function endSession(
   { db, sessions }: { db: Db; sessions: LiveSessions },

@@ -8,12 +8,12 @@ import { lockTarget } from './staff.ts';
 /** A suspension to impose. `until`: when it ends by itself; null if it does not. `reason`: shown to the user. */
 export type NewSuspension = { userId: bigint; until: Date | null; reason: string | null };
 
-/** What suspending a user needs. */
+/** What is needed to suspend a user. */
 export type Suspending = { db: Db; sessions: LiveSessions };
 
 /**
- * Suspends a user, or replaces their suspension: their sessions end with their streams, at that point in the log on
- * every node, and no new one can be opened until the suspension ends. For moderators, who can suspend users without a
+ * Suspends a user, or replaces their suspension: their sessions and streams end at that point in the log, on every
+ * node, and no new session can be opened until the suspension ends. For moderators, who can suspend users without a
  * role, and for admins. Throws InvalidInput for an end in the past, a bad reason and the asker's own id; Forbidden;
  * NotFound.
  */

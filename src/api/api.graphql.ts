@@ -13,7 +13,7 @@ const Api = builder.objectRef<object>('Api').implement({
     features: t.stringList({
       extensions: asciiSize(maxFeatureLength),
       complexity: { field: 1, multiplier: maxFeatures },
-      description: `What this server offers with its settings: \`MAIL\` (it sends email), \`SIGN_UP\` (users can create accounts),
+      description: `What this server offers, given its settings: \`MAIL\` (it sends email), \`SIGN_UP\` (users can create accounts),
 \`SIGN_UP_BY_INVITE\` (but only with an invite), \`SIGN_UP_CONFIRM\` (signUp returns SignUpStarted), \`INVITES\`, \`FILES\`,
 \`SEARCH\`, \`TYPING\`, \`PRESENCE\`. Ignore those that you do not know.`,
       resolve: (_, __, context) => listFeatures(context),

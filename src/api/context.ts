@@ -72,7 +72,10 @@ export type Context = Services & {
   address: string;
   /** The last cursor that a reconnecting EventSource received; it replaces `after`. */
   lastEventId: string | null;
-  /** The cursor at which a subscription without `after` starts if the client requested it some time ago; null: now. */
+  /**
+   * The cursor at which a subscription without `after` starts if the client requested it some time ago; null if it
+   * starts now.
+   */
   askedAt: string | null;
   /** The id of the logged event that this execution renders; null if it renders none. */
   eventId: bigint | null;
@@ -149,8 +152,8 @@ async function lateRefusal<Found extends Caller | null>(identifying: Promise<Fou
 }
 
 /**
- * The sender of an operation that needs no user: an asker or a server key. Throws Unauthenticated when no one is signed
- * in.
+ * The sender of an operation that does not require a user: an asker or a server key. Throws Unauthenticated when no one
+ * is signed in.
  */
 export function requireCaller(context: Context): Caller {
   return demandCaller(context.asker);

@@ -28,7 +28,7 @@ const bytesPerDocument = 1_000;
 const bytesPerNode = 210;
 const bytesPerCharacter = 2;
 
-/** What the hash of a registered document adds: it is stored as a key and as a value. */
+/** How many bytes the hash of a registered document adds: it is stored as a key and as a value. */
 const bytesPerHash = 300;
 
 /** One operation of a valid document. */
@@ -42,7 +42,7 @@ export type Sender = { isKnown: boolean };
 
 /** The documents of the operator's manifest. */
 export type TrustedDocuments = {
-  /** Whether clients may run no other documents. */
+  /** Whether clients may run only these documents. */
   isOnly: boolean;
   /** The text of each document, by its id in the manifest and by its SHA-256 hash in lower-case hex. */
   texts: ReadonlyMap<string, string>;

@@ -81,7 +81,7 @@ export class DocumentRenderer implements EventRenderer {
     try {
       return this.#renderAsItIs(event, head, options);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -98,9 +98,9 @@ export class DocumentRenderer implements EventRenderer {
           return await this.#renderAsItIs(event, head, { asker, loaders: this.newLoaders() });
         } catch (error) {
           if (!(error instanceof Gone)) throw error;
-          // Rows that came with the event may be the ones that are gone.
+          // The rows that are gone may be ones that came with the event.
           const { shared: _, ...alone } = event;
-          return await this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
+          return this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
         }
       }, this.#options.isWanted);
     } catch (error) {

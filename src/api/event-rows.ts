@@ -7,7 +7,7 @@ import type { Loaders } from '../postgres/loader.ts';
 const maxMessages = 500;
 
 /**
- * Reads what nearly every document selects of these events: their messages, with senders and chats. Returns them by
+ * Reads what nearly every document selects from these events: their messages, with senders and chats. Returns them by
  * event id, for `primeEventRows`. Takes one statement, or none if no event is about a message or too many are.
  */
 export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Promise<ReadonlyMap<bigint, unknown>> {

@@ -68,6 +68,6 @@ function defineType<Value extends object>(
 ): void {
   const ref = builder.objectRef<Value>(kind);
   ref.implement({ ...(description !== undefined && { description }), fields });
-  // The union reads only the kind of its members.
+  // The union reads nothing but the kind of its members.
   eventTypes.push(ref as unknown as ObjectRef<SchemaTypes, EventValue>);
 }

@@ -10,7 +10,7 @@ import {
 } from 'graphql';
 import { isRecord } from '../core/json.ts';
 
-/** What a field adds to an answer: its own `cost`, and everything below it `items` times. */
+/** What a field adds to an answer: its own `cost`, plus `items` times the size of everything below it. */
 export type FieldSize = { cost: number; items: number };
 
 /**

@@ -10,9 +10,9 @@ import { judgeScopes } from './scope.ts';
 export type KeptSubscriptionInput = { document: string; variables: Record<string, unknown> | null };
 
 /**
- * Checks a subscription that the server is asked to keep: it must be one valid subscription, within the limits of
- * streams, that the caller may open. Throws InvalidInput for `document` or `variables`, and any error of opening the
- * subscription, such as NotFound for a chat that the caller cannot see.
+ * Checks a subscription that the server is asked to keep: it must be one valid subscription that the caller may open
+ * and that is within the limits for streams. Throws InvalidInput for `document` or `variables`, and any error from
+ * opening the subscription, such as NotFound for a chat that the caller cannot see.
  */
 export async function checkKeptSubscription(
   context: Context,
@@ -39,12 +39,12 @@ export async function checkKeptSubscription(
   throw refuse('variables', 'MALFORMED', error?.message ?? 'do not fit the document');
 }
 
-/** The refusal of the subscription itself would name a header that is refused here, too. */
+/** The subscription's own error would name a header that is also refused here. */
 const userless =
   'A server key has no events of its own: subscribe to `allEvents` with the scope MESSAGES_READ, or use a bot key.';
 
 function prepare(schema: GraphQLSchema, document: string): PreparedOperation {
-  // Not the server's cache: a refused document would push out others.
+  // Does not use the server's cache, where a refused document would push out others.
   const preparation = new DocumentCache(schema).prepare(document, null, { isKnown: true });
   if ('errors' in preparation) {
     const [error] = preparation.errors;
@@ -61,5 +61,5 @@ function refuse(field: 'document' | 'variables', code: FieldError['code'], messa
   return new InvalidInput([{ path: [field], code, message: message.slice(0, maxMessageLength) }]);
 }
 
-/** A message of graphql-js may quote the document. */
+/** A message from graphql-js may quote the document. */
 const maxMessageLength = 300;

@@ -22,7 +22,10 @@ const maxUnended = { perPerson: 50, total: 5_000 };
 const longMs = 50;
 const maxPauseMs = 500;
 
-/** An operation's turns to render. It takes one when it has something to render, and ends it before it waits again. */
+/**
+ * An operation's turns to render. The operation takes one when it has something to render, and ends it before it waits
+ * again.
+ */
 export type RenderTurns = {
   /** Resolves when it is this operation's turn. */
   take: () => Promise<void>;
@@ -39,7 +42,7 @@ const noTurns: RenderTurns = { take: async () => {}, end: () => {} };
  * by 16 s.
  */
 export class LargeOperations {
-  /** How many operations of each person have not ended. */
+  /** How many unfinished operations each person has. */
   readonly #unended = new Map<string, number>();
   #unendedCount = 0;
   readonly #queue = new FairQueue({
@@ -50,9 +53,9 @@ export class LargeOperations {
   });
 
   /**
-   * Runs an operation whose answer is at most `bytes` long. `work` takes turns for what it renders, and holds none
-   * while it waits for a lock or for an upload: an operation that is held up must not hold up the person's other ones.
-   * Throws RateLimited, before anything is run, when too many of that person's operations have not ended.
+   * Runs an operation whose answer is at most `bytes` long. `work` takes a turn whenever it renders, and holds none
+   * while it waits for a lock or for an upload: an operation that is held up must not hold up the person's other
+   * operations. Throws RateLimited, before anything is run, when too many of that person's operations are in progress.
    */
   async run<Result>(
     { person, bytes }: { person: string; bytes: number },

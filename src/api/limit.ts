@@ -10,7 +10,7 @@ import { rateHeaders } from './usage.ts';
 
 type Args = Record<string, unknown>;
 
-/** The activity that one use of a field counts as, and its number of uses (1 by default) or its weight. */
+/** The activity that one use of a field is charged as, with the number of uses (1 by default) or the weight. */
 type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
 /**
@@ -48,7 +48,7 @@ const queryCharges: Record<string, Charge[]> = {
   publicChannels: [{ as: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
 };
 
-/** The charge of mutations that the table does not name, so that those of a later feature are limited too. */
+/** The charge for mutations that the table does not name, so that the mutations of later features are limited too. */
 const usualCharge: Charge[] = [{ as: 'changes' }];
 
 /** Counts each use of a mutation or a search before it runs. */
@@ -125,7 +125,7 @@ export function limitHeaders(reached: Record<string, unknown>): Record<string, s
   return { ...headers, ...rateHeaders(state) };
 }
 
-/** Adds the headers about limits to Yoga's responses. */
+/** Adds the rate-limit headers to Yoga's responses. */
 export const tellLimits: Plugin<object, { response: ServerResponse }> = {
   onResultProcess: ({ result, serverContext }) => {
     if (Array.isArray(result) || !('errors' in result)) return;

@@ -9,8 +9,8 @@ import {
 
 /**
  * The arguments with which an operation selects a field of the object that is being resolved, so that one statement can
- * read both. Null if it does not select the field, or selects it twice, or only under a condition: then the field reads
- * its own data.
+ * read the object and the field. Null if it does not select the field, or selects it twice, or only under a condition:
+ * then the field reads its own data.
  */
 export function argumentsAhead(
   info: GraphQLResolveInfo,
@@ -30,7 +30,7 @@ export function argumentsAhead(
   }
 }
 
-/** The nodes that select the field; null for one with a condition. */
+/** The nodes that select the field, with null in place of each conditional one. */
 function findFields(
   info: GraphQLResolveInfo,
   set: SelectionSetNode | undefined,
@@ -53,8 +53,8 @@ function findFields(
 const namesKnown = new WeakMap<readonly FieldNode[], Map<string, ReadonlySet<string>>>();
 
 /**
- * The names of the fields that an operation selects at the end of a path of fields below the one that is being
- * resolved, whatever their conditions: a hint about what is worth reading in the same statement.
+ * The names of the fields that an operation selects at the end of a path, which starts at the field being resolved.
+ * Ignores conditions: the names only hint at what is worth reading in the same statement.
  */
 export function namesAhead(info: GraphQLResolveInfo, path: readonly string[]): ReadonlySet<string> {
   const ofNodes = namesKnown.get(info.fieldNodes) ?? new Map<string, ReadonlySet<string>>();

@@ -33,7 +33,8 @@ export type Measure = { depth: number; breadth: number; complexity: number; byte
 
 /**
  * What one operation may ask for: enough for a client's largest sensible query, but not for pages multiplied by pages.
- * The introspection query of graphql-js has a complexity of 8,600 and 210 KB (test/api/measure.test.ts).
+ * The introspection query of graphql-js has a complexity of 8,600 and an answer of up to 210 KB
+ * (test/api/measure.test.ts).
  */
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
 
@@ -86,8 +87,8 @@ export function measureOperation(
 
 /**
  * Measures an operation and judges its size: `refusal` is the error if it asks for too much, otherwise null. Call this
- * before you execute any of the operation. `measure` is null if the variables are invalid: executing the operation then
- * reports them.
+ * before you execute any part of the operation. `measure` is null if the variables are invalid: executing the operation
+ * then reports them.
  */
 export function judgeSize(
   schema: GraphQLSchema,

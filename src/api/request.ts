@@ -16,9 +16,9 @@ const requestCodes = new Set<unknown>([
 ]);
 
 /**
- * Gives every error one of this API's codes, and the status 500 to a request that failed because of the server before
- * there was any data. According to the specification, a bad document is reported with status 200 to clients that accept
- * plain JSON; a request that is not GraphQL at all gets the same error status for every client.
+ * Gives every error one of this API's codes, and the status 500 to a request that failed through the server's fault
+ * before there was any data. According to the specification, a bad document is reported with status 200 to clients that
+ * accept plain JSON; a request that is not GraphQL at all gets the same error status for every client.
  */
 export const settleCodes: Plugin = {
   onResultProcess: (answer) => {

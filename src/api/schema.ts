@@ -76,7 +76,7 @@ function readConnectionsAtOnce(schema: GraphQLSchema): void {
   }
 }
 
-/** The function by which a type declares the key in its ids. */
+/** The function with which a type declares the key in its ids. */
 function readKeyResolver({ extensions }: GraphQLObjectType): ((source: unknown) => string) | null {
   const options: unknown = extensions['pothosOptions'];
   const id = isRecord(options) ? options['id'] : null;

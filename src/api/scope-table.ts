@@ -32,7 +32,7 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
     chat: readChats,
     chatByKey: readChats,
     invite: readChats,
-    // What may be selected of a node depends on its type.
+    // Which fields of a node may be selected depends on its type.
     node: 'ANYONE',
     nodes: 'ANYONE',
     publicChannels: readChats,
@@ -120,8 +120,8 @@ export const uploadAccess: Access = writeMessages;
 
 /**
  * What a program needs to select fields of each object type, however it reaches the object; a connection and its edges
- * need what their nodes do. `id` and `__typename` need nothing, so that a program without MESSAGES_READ learns the id of
- * what it has written. The schema cannot be built while a type is missing here.
+ * need what their nodes do. `id` and `__typename` need no scope, so that a program without MESSAGES_READ learns the id
+ * of what it has written. The schema cannot be built while a type is missing here.
  */
 export const typeAccess: Record<string, Access> = {
   AccountGone: 'ANYONE',

@@ -92,7 +92,7 @@ function programOf(identify: () => Caller | null): Program | null {
   }
 }
 
-/** Why the program may not use what needs this; null if it may. */
+/** Why the program may not use what needs this access; null if it may. */
 function refusalOf(program: Program, access: Access): string | null {
   if (access === 'ANYONE') return null;
   if (access === 'DEVICE') return 'Only a user who is signed in can do this, not a program with an API key.';
@@ -121,7 +121,7 @@ function needsOf(schema: GraphQLSchema, operation: PreparedOperation): Needs {
   return look.needs;
 }
 
-/** Collects what a valid document selects, in time linear in its length for each of its root fields. */
+/** Collects what a valid document selects. Each root field takes time linear in the document's length. */
 class Look {
   readonly needs = new Map<string, Map<string, Access>>();
   readonly #schema: GraphQLSchema;
@@ -138,7 +138,8 @@ class Look {
     for (const selection of set.selections) {
       if (selection.kind !== Kind.FIELD) {
         const fragment = this.#fragmentOf(selection);
-        // Visits each fragment once: if each of them spread the next one twice, each would double the time.
+        // Visits each fragment only once: otherwise, each fragment that spreads the next one twice would double the
+        // time.
         if (fragment === undefined || seen.has(fragment)) continue;
         seen.add(fragment);
         this.atRoot(fragment.selectionSet, root, seen);
@@ -178,7 +179,7 @@ class Look {
       }
       const fragment = this.#fragmentOf(selection);
       if (fragment === undefined || found.seen.has(fragment)) continue;
-      // A fragment applies to the type that it names, so it needs the same wherever it is spread.
+      // A fragment applies to the type that it names, so it needs the same scopes wherever it is spread.
       if (fragment.kind === Kind.FRAGMENT_DEFINITION) found.seen.add(fragment);
       const condition = fragment.typeCondition?.name.value;
       const named = condition === undefined ? type : this.#schema.getType(condition);
@@ -199,7 +200,7 @@ type Seen = Set<InlineFragmentNode | FragmentDefinitionNode>;
 /** What was found below one root field. */
 type Found = { needs: Map<string, Access>; seen: Seen };
 
-/** What a field below the root needs. Interfaces have only fields that need no scope. */
+/** What a program needs for a field below the root. Interfaces have only fields that need no scope. */
 function accessTo(type: GraphQLCompositeType, field: string): Access {
   if (!isObjectType(type) || field === 'id' || field.startsWith('__') || type.name.startsWith('__')) return 'ANYONE';
   return fieldAccess[`${type.name}.${field}`] ?? typeAccess[nodeTypeOf(type.name)] ?? 'DEVICE';

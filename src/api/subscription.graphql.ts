@@ -42,7 +42,7 @@ builder.subscriptionField('allEvents', (t) =>
     type: EnvelopeRef,
     description: `For a program whose key has MESSAGES_READ and that acts as no user: every event of all chats, and UserUpdated of all
 users, under the same rules as \`events\`, but with the whole history. Fields that depend on a viewer are null, false or empty. Lists
-of messages and files, and the URLs of files, need a user.`,
+of messages and files, and the URLs of files, require a user.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) => {
       const { keyId, scopes, botId, expiresAt, ...program } = requireProgram(context, 'MESSAGES_READ');

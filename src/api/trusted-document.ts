@@ -48,7 +48,7 @@ export async function readTrustedDocuments(
   return { isOnly, texts, documents };
 }
 
-/** The ids of the manifest with what they name. Throws CannotStart if the file has neither of the two formats. */
+/** The ids in the manifest, each with what it names. Throws CannotStart if the file has neither of the two formats. */
 async function readEntries(path: string): Promise<[string, unknown][]> {
   const manifest = parseJson(await readManifest(path));
   if (!isRecord(manifest)) throw new CannotStart(`TRUSTED_DOCUMENTS: ${path} is not a JSON object.`);

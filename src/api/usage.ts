@@ -1,8 +1,8 @@
 import type { LimitState } from '../core/rate-limit.ts';
 
 /**
- * What one operation has used: its `cost`, which is its complexity (measure.ts), and the state of the limit that has
- * the smallest share left, among those that the operation counted against.
+ * What one operation has used: its `cost`, which is its complexity (measure.ts), and, of the limits that the operation
+ * counted against, the state of the one with the smallest share left.
  */
 export type Usage = { cost: number | null; limit: LimitState | null };
 

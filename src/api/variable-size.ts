@@ -1,12 +1,12 @@
 /**
- * How many fields all objects in an operation's variables may have together. An input object of this API has at most 7
+ * How many fields the objects in an operation's variables may have in total. An input object of this API has at most 7
  * fields.
  */
 export const maxVariableFields = 1_000;
 
 /**
- * How many invalid variables are reported. graphql-js writes out the whole value with each of its errors, and only then
- * keeps the message: with its default of 50, an object with 14,000 fields (256 KB) took 1.2 s.
+ * How many invalid variables are reported. graphql-js writes the whole value into the message of each error: with its
+ * default of 50 errors, an object with 14,000 fields (256 KB) took 1.2 s.
  */
 export const maxVariableErrors = 10;
 

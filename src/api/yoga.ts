@@ -10,7 +10,7 @@ import { tellLimits } from './limit.ts';
 import { requestLimits, settleCodes } from './request.ts';
 import { tellUsage } from './usage.ts';
 
-/** The sender of a request, as http/ has identified it. `isKnown`: whether they are signed in. */
+/** The sender of a request, as http/ has identified it. `isKnown`: whether the sender is signed in. */
 export type YogaSender = {
   asker: () => Caller | null;
   isKnown: boolean;
@@ -18,7 +18,7 @@ export type YogaSender = {
   response: ServerResponse;
 };
 
-/** What Yoga needs to answer. `mask` turns an error into one that may be shown to the client. */
+/** What Yoga needs to answer requests. `mask` turns an error into one that may be shown to the client. */
 export type YogaOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;

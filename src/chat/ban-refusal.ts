@@ -12,7 +12,7 @@ export async function refuseBanned(
   userId: bigint,
   { chatId, isPublic }: { chatId: bigint; isPublic: boolean },
 ): Promise<void> {
-  // Raw SQL, like the next: the database's clock decides.
+  // Raw SQL, like the next statement: the database's clock decides.
   const { rows } = await client.query<{ until: Date | null; reason: string | null }>(
     `select r.until, r.reason from restrictions r join chats c on c.id = r.chat_id
     where r.chat_id = $1 and r.user_id = $2 and r.kind = 'BAN' and ${isCurrent('r')}

@@ -13,7 +13,9 @@ import { pairOne } from '../postgres/pairing.ts';
 import { may, type ChatAccess } from './permission.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How long a verb waits for a message that another transaction has locked (for example, one left open in psql). */
+/**
+ * How long an operation waits for a message that another transaction (for example, one left open in psql) has locked.
+ */
 const patienceMs = 3_000;
 const maxPauseMs = 200;
 
@@ -22,7 +24,7 @@ class MessageLocked extends RateLimited {}
 /** What an asker wants to do to a message, as an input of the group commit. */
 export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 
-/** A verb that is allowed, its message (whose row this transaction has locked), and the asker's access to the chat. */
+/** What the asker may do, the message (whose row this transaction has locked), and the asker's access to the chat. */
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
 /**
@@ -65,7 +67,7 @@ export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | nul
 }
 
 /**
- * The error for an asker who may not write because the other person of a single chat has blocked them, or because they
+ * The error for an asker who may not write because the other person in a single chat has blocked them, or because they
  * are muted; null for any other reason.
  */
 export function refusePerson({ isBlocked, mutedUntil: until }: ChatAccess): Forbidden | null {
@@ -84,10 +86,10 @@ function blocked(): Forbidden {
 }
 
 /**
- * Submits the verb; its kind must call `readTargets`. While another transaction has the message locked, this tries
- * again: waiting inside the transaction would block all other writes. Throws RateLimited if the message stays locked
- * for `patienceMs`. That time starts when the message is first found locked; any earlier wait, such as for the chat,
- * does not count.
+ * Submits `verb` as a write of `kind`, which must call `readTargets`. While another transaction has the message locked,
+ * this tries again: waiting inside the transaction would block all other writes. Throws RateLimited if the message
+ * stays locked for `patienceMs`. That time starts when the message is first found locked; any earlier wait, such as for
+ * the chat, does not count.
  */
 export async function submitVerb<Verb extends MessageVerb>(
   writes: GroupCommit,

@@ -15,7 +15,7 @@ import { explainChatLock } from './locked-chat.ts';
  * them.
  */
 export const maxUpsertMembers = 10_000;
-/** Each attempt fails only when another request creates the chat at the same moment. */
+/** An attempt fails only when another request creates the chat at the same moment. */
 const maxAttempts = 5;
 
 /**
@@ -25,10 +25,10 @@ const maxAttempts = 5;
  * program may write chats.
  *
  * A chat with a key belongs to the product: it has no owner, unless the program names owners, or acts for a user and
- * lists them as a member when it creates the chat. It stays when its last member leaves. Throws InvalidInput for input
- * that breaks the rules of the type or names unknown users, which it lists; Forbidden if one of the new members is
- * banned from the chat; NotFound if an account is deleted in the meantime; RateLimited while another transaction keeps
- * the chat locked.
+ * lists that user as a member when it creates the chat. It stays when its last member leaves. Throws InvalidInput for
+ * input that breaks the rules of the type or names unknown users, which it lists; Forbidden if one of the new members
+ * is banned from the chat; NotFound if an account is deleted in the meantime; RateLimited while another transaction
+ * keeps the chat locked.
  */
 export async function upsertChat(db: Db, program: Program, input: ChatUpsert): Promise<Chat> {
   const wanted = readUpsert(input);

@@ -55,7 +55,7 @@ export const visibleChatOf = defineLoader({
 });
 
 /**
- * The chat that the embedding product calls by this key; null if there is none, or the asker cannot see it. Without an
+ * The chat that the embedding product knows by this key; null if there is none, or the asker cannot see it. Without an
  * asker, every chat is found.
  */
 export async function findChatByKey({ prisma }: Db, asker: Asker | null, key: string): Promise<Chat | null> {

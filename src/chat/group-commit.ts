@@ -14,7 +14,9 @@ import { isConflict, isTransient, isUndone, maxConflicts } from '../postgres/tra
 /** How many writes go into one transaction, and how many may wait before further ones are refused. */
 const maxBatch = 500;
 const maxWaiting = 10_000;
-/** How many chats locked by other transactions the server waits for at a time, each on its own connection. */
+/**
+ * How many chats the server waits for at a time, each on its own connection, while other transactions have them locked.
+ */
 const maxLanes = 3;
 const laneLockTimeout = '5s';
 
@@ -33,7 +35,7 @@ export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
 };
 
-/** `span` and `caller`: those of the request behind the write, if it is traced. */
+/** `span` and `caller`: from the request behind the write, if it is traced. */
 type Write = {
   kind: WriteKind<{ chatId: bigint }, unknown>;
   input: { chatId: bigint };
@@ -45,9 +47,9 @@ type Write = {
 class CommitLost extends Error {}
 
 /**
- * Combines all waiting writes into one short transaction. PostgreSQL runs commits that notify one after the other,
- * about 2,000 a second; with 100 messages in each, that allows 40,000 messages a second (docs/architecture.md,
- * measured). See BatchCommit.
+ * Combines all waiting writes into one short transaction. PostgreSQL runs one commit that notifies at a time, about
+ * 2,000 a second; with 100 messages in each, that allows 40,000 messages a second (docs/architecture.md, measured). See
+ * BatchCommit.
  *
  * A chat that another transaction has locked (psql, left open) would block the writes to all others, so its own writes
  * wait in a separate lane, in order.
@@ -132,7 +134,7 @@ function remedyFor(error: unknown, writes: readonly Write[], failures: number): 
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return failures > 1 ? 'REJECT' : 'REPEAT';
   if (writes.length > 1) return 'DIVIDE';
   if (isConflict(error)) return failures < maxConflicts ? 'REPEAT' : 'REJECT';
-  // Another transaction has just inserted what this one would have: the next attempt finds it.
+  // Another transaction has just inserted the row that this one was about to insert: the next attempt finds it.
   return state === uniqueViolation && failures === 1 ? 'REPEAT' : 'REJECT';
 }
 

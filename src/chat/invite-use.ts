@@ -10,8 +10,8 @@ import { holdChat } from './locked-chat.ts';
 
 /**
  * Makes the asker a member of the chat that the invite leads to, and returns the chat; all members receive AddToChat.
- * Nothing changes for an existing member, and no use is counted. Returns null for an invite to the server alone, which
- * the asker is already on. Throws NotFound for an invite that lets no one in, and Forbidden, with the end and the
+ * Nothing changes for an existing member, and no use is counted. Returns null for an invite to the server alone: the
+ * asker is already on it. Throws NotFound for an invite that lets no one in, and Forbidden, with the ban's end and
  * reason, for a banned user.
  */
 export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<Chat | null> {

@@ -64,7 +64,7 @@ builder.node(InviteRef, {
     createdBy: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Like `expiresAt` and `usesLeft`, null for a viewer who may not invite there.',
+      description: 'Like `expiresAt` and `usesLeft`, null for a viewer who may not create invites for the chat.',
       resolve: async (invite, _, context) =>
         (await mayInvite(context, invite)) ? context.loaders.of(userById).load(invite.createdById) : null,
     }),
@@ -82,7 +82,7 @@ builder.node(InviteRef, {
   }),
 });
 
-/** Whether the asker may invite people to the same place; if so, they see who else does, and how. */
+/** Whether the asker may invite people to the same chat, or to the server; if so, they see others' invites too. */
 async function mayInvite(context: Context, { chatId }: Invite): Promise<boolean> {
   const asker = context.asker();
   if (asker === null || !hasUser(asker)) return false;

@@ -22,9 +22,9 @@ export const maxInvites = 100;
 export type NewInvite = { chatId: bigint | null; maxUses: number | null; expiresAt: Date | null };
 
 /**
- * Whether `invite` (an alias of invites) lets anyone in: it is neither used up nor expired, and its creator is neither
- * suspended nor muted in the chat. An SQL condition. An invite whose creator may no longer add members no longer
- * exists.
+ * Whether `invite` (an alias of the table invites) lets anyone in: it is neither used up nor expired, and its creator
+ * is neither suspended nor muted in the chat. An SQL condition. An invite whose creator may no longer add members no
+ * longer exists.
  */
 export function isUsable(invite: string): string {
   return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
@@ -61,9 +61,9 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
 }
 
 /**
- * Deletes an invite, which then no longer lets anyone in. For its creator, and for owners and admins of its chat;
- * invites to the server alone are for its admins. Throws Forbidden for others who may invite, and NotFound for everyone
- * else.
+ * Deletes an invite, which then no longer lets anyone in. For the invite's creator and the owners and admins of its
+ * chat, or for server admins if it is an invite to the server alone. Throws Forbidden for others who may invite, and
+ * NotFound for everyone else.
  */
 export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Promise<Invite> {
   const [invite] = await findInvites(db, asker, [inviteId]);
@@ -71,7 +71,7 @@ export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Prom
   if (invite.chatId !== null && invite.createdById !== asker.userId) {
     const [access] = await readChatAccesses(db.pool, [{ asker, chatId: invite.chatId }]);
     if (access === undefined || !may(asker, 'updateChat', access)) {
-      throw new Forbidden('Only its creator, owners and admins can revoke an invite.');
+      throw new Forbidden('Only the creator of an invite, owners and admins can revoke it.');
     }
   }
   const { count } = await db.prisma.invite.deleteMany({ where: { id: inviteId } });

@@ -51,9 +51,9 @@ export async function createKeyedChat(
 }
 
 /**
- * Creates a single chat. If the two people already have one without a key, it gets this key, because a pair has one
- * single chat. Returns null when another request has just created a chat with this key, or one for the pair. Throws
- * InvalidInput.
+ * Creates a single chat. If the two people already have one without a key, it gets this key, because two people have at
+ * most one single chat. Returns null when another request has just created a chat with this key, or one for the pair.
+ * Throws InvalidInput.
  */
 export async function createKeyedSingle(
   transaction: Transaction,

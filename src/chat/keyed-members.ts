@@ -6,7 +6,7 @@ import { lockPeople, refuseUnknownPeople } from './chat.ts';
 import { readPair, refuseOwners } from './keyed-chat.ts';
 import { insertMembers } from './membership.ts';
 
-/** Who a chat's members become: undefined leaves the members, or the owners, as they are. */
+/** Who the members and owners of a chat are to be; undefined leaves the members, or the owners, as they are. */
 export type WantedMembers = {
   memberIds: readonly bigint[] | undefined;
   ownerIds: readonly bigint[] | undefined;
@@ -14,10 +14,10 @@ export type WantedMembers = {
 
 /**
  * Makes these users the only members of a chat whose row this transaction has locked. New members see the default part
- * of the history: all of it in a channel, and only new messages in a group. With `ownerIds`, these become its only
- * owners; otherwise, if no owner is left, ownership passes as it does when an account is erased. Throws InvalidInput
- * for unknown users, for owners who are not members, and for a change to a single chat; Forbidden if a new member is
- * banned.
+ * of the history: all of it in a channel, and only new messages in a group. With `ownerIds`, those users become its
+ * only owners; otherwise, if no owner is left, ownership passes as it does when an account is erased. Throws
+ * InvalidInput for unknown users, for owners who are not members, and for a change to a single chat; Forbidden if a new
+ * member is banned.
  */
 export async function setMembers(
   transaction: Transaction,

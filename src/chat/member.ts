@@ -16,10 +16,10 @@ export function memberKeyOf({ chatId, userId }: MemberKey): string {
 }
 
 const user = nested.user('u');
-/** A column for a statement that joins `users u`; `primeUsers` takes it. */
+/** A column for a statement that joins `users u`; `primeUsers` reads it. */
 export const memberUser = `${user.columnWhen('true')} as user`;
 
-/** Gives the loaders the users of members that were read with them, as nearly every query shows them. */
+/** Gives the loaders the users that were read along with their memberships, because nearly every query shows them. */
 export function primeUsers(rows: readonly (Member & { index: number; user: unknown })[], prime: Prime): void {
   for (const { index, userId, user: found } of rows) {
     prime(index - 1, memberUserById, { key: userId, value: user.take(found) });
@@ -48,8 +48,8 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[], prime: Prim
 
 /**
  * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat. The
- * same statement reads their users, which nearly every list shows. Raw SQL: Prisma has no limit per chat, and would read
- * all members of each.
+ * same statement reads their users, which nearly every list shows. Raw SQL: Prisma cannot limit the rows per chat, and
+ * would read all members of each.
  */
 async function listMembers(
   db: Db,

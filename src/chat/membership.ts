@@ -104,7 +104,7 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
     requireMay('leaveChat', locked);
-    // A chat with a key belongs to the embedding product, which may give it members again.
+    // A chat with a key belongs to the embedding product, which may add members to it again.
     if (locked.chat.memberCount === 1 && locked.chat.key === null) await deleteLockedChat(transaction, locked);
     else await deleteMember(transaction, chatId, asker.userId);
   });
@@ -113,7 +113,7 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
 /** An action, and the user affected by it. */
 export type Targeting = { action: 'removeMember' | 'setMemberRole' | 'banMember' | 'muteMember'; userId: bigint };
 
-/** Like `requireMayTo`; throws NotFound afterwards if the user is not a member. */
+/** Like `requireMayTo`, and then throws NotFound if the user is not a member. */
 export async function requireTarget(transaction: Transaction, locked: LockedChat, targeting: Targeting): Promise<void> {
   const role = await requireMayTo(transaction, locked, targeting);
   if (role === null) throw new NotFound('That person is not a member of this chat.');
@@ -154,7 +154,7 @@ async function findMembers(
 
 /**
  * Adds members to a chat whose row this transaction has locked; existing ones are left as they are.
- * Raw SQL: a single statement adds all members, so there is a single event, at a thirtieth of the cost of Prisma's
+ * Raw SQL: a single statement adds all members, so there is a single event. It costs a thirtieth of Prisma's
  * createMany.
  */
 export async function insertMembers(

@@ -35,7 +35,7 @@ export async function muteMember(
 /** When each member's mute ends; null if they are not muted. */
 export const mutedUntilOf = defineLoader({ load: readMutes, keyOf: memberKeyOf });
 
-/** Raw SQL: events select it, for many members at once, and the database's clock decides. */
+/** Raw SQL: events select this value for many members at once, and the database's clock decides. */
 async function readMutes({ pool }: Db, members: readonly MemberKey[]): Promise<(Date | null)[]> {
   const { rows } = await pool.query<{ index: number; until: Date | null }>({
     name: 'mutes',

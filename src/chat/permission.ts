@@ -2,7 +2,10 @@ import { opens, type Asker } from '../core/asker.ts';
 import type { Scope } from '../core/scope.ts';
 import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.ts';
 
-/** What an asker may want to do in a chat that they can see. Their own messages and read marker need no permission. */
+/**
+ * What an asker may want to do in a chat that they can see. For their own messages and read marker they need no
+ * permission.
+ */
 export type Action =
   | 'addMembers'
   | 'createInvite'
@@ -79,7 +82,7 @@ function mayPerson(action: Action, access: Case): boolean {
   const { type, role, visibleFrom, isBlocked, mutedUntil, isPeerErased = false, targetRole = null } = access;
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL' && role === null;
   if (role === null) return false;
-  // Whatever their role, as on Discord: a muted admin does not moderate either.
+  // This applies to every role, as on Discord: a muted admin cannot moderate either.
   if (mutedUntil !== null) return action === 'leaveChat' && type !== 'SINGLE';
   // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
   // Nor can either leave, unless the other's account is erased.

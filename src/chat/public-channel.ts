@@ -53,8 +53,8 @@ const maxWalked = 110;
 
 /**
  * Raw SQL: its order and its search are expressions with indexes of their own. A search for words that most names
- * contain fills its page from the next few channels of the list; for all others, the word index finds the channels,
- * which are then sorted.
+ * contain fills its page from the next few channels of the list; for all other searches, the word index finds the
+ * channels, which are then sorted.
  */
 async function findChannels(
   pool: Queryable,
@@ -85,7 +85,7 @@ async function walkChannels(
   const values = listKeys(asker, { ...page, limit: maxWalked });
   const condition = printCondition(query, 's.tokens', (value) => `$${values.push(value)}`);
   const { rows } = await pool.query<FoundChannel>(
-    // A subquery for each channel: for a join, PostgreSQL would read all names.
+    // A subquery for each channel: with a join, PostgreSQL would read all names.
     `select * from (${printList('chats c', 'true')}) c
     where (select ${condition} from search_channels s where s.chat_id = c.id)
     order by "foldedName" collate "C", id limit $${values.push(page.limit + 1)}`,
@@ -94,7 +94,7 @@ async function walkChannels(
   return rows;
 }
 
-/** Of these channels, whose names are not in the index yet, those that belong on the page. */
+/** Those of these channels that belong on the page; their names are not in the index yet. */
 async function readUnindexed(
   pool: Queryable,
   asker: Asker,
@@ -109,7 +109,7 @@ async function readUnindexed(
   return rows;
 }
 
-/** The channels of both lists in the order of the database, each once. */
+/** The channels of both lists, each once, in the database's order. */
 function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChannel[]): FoundChannel[] {
   const all = new Map([...one, ...other].map((channel) => [channel.id, channel]));
   const bytesOf = ({ foldedName }: FoundChannel) => Buffer.from(foldedName);
@@ -118,7 +118,7 @@ function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChanne
   );
 }
 
-/** Lists the public channels in `source` that meet the condition. For the values of `listKeys`. */
+/** Lists the public channels in `source` that meet the condition. The statement takes the values of `listKeys`. */
 function printList(source: string, condition: string): string {
   return `select ${columns.chat('c')}, fold(c.name) as "foldedName"
     from ${source}

@@ -5,8 +5,8 @@ import { ChatRef } from './chat.ref.ts';
 import { may, type Action } from './permission.ts';
 
 /**
- * What `viewerCan` offers, by the names that the rules use. An action on a member is offered if the viewer may do it to
- * a plain member.
+ * What `viewerCan` offers, by the names that the rules use. An action on a member is offered if the viewer may perform
+ * it on an ordinary member.
  */
 const chatActions = {
   SEND_MESSAGE: 'sendMessage',

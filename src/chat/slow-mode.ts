@@ -13,7 +13,7 @@ export const maxSlowModeSeconds = 21_600;
 type Sending = { asker: Asker; chatId: bigint };
 
 /**
- * The turns of a batch of messages in chats with slow mode. Owners and admins are exempt. The chats are locked, so two
+ * Enforces slow mode for a batch of messages. Owners and admins are exempt. The chats are locked, so two
  * messages that are sent at the same time to different nodes take turns too.
  */
 export class SlowMode {
@@ -55,7 +55,7 @@ export class SlowMode {
     const elapsed = role === 'MEMBER' ? (this.#elapsed.get(keyOf(chatId, asker.userId)) ?? seconds) : seconds;
     if (elapsed >= seconds) return null;
     const wait = Math.min(seconds, Math.max(1, Math.ceil(seconds - elapsed)));
-    return new RateLimited(`This chat is in slow mode: one message in ${seconds} seconds.`, wait);
+    return new RateLimited(`This chat is in slow mode: one message every ${seconds} seconds.`, wait);
   }
 
   /** Takes the sender's turn. */

@@ -9,8 +9,7 @@ import type { TypingChannel } from '../live/typing-channel.ts';
  * Notifies the other members of a chat that the asker is typing, if a notice is due (`isDue`): through Redis
  * (`channel`) if it is available, otherwise through PostgreSQL. Nothing is stored: it is only a notification, so the
  * commit does not wait for the disk. Returns false if the asker may not write: they are not a member, or are blocked or
- * muted. Raw SQL: one statement checks and notifies, and reads the log's last position in the same snapshot as it
- * checks.
+ * muted. Raw SQL: one statement checks, notifies, and reads the log's last position, in one snapshot.
  */
 export async function startTyping(
   db: Db,

@@ -20,7 +20,7 @@ const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) f
     and messages.seq > m.last_read_seq and messages.seq >= first_visible.seq
     and messages.sender_id is distinct from m.user_id and messages.deleted_at is null`;
 
-/** SQL: the number of those messages, up to `maxUnreadCount`, as an int. */
+/** SQL: the number of unread messages, up to `maxUnreadCount`, as an int. */
 export const unreadCount = `(select count(*)::int from (select ${unread} limit ${maxUnreadCount}) few)`;
 
 /** The number of unread messages of each membership, up to `maxUnreadCount`; 0 if the user is not a member. */
@@ -43,8 +43,8 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
 }
 
 /**
- * The number of the asker's chats with unread messages that their notification level counts. Raw SQL, at a third of
- * Prisma's cost: this runs whenever a client starts.
+ * How many of the asker's chats have unread messages that count at the chat's notification level. Raw SQL, at a third
+ * of Prisma's cost: this runs whenever a client starts.
  */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({

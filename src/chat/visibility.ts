@@ -7,10 +7,10 @@ import { isRestricted } from '../postgres/restriction.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * The single rule of who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person` can
- * see, or null if they cannot see the chat. Everyone can read all of a public channel, except users who are banned from
- * it; only members can read other chats, from their membership's `visible_from_seq` on. A message is visible if its seq
- * is not below the first visible seq.
+ * The single rule for who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person`
+ * can see, or null if they cannot see the chat. Everyone can read all of a public channel, except users who are banned
+ * from it; only members can read other chats, from their membership's `visible_from_seq` on. A message is visible if
+ * its seq is not below the first visible seq.
  *
  * For chats that are not public, bans need not be checked: the database keeps banned users from being members.
  */
@@ -59,7 +59,7 @@ export function chatReaderKey({ chatId, asker }: ChatReader): string {
   return `${chatId} ${askerKey(asker)}`;
 }
 
-/** The first seq of a chat that the asker can see; null if they cannot see the chat. */
+/** The first seq that the asker can see in a chat; null if they cannot see the chat. */
 export const visibleFromOf = defineLoader({
   load: readVisibleFrom,
   keyOf: chatReaderKey,

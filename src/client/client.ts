@@ -35,7 +35,7 @@ export function createClient(options: ClientOptions): Client {
 
 /** One user on one device: their chats, kept in step with the server. */
 export class Client {
-  /** Where the API is, and what to reach it with. */
+  /** Where the API is, and the `fetch` to reach it with. */
   readonly server: Server;
   readonly #engine: Engine;
 
@@ -71,8 +71,8 @@ export class Client {
   }
 
   /**
-   * Ends the session on this device, or with `everywhere` on all of them, and forgets everything. If the server cannot
-   * be reached, it still forgets everything, and throws.
+   * Ends the session on this device or, with `everywhere`, on all of the user's devices, and forgets everything. If the
+   * server cannot be reached, it still forgets everything, and throws.
    */
   async signOut(options: { everywhere?: boolean } = {}): Promise<void> {
     try {
@@ -83,7 +83,7 @@ export class Client {
   }
 
   /**
-   * Connects and keeps in step until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   * Connects and stays in sync until `stop`; resolves once live for the first time, or when the stored state is loaded.
    */
   start(): Promise<void> {
     return this.#engine.start();
@@ -138,7 +138,7 @@ export class Client {
     return this.#engine.outbox.send(chatId, { ...rest, ...(ids.length > 0 && { fileIds: ids }) });
   }
 
-  /** Begins to upload a file, to be sent by its id. The first call loads the upload code. */
+  /** Begins to upload a file, which can then be sent by its id. The first call loads the upload code. */
   async upload(file: Blob, options?: UploadOptions): Promise<Upload> {
     const { startUpload } = await import('./upload.ts');
     return startUpload(this.server, this.#engine.session, file, options);

@@ -10,7 +10,7 @@ export type CountChange = (chat: Chat) => { counts: Counts; isExact: boolean };
 
 /**
  * Counts an event at that position once, however often it is applied. Returns the chat, and whether its counts are
- * uncertain now: the event may have been in them already, or does not say what it changes.
+ * uncertain now: the event may have been counted already, or does not say what it changes.
  */
 export function count(chat: Chat, position: number, change: CountChange): { chat: Chat; isUncertain: boolean } {
   if (position <= chat.countedAt) return { chat, isUncertain: false };

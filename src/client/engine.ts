@@ -108,7 +108,7 @@ export class Engine {
     this.#live = this.#tabs = new SharedLive(this.#lockName, this.#liveOptions, onSession);
   }
 
-  /** What keeps the state, unless that is only in memory. */
+  /** What keeps the state; null if it is kept only in memory. */
   async #kept(): Promise<Keeper | null> {
     const { persistence = 'memory' } = this.#options;
     return persistence === 'memory' ? null : (this.#keeper ??= this.#openKeeper());

@@ -6,7 +6,7 @@ import type { ParleyError } from './error.ts';
 const silenceMs = 60_000;
 const tickMs = 5_000;
 
-/** A result of a subscription. Its document says what the data are. */
+/** A result of a subscription. Its document determines the shape of `data`. */
 export type Result = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 
 /** How to read one stream. */
@@ -14,7 +14,7 @@ export type Reading = {
   token: string;
   /** The document and its variables. */
   body: object;
-  /** The cursor to continue after, if the variables do not say so. */
+  /** The cursor to continue after, if the variables do not contain one. */
   lastEventId?: string | null;
   signal: AbortSignal;
   /** `cursor`: the position of the result. */
@@ -58,7 +58,7 @@ export async function readStream({ url, fetch }: Server, reading: Reading): Prom
   }
 }
 
-/** Returns the refusal of a request; throws if the response is neither that nor a stream. */
+/** Returns the refusal, or null for a stream; throws if the response is neither. */
 async function readRefusal(response: Response): Promise<ParleyError | null> {
   if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) return null;
   return toError((await response.json()).errors[0]);

@@ -61,7 +61,7 @@ export function loseChat(state: State, chatId: string): State {
     typing: without(state.typing, chatId),
     members: without(state.members, chatId),
     drafts: without(state.drafts, chatId),
-    // Members of the chat may share no other chat with the viewer; the rest is fetched again.
+    // Members of the chat may share no other chat with the viewer; everyone else's presence is fetched again.
     presence: {},
     sync: { ...state.sync, stale: without(state.sync.stale, chatId) },
   };
@@ -174,7 +174,7 @@ function addMembers(state: State, { chat, addedCount, members: added }: EventOf<
   const known = state.chats[chat.id];
   const isViewer = added.some(({ user }) => user.id === state.viewer?.user.id);
   if (known === undefined || (isViewer && position > known.countedAt)) {
-    // The visible part of the history may differ from that in an earlier membership.
+    // The visible part of the history may differ from what an earlier membership showed.
     return markStale(dropWindow(state, chat.id), chat.id);
   }
   const next = putUsers(
@@ -192,7 +192,7 @@ function addMembers(state: State, { chat, addedCount, members: added }: EventOf<
 
 function removeMember(state: State, { chatId, userId }: EventOf<'RemoveFromChat'>, position: number): State {
   if (userId === state.viewer?.user.id) {
-    // A chat that was read after the removal is one that the viewer has again.
+    // If the chat was read after the removal, the viewer has it again.
     return position <= (state.chats[chatId]?.countedAt ?? 0) ? state : loseChat(state, chatId);
   }
   const members = state.members[chatId];

@@ -12,14 +12,14 @@ const linksDocument =
 
 const idsPerQuery = 50;
 
-/** More than an app shows at once. Each link takes less than a kilobyte. */
+/** More links than an app shows at once. Each link takes less than a kilobyte. */
 const maxKnown = 2_000;
 
 /** Links work for at least 23 hours. */
 const lifetimeMs = 22 * 3_600_000;
 
 /**
- * Keeps the links to files that were requested until they expire, but at most `maxKnown`: those that were used last.
+ * Keeps the links to files that were requested until they expire, but at most `maxKnown`: the most recently used.
  */
 export class FileLinks {
   readonly #session: Session;
@@ -41,7 +41,7 @@ export class FileLinks {
     return this.peek(ids);
   }
 
-  /** The links that are here already, without asking the server. */
+  /** The links that are already known, without asking the server. */
   peek(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     const links = new Map<string, FileLink>();
     for (const id of ids) {

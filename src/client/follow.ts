@@ -52,7 +52,9 @@ class Follower {
     [this.#client, this.#body, this.#following] = [client, body, following];
   }
 
-  /** Follows one stream to its end. Resolves with how long to wait before the next, in ms; null if there is none. */
+  /**
+   * Follows one stream to its end. Resolves to the pause before the next stream, in ms; null if there is no next one.
+   */
   async connect(): Promise<number | null> {
     const { signal } = this.#following;
     try {

@@ -31,7 +31,9 @@ export class Keeper {
     [this.#store, this.#storage, this.#lockName] = [store, storage, lockName];
   }
 
-  /** Reads the saved state into the store, and saves changes from then on. Resolves to whether there was any. */
+  /**
+   * Reads the saved state into the store, and saves changes from then on. Resolves to whether there was a saved state.
+   */
   async open(): Promise<boolean> {
     if (this.#end !== null) return false;
     const state = await this.#read().catch(() => null);

@@ -7,7 +7,7 @@ import type { Connection } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 import type { Envelope } from './wire.ts';
 
-/** What the stream of events needs, and where it reports. */
+/** What the stream of events needs, and its callbacks. */
 export type LiveOptions = {
   server: Server;
   session: Session;
@@ -49,7 +49,7 @@ export class Live {
     this.#pause.end();
   }
 
-  /** Does not wait any longer before the next attempt to connect. */
+  /** Makes the next attempt to connect at once. */
   wake(): void {
     this.#failures = 0;
     this.#pause.end();

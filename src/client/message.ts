@@ -19,7 +19,7 @@ export function toMessage({ sender, replyTo, mentions, reactions, ...wire }: Wir
   };
 }
 
-/** The reactions with `viewerReacted`: their own value, or else the previous one. */
+/** Fills in `viewerReacted`: the value that a reaction came with, or else the previous one. */
 export function toReactions(reactions: readonly WireReaction[], before: readonly Reaction[] = []): Reaction[] {
   return reactions.map(({ emoji, count, viewerReacted }) => ({
     emoji,

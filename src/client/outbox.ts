@@ -46,16 +46,16 @@ export class Outbox {
     this.#options = options;
     options.store.subscribe((before) => {
       const { chats, viewer, sync } = options.store.state;
-      // While everything is fetched again, some chats that the user still has are missing.
+      // While everything is fetched again, some chats that the user is still in are missing.
       if (chats === before.chats || viewer === null || sync.isLost) return;
-      const lost = new ParleyError('NOT_FOUND', 'You no longer have this chat.');
+      const lost = new ParleyError('NOT_FOUND', 'You no longer have access to this chat.');
       for (const entry of [...this.#entries]) {
         if (before.chats[entry.chatId] !== undefined && chats[entry.chatId] === undefined) this.#refuse(entry, lost);
       }
     });
   }
 
-  /** Sends what was waiting when the app ended, and what has been added since. */
+  /** Sends what was waiting when the app closed, and what has been added since. */
   async open(): Promise<void> {
     const known = new Set(this.#entries.map(({ clientMessageId }) => clientMessageId));
     for (const kept of await this.#read()) {
@@ -132,7 +132,10 @@ export class Outbox {
     this.#working.delete(chatId);
   }
 
-  /** Sends a message once. Resolves with how long to wait before the next attempt, in ms; 0 if there is none. */
+  /**
+   * Sends a message once. Resolves with how long to wait before the next attempt, in ms; 0 if no other attempt is
+   * needed.
+   */
   async #attempt(entry: Entry, failures: number): Promise<number> {
     const { chatId, clientMessageId } = entry;
     this.#mark(entry, 'sending');
@@ -209,7 +212,7 @@ export class Outbox {
     return JSON.parse((await this.#options.storage.get(storageKey)) ?? '[]');
   }
 
-  /** Changes what is kept. Other tabs keep their messages in the same place, so all take turns. */
+  /** Changes what is kept. Other tabs keep their messages in the same place, so all tabs take turns. */
   async #save(change: (kept: Kept[]) => Kept[]): Promise<void> {
     const { storage, lockName } = this.#options;
     const write = () =>
@@ -227,7 +230,7 @@ function pick({ clientMessageId, chatId, input }: Entry): Kept {
   return { clientMessageId, chatId, input };
 }
 
-/** A random id of 128 bits. `crypto.randomUUID` exists only on pages served by HTTPS. */
+/** A random id of 128 bits. `crypto.randomUUID` exists only on pages served over HTTPS. */
 function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

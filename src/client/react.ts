@@ -31,7 +31,7 @@ export function ParleyProvider({ client, children }: { client: Client; children?
   return createElement(Context, { value: client }, children);
 }
 
-/** The client of the provider. */
+/** The client that the provider was given. */
 export function useClient(): Client {
   const client = useContext(Context);
   if (client === null) throw new Error('Put a ParleyProvider around the components that use parley.');
@@ -39,8 +39,8 @@ export function useClient(): Client {
 }
 
 /**
- * A part of the state. The component is rendered again when it changes: select something that the state contains, not a
- * new object or array.
+ * A part of the state. The component is rendered again when that part changes: select something that the state
+ * contains, not a new object or array.
  */
 export function useParley<Part>(select: (state: State) => Part): Part {
   const client = useClient();
@@ -129,7 +129,7 @@ export function useMessages(chatId: string | undefined): Messages {
   );
   const { messages, hasOlder, hasNewer } = window;
   const isMissing = hasChat && messages.length === 0 && hasNewer;
-  // Tries again whenever the connection is back.
+  // Tries again whenever the connection comes back.
   useEffect(() => {
     if (isMissing) void load({});
   }, [isMissing, load, connection]);
@@ -192,7 +192,7 @@ export function useMembers(chatId: string | undefined): readonly (Member & { rea
   const users = useParley((state) => state.users);
   const isMissing = hasChat && members === undefined;
   useEffect(() => {
-    // Without a network, the next connection tries again.
+    // If there is no network, the next connection tries again.
     if (isMissing && chatId !== undefined) client.loadMembers(chatId).catch(() => {});
   }, [client, chatId, isMissing, connection]);
   return useMemo(
@@ -205,7 +205,7 @@ export function useMembers(chatId: string | undefined): readonly (Member & { rea
   );
 }
 
-/** The text that the user has typed into a chat and not sent, and how to change it. It survives a restart. */
+/** The user's unsent text in a chat, and a function that changes it. It survives a restart. */
 export function useDraft(chatId: string): [string, (text: string) => void] {
   const client = useClient();
   const draft = useParley(({ drafts }) => drafts[chatId] ?? '');
@@ -229,7 +229,7 @@ export function useReadMarker(chatId: string | undefined): void {
 export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
   const client = useClient();
   const isLive = useConnection() === 'live';
-  // Links that another component has loaded are used at once, so that a picture that comes back does not flicker.
+  // Links that another component has loaded are used at once, so that a picture that reappears does not flicker.
   const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => client.knownFileLinks(ids));
   const key = ids.join();
   useEffect(() => {
@@ -251,7 +251,7 @@ export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLi
 
 const linkCheckMs = 3_600_000;
 
-/** How to show a user. */
+/** The name to show for a user. */
 export function nameOf(user: User | null | undefined): string {
   return user?.displayName ?? user?.username ?? 'Deleted user';
 }

@@ -38,7 +38,7 @@ export type Action =
   | { type: 'restored'; state: State }
   | { type: 'signedOut' };
 
-/** The viewer, as the documents select them. */
+/** The viewer, with the fields that the documents select. */
 export type WireViewer = { id: string; user: WireUser };
 
 /** The state after an action. Pure: the same actions always lead to the same state. */
@@ -85,25 +85,25 @@ function apply(state: State, action: Action): State {
   return (appliers[action.type] as (...args: [State, Action]) => State)(state, action);
 }
 
-/** Shows a message that the server has accepted at the end of its chat. */
+/** Shows an accepted message at the end of its chat. */
 function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
   const window = state.messages[chatId];
-  // If it does not follow directly, it arrives as an event, after the missing ones.
+  // A message that does not follow directly arrives as an event, after the missing ones.
   if (window === undefined || window.hasNewer || (window.messages.at(-1)?.seq ?? 0) !== message.seq - 1) return state;
   const next = putUsers(state, [message.sender]);
   return { ...next, messages: { ...next.messages, [chatId]: appendMessage(window, toMessage(message)) } };
 }
 
 /**
- * Whether events that were applied since then change what the answer may show of the chat: the query must then be
- * repeated.
+ * Whether events that were applied since the query was sent change what its answer may show of the chat: the query must
+ * then be repeated.
  */
 export function isOvertaken(state: State, chatId: string, { replays }: Answered): boolean {
   if (state.chats[chatId] === undefined) return true;
   return replays.some((envelope) => changesAccess(envelope, chatId, state.viewer?.user.id));
 }
 
-/** Applies the events again that an answer may not contain yet, so that a late answer undoes nothing. */
+/** Reapplies the events that an answer may not contain yet, so that a late answer undoes nothing. */
 function replay(state: State, { replays }: Answered): State {
   return replays.reduce(applyEvent, state);
 }
@@ -118,7 +118,7 @@ function putSnapshot(state: State, action: ActionOf<'chats'>): State {
         messages: keepPending(state),
         viewer: { ...viewer, unreadChatCount: 0 },
         users: { [viewer.user.id]: viewer.user },
-        // Until all chats are loaded, a restart must begin again.
+        // Until all chats are loaded, a client that restarts must begin again.
         sync: { cursor, isLost: true, stale: {} },
       }
     : state;
@@ -198,7 +198,7 @@ function putPending(state: State, { chatId, pending }: ActionOf<'pending'>): Sta
   const window = state.messages[chatId];
   const isKnown = state.chats[chatId] !== undefined;
   if (window === undefined && (pending.length === 0 || !isKnown)) return state;
-  // The chat is gone after everything was fetched again, and its pending messages have been refused.
+  // The chat was gone when everything was fetched again, and its pending messages have been refused.
   if (pending.length === 0 && !isKnown) return { ...state, messages: without(state.messages, chatId) };
   return { ...state, messages: { ...state.messages, [chatId]: { ...(window ?? unloaded), pending } } };
 }

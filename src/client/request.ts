@@ -1,10 +1,10 @@
 import { ParleyError, Unreachable } from './error.ts';
 
-/** Where the API is, and what to reach it with. */
+/** Where the API is, and the `fetch` to reach it with. */
 export type Server = { readonly url: string; readonly fetch: typeof globalThis.fetch };
 
 type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
-/** An error among the errors of a response. */
+/** One of the errors in a response. */
 export type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
 
 /**
@@ -47,7 +47,7 @@ export function toError({ message, extensions }: Refusal): ParleyError {
   });
 }
 
-/** Does something with the network; rejects with Unreachable if it fails. */
+/** Runs `work`, which uses the network; rejects with Unreachable if it fails. */
 export async function reach<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work();

@@ -39,7 +39,7 @@ export class Session {
   #tokens: Tokens | null = null;
   #foreign: { token: string; freshUntil: number } | null = null;
   #refreshing: Promise<string> | null = null;
-  /** Changes whenever another user may have signed in: requests that began before then no longer have a token. */
+  /** Changes whenever another user may have signed in: requests that began earlier no longer get a token. */
   #turn = 0;
 
   constructor(options: SessionOptions) {
@@ -108,7 +108,7 @@ export class Session {
     }
   }
 
-  /** Forgets the tokens, and those that are stored, unless another tab has stored its own. */
+  /** Forgets the tokens, and the stored ones too unless another tab has stored its own. */
   async forget(): Promise<void> {
     const id = this.#tokens?.id;
     this.leave();
@@ -138,7 +138,7 @@ export class Session {
     return token;
   }
 
-  /** Another tab may have refreshed, signed out or in, while this one waited for its turn. */
+  /** Another tab may have refreshed, signed out or signed in, while this one waited for its turn. */
   async #refresh({ access, id }: Tokens, turn: number): Promise<string> {
     const kept = await this.#read();
     this.#check(turn);
@@ -162,7 +162,7 @@ export class Session {
     }
   }
 
-  /** Throws if the user has signed out here since, or another one has signed in. */
+  /** Throws if the user has signed out here since, or another user has signed in. */
   #check(turn: number): void {
     if (turn !== this.#turn) throw signedOut();
   }
@@ -189,7 +189,7 @@ function signedOut(): ParleyError {
 }
 
 /**
- * When a new token ceases to be valid, by this device's clock, which may be wrong: only the token's lifetime counts. A
+ * When a new token expires, by this device's clock. That clock may be wrong, so only the token's lifetime counts. A
  * token without an expiry is used until it is refused.
  */
 function freshUntil(token: string): number {

@@ -28,7 +28,7 @@ export interface State {
   readonly presence: Readonly<Record<string, Presence>>;
   /** By chat: the text that the user has not sent yet. */
   readonly drafts: Readonly<Record<string, string>>;
-  /** How the store keeps in step; not for display. */
+  /** How the store keeps in step with the server; not for display. */
   readonly sync: Sync;
 }
 
@@ -64,7 +64,7 @@ export interface Presence {
   readonly lastSeenAt: string | null;
 }
 
-/** A user’s part in a chat. */
+/** A user’s membership of a chat. */
 export interface Member {
   readonly role: string;
   readonly mutedUntil: string | null;
@@ -92,8 +92,8 @@ export interface Chat {
   /** Until then the viewer can read but not write. */
   readonly mutedUntil: string | null;
   /**
-   * The counts are those at log position `countedAt`. Events up to `exactAfter` may be in them already; null: any event
-   * may be.
+   * The counts are those at log position `countedAt`. They may already include events up to `exactAfter`; null: they
+   * may include any event.
    */
   readonly countedAt: number;
   readonly exactAfter: number | null;

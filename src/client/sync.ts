@@ -34,7 +34,7 @@ const pageDocuments = { newest: newestDocument, older: olderDocument, newer: new
 export class Sync {
   readonly #store: Store;
   readonly #session: Session;
-  /** The events that were applied while queries were on their way. */
+  /** The events that were applied while queries were under way. */
   #recent: Envelope[] = [];
   #asking = 0;
   #loading: Promise<void> | null = null;
@@ -53,7 +53,7 @@ export class Sync {
     this.#session = session;
   }
 
-  /** Applies an event of the stream. */
+  /** Applies an event from the stream. */
   apply(envelope: Envelope): void {
     const { event } = envelope;
     if (this.#asking > 0 && !isNotice.has(event.__typename)) this.#recent.push(envelope);
@@ -68,7 +68,7 @@ export class Sync {
     this.#refreshSoon();
   }
 
-  /** Fetches the chats if that is needed. Resolves once the first of them are loaded. */
+  /** Fetches the chats if necessary. Resolves once the first chats are loaded. */
   async prepare(): Promise<void> {
     const { sync } = this.#store.state;
     if (sync.cursor !== null && !sync.isLost) return;
@@ -84,7 +84,7 @@ export class Sync {
     }
   }
 
-  /** Loads a page of a chat's history. Throws ParleyError NOT_FOUND if the viewer does not have the chat. */
+  /** Loads a page of a chat's history. Throws ParleyError NOT_FOUND if the viewer has no such chat. */
   async loadPage(chatId: string, kind: PageKind, seq?: number): Promise<void> {
     this.#opened.add(chatId);
     await this.#inChat(chatId, async () => {
@@ -166,7 +166,7 @@ export class Sync {
     setTimeout(() => void refresh(), backOff(this.#failures, 60));
   }
 
-  /** Loads again what the app has opened and an event has made unreliable. */
+  /** Reloads what the app has opened and an event has made unreliable. */
   async #reload(): Promise<void> {
     const { chats, messages, members } = this.#store.state;
     for (const id of this.#opened) {
@@ -212,7 +212,7 @@ export class Sync {
     type Data = { nodes: ({ id: string; presence: Presence | null } | null)[] };
     const data = await this.#session.query<Data>(presenceDocument, { ids }).catch(() => null);
     const presence: Record<string, Presence | null> = {};
-    // A change that arrived in the meantime is newer than the answer, or as new.
+    // A change that arrived in the meantime is at least as new as the answer.
     for (const node of data?.nodes ?? []) if (node && !this.#changed.has(node.id)) presence[node.id] = node.presence;
     this.#store.dispatch({ type: 'presence', presence });
   }
@@ -224,7 +224,7 @@ export class Sync {
     this.#typing.set(key, setTimeout(end, typingMs));
   }
 
-  /** Fetches a chat until no event has changed the viewer's access to it in the meantime. */
+  /** Fetches a chat, and repeats this as long as an event changes the viewer's access to it in the meantime. */
   async #inChat(
     chatId: string,
     ask: () => Promise<(answered: (cursor: string) => Answered) => Extract<Action, Answered>>,

@@ -4,8 +4,8 @@ import { withLock } from './tab.ts';
 import type { Envelope } from './wire.ts';
 
 /**
- * A message from one tab to the others. `before`: the cursor of the tab with the stream, just before the event or else
- * now; by it, the others notice that they have missed something.
+ * A message from one tab to the others. `before`: the cursor of the tab with the stream, just before the event or,
+ * without one, now; it tells the others whether they have missed something.
  */
 type Notice =
   | { kind: 'event'; before: string | null; envelope: Envelope }
@@ -24,16 +24,17 @@ type Channel = {
 
 const aliveMs = 10_000;
 /**
- * After this time without a sign of the tab with the stream, in ms, a tab opens its own: the other tab may be frozen.
+ * After this long without a sign of life from the tab with the stream, in ms, another tab opens its own stream: the
+ * first may be frozen.
  */
 const silenceMs = 25_000;
 const tickMs = 2_500;
 
 /**
  * One stream for all tabs of a browser. Each tab first catches up by itself. From then on, the tab that holds the lock
- * passes on what its stream brings, and the others close theirs. A tab that misses something catches up by itself again,
- * and when the first tab is closed, another one takes over after its own last event; so nothing depends on what the tabs
- * tell each other, except how many streams there are.
+ * passes on what its stream brings, and the others close theirs. A tab that misses something catches up by itself, and
+ * when the tab with the stream is closed, another takes over from its own last event. So nothing depends on what the
+ * tabs tell each other, except the number of streams.
  */
 export class SharedLive {
   readonly #options: LiveOptions;

@@ -16,7 +16,10 @@ export const graphql = initGraphQLTada<{
 
 type Parameters<Variables> = Record<string, never> extends Variables ? [variables?: Variables] : [variables: Variables];
 
-/** Runs a query or mutation with the client's token and refresh. Expected failures are thrown as ParleyError. */
+/**
+ * Runs a query or mutation with the client's token, which is refreshed if necessary. Expected failures are thrown as
+ * ParleyError.
+ */
 export function query<Data, Variables extends object>(
   client: Client,
   document: TadaDocumentNode<Data, Variables>,

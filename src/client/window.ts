@@ -6,7 +6,7 @@ import type { WirePage } from './wire.ts';
 export type PageKind = 'newest' | 'older' | 'newer' | 'around';
 
 /**
- * Adds a new message at the end of a window, or puts its new state in the place of the old one. A message that does not
+ * Adds a new message at the end of a window, or replaces the old state of one that is there. A message that does not
  * follow the last one stays out, and the window knows that a gap follows it.
  */
 export function appendMessage(before: MessageWindow, message: Message): MessageWindow {
@@ -21,7 +21,10 @@ export function appendMessage(before: MessageWindow, message: Message): MessageW
   return { ...window, messages: [...messages, message] };
 }
 
-/** Joins a page to the window of its chat. A page that does not touch the window replaces it, or is left out. */
+/**
+ * Joins a page to the window of its chat. If they do not touch, an older or newer page is left out, and any other page
+ * replaces the window.
+ */
 export function putPage(state: State, chatId: string, { kind, page }: { kind: PageKind; page: WirePage }): State {
   const window = state.messages[chatId] ?? unloaded;
   const { hasPreviousPage: hasOlder, hasNextPage } = page.pageInfo;
@@ -30,7 +33,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
     pending: stillPending(window, loaded),
     messages: loaded,
     hasOlder,
-    // A page before or after a position ends there; what follows it was not requested.
+    // A page before or after a position ends at that position; what follows the page was not requested.
     hasNewer: kind === 'newest' ? false : kind === 'older' ? true : hasNextPage,
   };
   const isApart = !touches(window, loaded);
@@ -38,7 +41,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
   return { ...state, messages: { ...state.messages, [chatId]: joined } };
 }
 
-/** The messages that are not among those that the server has. */
+/** The pending messages that are not among `messages`, which the server has. */
 function stillPending({ pending }: MessageWindow, messages: readonly Message[]): MessageWindow['pending'] {
   if (pending.length === 0) return pending;
   const arrived = new Set(messages.map(({ clientMessageId }) => clientMessageId));
@@ -61,7 +64,7 @@ function join(window: MessageWindow, page: MessageWindow): MessageWindow {
   const reachesBack = earlier.length === 0;
   const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
-  // Where both end at the same message, the end is known if either knows it: new messages arrive as events, after it.
+  // If both end at the same message, nothing follows it if either says so: new messages arrive as events, after it.
   const hasNewer =
     pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
   return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };

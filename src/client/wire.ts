@@ -2,7 +2,7 @@ import type { Chat, FileInfo, Member, Message, Presence, Reaction, User } from '
 
 /** The types of what the documents in document.ts select. */
 type Id = { id: string };
-/** A user, as the documents select one. */
+/** A user, with the fields that the documents select. */
 export type WireUser = User;
 /** A message, with the users and quotes that the store keeps apart from it. */
 export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'reactions' | 'files'> & {
@@ -49,7 +49,7 @@ export type WireEvent =
   | { __typename: 'ChatUpdated'; chat: ChatFace }
   | { __typename: 'ChatDeleted'; chatId: string }
   | { __typename: 'MemberUpdated'; member: InChat<Member & { user: Id }> }
-  /** The store holds no pins: the app gets this event by `onEvent`. */
+  /** The store holds no pins: the app gets this event through `onEvent`. */
   | { __typename: 'PinsChanged'; pinned: boolean; message: InChat<Id> }
   | { __typename: 'UserUpdated'; user: WireUser | null }
   | { __typename: 'PresenceChanged'; userId: string; presence: Presence }

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
 
-/** A range of IP addresses: its first address, and how many bits all its addresses share. */
+/** A range of IP addresses: its first address, and how many leading bits all its addresses share. */
 export type AddressRange = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
 /** All public IPv6 addresses; the rest is local, or embeds an IPv4 address that could be local. */

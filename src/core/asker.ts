@@ -15,7 +15,7 @@ export type SessionAsker = {
   expiresAt: Date;
   /**
    * For accounts without a password: until when this token serves as proof in operations that would otherwise ask for
-   * one. That is five minutes after another system issued the token. Our own access tokens are no such proof.
+   * one. That is five minutes after another system issued the token. Our own access tokens never serve as such proof.
    */
   provenUntil?: Date;
 };
@@ -80,14 +80,14 @@ export function askerKey(asker: Caller): string {
   return asker.kind === 'KEY' ? `${asker.userId} by ${asker.keyId}` : String(asker.userId);
 }
 
-/** Returns the same string for requests of one session: a key for what the user's other sessions must not get. */
+/** Returns the same string for all requests of a session: a key for what the user's other sessions must not get. */
 export function sessionKey(asker: Caller): string {
   return asker.userId === null ? askerKey(asker) : `${askerKey(asker)} ${asker.sessionId}`;
 }
 
 /**
  * The id under which the processor time for rendering a caller's events is counted: the user's id, or an odd negative
- * number for a server key. Even negative numbers stand for webhooks.
+ * number for a server key. Negative numbers that are even stand for webhooks.
  */
 export function payerOf({ userId, ...caller }: Caller): bigint {
   return userId ?? ('keyId' in caller ? -(2n * caller.keyId + 1n) : 0n);

@@ -8,7 +8,7 @@ export type Custom = Record<string, unknown>;
  * apply the same rule.
  */
 export const maxCustomBytes = 4_096;
-/** How deep its objects and lists may be nested: a recursive reader of a deeper one might run out of stack. */
+/** How deep its objects and lists may be nested: with deeper ones, a recursive reader might run out of stack. */
 export const maxCustomDepth = 32;
 
 type Problem = Omit<FieldError, 'path'>;

@@ -25,8 +25,8 @@ let minuteText = '';
 const minuteMs = 60_000;
 
 /**
- * A time as `Date.toISOString` prints it, e.g. 2026-11-22T10:29:00.000Z, but three times as fast when many times in the
- * same minute follow each other. Throws a RangeError for an invalid date.
+ * A time as `Date.toISOString` prints it, e.g. 2026-11-22T10:29:00.000Z, but three times as fast for a series of times
+ * within the same minute. Throws a RangeError for an invalid date.
  */
 export function printDateTime(date: Date): string {
   const time = date.getTime();

@@ -4,7 +4,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { isLoopback, mayConnectTo, type AddressRange } from './address-range.ts';
 import { resolveHost, type HostAddress } from './host-address.ts';
 
-/** What the server sends: always with a limit on the time in ms, and on the bytes of the response's body. */
+/** A request that the server sends: always with a limit on the time, in ms, and on the response's body, in bytes. */
 export type EgressRequest = {
   method?: 'GET' | 'POST';
   headers?: Record<string, string>;

@@ -13,7 +13,7 @@ export function readExternalKey(value: string, path: string[], errors: FieldErro
   return value;
 }
 
-/** Whether the text could be a key of a user or a chat: PostgreSQL refuses some other texts even in a comparison. */
+/** Whether the text could be the key of a user or a chat: PostgreSQL refuses some other texts even in a comparison. */
 export function isExternalKey(value: string): boolean {
   return problemWith(value) === null;
 }

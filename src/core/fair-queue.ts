@@ -34,14 +34,15 @@ type Waiting = { weight: number; start: (chargedMs: number) => void };
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
 /**
- * A claim to the next turn, with the place's time when it was issued. It is stale once the place has a newer ticket.
+ * A claim to the next turn, with the time of its place when the claim was issued. It is stale once the place has a
+ * newer ticket.
  */
 type Ticket = { place: Place; time: number; number: number };
 
 /**
- * Shares work among users: the next turn belongs to the user who has used the fewest milliseconds, divided by their
- * weight, while others were waiting. A user with a thousand tasks and one with a single task alternate, so the latter
- * waits until a running turn ends, not for the rest of the other's queue. Unused time is not saved up.
+ * Shares work among users: the next turn goes to the user who has used the least time while others were waiting, in
+ * milliseconds divided by the user's weight. A user with a thousand tasks and one with a single task alternate, so the
+ * latter waits until a running turn ends, not for the rest of the other's queue. Unused time is not saved up.
  *
  * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). The length of a turn is known only at its end, so an
  * expected length is charged when it starts and corrected when it ends.
@@ -55,7 +56,7 @@ export class FairQueue {
   );
   /** The virtual times of users who have no place in the queue but are ahead of its virtual time. */
   readonly #ahead = createLru<string, number>(maxRemembered);
-  /** The queue's virtual time: that of the latest turn to start. */
+  /** The queue's virtual time: the virtual time of the latest turn to start. */
   #time = 0;
   #tickets = 0;
   #running = 0;
@@ -100,7 +101,7 @@ export class FairQueue {
       const place = this.#places.get(person);
       const ahead = place === undefined ? (this.#ahead.get(person) ?? this.#time) : null;
       if (ahead !== null && ahead <= this.#time) return person;
-      // Turns that wait are not charged yet.
+      // Waiting turns have not been charged yet.
       const time = ahead ?? (place?.time ?? 0) + this.#expectedMs * (place?.waiting.length ?? 0);
       if (time < earliest) [found, earliest] = [person, time];
     }

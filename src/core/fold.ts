@@ -1,6 +1,6 @@
 const ascii = /^[\x00-\x7f]*$/;
 
-/** Letters with a stroke and the like, which no normalization decomposes, and letters that are written either way. */
+/** Letters with a stroke and the like, which no normalization decomposes, and letters that have two spellings. */
 const plainLetters: Readonly<Record<string, string>> = {
   ...{ æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th', ħ: 'h', ı: 'i', ł: 'l', ŋ: 'n', ŧ: 't', ƒ: 'f', ĸ: 'k' },
   ...{ ƀ: 'b', ɓ: 'b', ȼ: 'c', ƈ: 'c', ɖ: 'd', ɗ: 'd', ɇ: 'e', ǥ: 'g', ɠ: 'g', ɨ: 'i', ɉ: 'j', ƙ: 'k', ƚ: 'l', ɫ: 'l' },
@@ -34,7 +34,8 @@ export function foldCase(text: string): string {
 }
 
 /**
- * Folds the case of a normalized text, and the accents that people leave out. Folding a second time changes nothing.
+ * Folds the case of a normalized text, and drops the accents that people leave out. Folding a second time changes
+ * nothing.
  */
 export function foldWord(text: string): string {
   if (ascii.test(text)) return text.toLowerCase();

@@ -5,8 +5,8 @@ import { Semaphore } from './semaphore.ts';
 export type HostAddress = { address: string; family: number };
 
 /**
- * How long one name server has to answer, in ms, and how often it is asked. Together less than the time that any request
- * of the server may take.
+ * How long one name server has to answer, in ms, and how often it is asked. In total, this is less than the time that
+ * any request by the server may take.
  */
 const patience = { timeout: 2_000, tries: 2 };
 
@@ -20,10 +20,10 @@ const systemLookups = new Semaphore(2);
 const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 
 /**
- * The addresses of a host. Asks the name servers without a thread, because others choose the host: the system's lookup
- * holds one of Node's four threads for as long as a dead name server does not answer, and passwords and files wait for
- * those threads. It is used for names without a dot and for those that the name servers do not know, which may be in
- * /etc/hosts. Rejects with the DNS error.
+ * The addresses of a host. Asks the name servers without occupying a thread, because users choose the host: the
+ * system's lookup holds one of Node's four threads for as long as a dead name server does not answer, and passwords and
+ * files wait for those threads. It is used for names without a dot and for those that the name servers do not know,
+ * which may be in /etc/hosts. Rejects with the DNS error.
  */
 export async function resolveHost(hostname: string): Promise<HostAddress[]> {
   if (!hostname.includes('.')) return lookUp(hostname);

@@ -26,7 +26,10 @@ export type KeptEgressOptions = {
 
 /** How long a connection is kept without a message, in ms. */
 const idleMs = 30_000;
-/** If a response's body is longer than this, in bytes, or takes longer, in ms, its connection is closed. */
+/**
+ * The maximum size of a response's body, in bytes, and the maximum time that it may take, in ms. Beyond either, the
+ * connection is closed.
+ */
 const bodyLimits = { bytes: 64 * 1024, ms: 2_000 };
 
 /** The other side closed a kept connection just before a message was sent on it. */
@@ -54,8 +57,8 @@ export class KeptEgress {
 
   /**
    * Posts the message. Throws EgressFailed unless a response begins in time. Drops the body of the response, and
-   * resolves once the connection is free again or closed: senders with one message at a time have one connection at a
-   * time.
+   * resolves once the connection is free again or closed: a sender that posts one message at a time uses one connection
+   * at a time.
    */
   async post(url: URL, message: EgressMessage): Promise<EgressAnswer> {
     const timeout = AbortSignal.timeout(message.maxMs);
@@ -63,7 +66,7 @@ export class KeptEgress {
     try {
       const response = await this.#post(url, { ...message, signal });
       const { statusCode: status = 0, headers } = response;
-      // Node also accepts 000 to 099.
+      // Node also accepts a status of 000 to 099.
       if (status < 100) {
         response.destroy();
         throw new EgressFailed('the response has no valid status');
@@ -142,7 +145,9 @@ function send(url: URL, options: RequestOptions, body: string): Promise<Incoming
   });
 }
 
-/** Reads a short body, so that its connection can be used again; cuts off any other. Resolves when either is done. */
+/**
+ * Reads a short body, so that its connection can be used again; cuts off a longer one. Resolves when either is done.
+ */
 function dropBody(response: IncomingMessage): Promise<void> {
   let left = bodyLimits.bytes;
   const timeout = setTimeout(() => response.destroy(), bodyLimits.ms).unref();

@@ -16,7 +16,7 @@ type ActivityRule = {
   activity: string;
 };
 
-/** The limits on sign-ins, sign-ups, emails and the refreshing of sessions. */
+/** The limits on sign-ins, sign-ups, emails and session refreshes. */
 const accountRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
@@ -32,7 +32,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many attempts to sign in to this account.',
     meaning:
-      'Sign-ins to one account from networks that are new to the account. Past the limit, each takes 3 s longer; none is refused.',
+      'Sign-ins to one account from networks that are new to the account. Past the limit, each sign-in takes 3 s longer, but none is refused.',
   },
   failedSignIns: {
     setting: 'RATE_LIMIT_FAILED_SIGN_INS',
@@ -59,7 +59,7 @@ const accountRules = {
     setting: 'RATE_LIMIT_FAILED_LOGOUTS',
     quota: '60/15m',
     isShared: false,
-    message: 'Too many logout tokens from this network were not accepted.',
+    message: 'Too many logout tokens from this network were rejected.',
     meaning: 'Logout tokens from one network address that were not accepted (`POST /auth/logout`).',
   },
   unknownHooks: {

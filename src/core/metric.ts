@@ -53,7 +53,7 @@ export const metricTable = {
   signInFailures: {
     name: 'parley_sign_in_failures_total',
     kind: 'counter',
-    help: 'Failed sign-ins, by method (password, token) and by the code of the error.',
+    help: 'Failed sign-ins, by method (password, token) and error code.',
     labels: ['method', 'code'],
   },
   streams: { name: 'parley_streams', kind: 'gauge', help: 'Open streams.', labels: [] },
@@ -130,7 +130,7 @@ export const metricTable = {
   consumerLagEvents: {
     name: 'parley_consumer_lag_events',
     kind: 'gauge',
-    help: 'Events that a consumer of the log has not consumed, among all nodes.',
+    help: 'Events that a consumer of the log has not consumed, across all nodes.',
     labels: ['consumer'],
   },
   consumerLagSeconds: {
@@ -179,7 +179,7 @@ export const metricTable = {
   webhooks: {
     name: 'parley_webhooks',
     kind: 'gauge',
-    help: 'Webhooks by status, among all nodes.',
+    help: 'Webhooks by status, across all nodes.',
     labels: ['status'],
   },
   mails: {
@@ -191,7 +191,7 @@ export const metricTable = {
   mailsQueued: {
     name: 'parley_mail_queue_length',
     kind: 'gauge',
-    help: 'Emails in the outbox, among all nodes.',
+    help: 'Emails in the outbox, across all nodes.',
     labels: [],
   },
   mailsQueuedSeconds: {
@@ -230,7 +230,7 @@ type NamesOf<Kind extends Metric['kind']> = {
 /** The values of a metric's labels. */
 export type LabelsOf<Name extends MetricName> = Record<(typeof metricTable)[Name]['labels'][number], string>;
 
-/** One value of a metric when it is read. */
+/** One value of a metric at the time it is read. */
 export type Sample<Name extends MetricName> = { value: number; labels: LabelsOf<Name> };
 
 /**

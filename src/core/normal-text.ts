@@ -14,10 +14,10 @@ const unit =
 /** A part of a text that is normalized on its own. */
 const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
-/** They display nothing, but separate words. U+2116, U+2120 and U+2122 (№, ℠ and ™) would become letters. */
+/** Characters that display nothing, but separate words. U+2116, U+2120 and U+2122 (№, ℠ and ™) would become letters. */
 const blank = /[\u115f\u1160\u200b\u2116\u2120\u2122\u2800\u3164\uffa0]/g;
 
-/** ½ and the like, which would become one number with the digits before it. */
+/** ½ and the like, which would merge with the digits before them into one number. */
 const fraction = /[\u00bc-\u00be\u2150-\u215f\u2189]/g;
 
 /** Letters that are used as an apostrophe: in Ukrainian обʼєкт, in Hawaiʻi, and in transcriptions such as Qurʾan. */
@@ -27,7 +27,7 @@ const apostrophe = /[\u02b9\u02bb-\u02bf\ua78b\ua78c]/g;
 const keptEmoji = /[\u203c\u2049\u2139\u24c2]/;
 const otherThanKept = /[^\u203c\u2049\u2139\u24c2]+/g;
 
-/** They display nothing and separate nothing, such as soft hyphens, joiners and variation selectors. */
+/** Characters that neither display nor separate anything, such as soft hyphens, joiners and variation selectors. */
 const invisible = /\p{Default_Ignorable_Code_Point}|\p{Emoji_Modifier}|\u0640/gu;
 
 const ascii = /^[\x00-\x7f]*$/;

@@ -32,7 +32,7 @@ type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
 /**
  * Counters that all nodes share, in Redis: `client` has the methods of ioredis that rate-limiter-flexible calls, and
- * `prefix` begins each key. While Redis fails, each limit counts where it would count without Redis.
+ * each key begins with `prefix`. While Redis fails, each limit counts where it would count without Redis.
  */
 export type SharedCounters = { client: object; prefix: string };
 
@@ -212,7 +212,7 @@ function createLimiter(
   });
 }
 
-/** The library calculates with int8 columns as numbers, but our connections read them as bigint. */
+/** The library expects int8 columns to be numbers, but our connections read them as bigint. */
 async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitStore['query']>[0]): Promise<Result> {
   const result = await store.query(statement);
   const rows = result.rows.map((row) =>

@@ -7,11 +7,11 @@ export type RequestScope = {
   requestId: string;
   /** The trace that the request belongs to, in 32 hexadecimal digits; null if there is none. */
   traceId: string | null;
-  /** Who makes it; null until that is known, and for those who are not signed in. */
+  /** Who makes the request; null until that is known, and for those who are not signed in. */
   caller: Caller | null;
   /** The root field of its operation; null until that is known. */
   operation: string | null;
-  /** Whether the log already says that a limit has refused it. */
+  /** Whether the log already says that a limit has refused the request. */
   isRefusalLogged: boolean;
 };
 

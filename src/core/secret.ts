@@ -24,7 +24,7 @@ export function createSecret(kind: SecretKind): NewSecret {
   return form(kind, randomBytes(secretBytes));
 }
 
-/** Derives a secret from `origin`, another secret: always the same one, which cannot be computed without the key. */
+/** Derives a secret from another secret, `origin`: always the same one, which cannot be computed without the key. */
 export function deriveSecret(kind: SecretKind, key: KeyObject, origin: string): NewSecret {
   return form(kind, createHmac('sha256', key).update(origin).digest());
 }
@@ -40,7 +40,7 @@ export function hashSecret(kind: SecretKind, text: string): Buffer | null {
   return decodeBase64url(text.slice(prefix.length))?.length === secretBytes ? hash(text) : null;
 }
 
-/** Whether the text looks like a secret of this kind; it may still not be one. */
+/** Whether the text looks like a secret of this kind; it need not be one. */
 export function claimsKind(kind: SecretKind, text: string): boolean {
   return text.startsWith(prefixes[kind]);
 }

@@ -5,8 +5,8 @@ import type { Scope } from './scope.ts';
 type ServerRole = 'USER' | 'MODERATOR' | 'ADMIN';
 
 /**
- * The role that counts: for a user on a device, the user's own; for a program, the role that its scopes grant, but
- * while it acts as a user, never a higher one than that user's.
+ * The role that counts. On a device, it is the user's own. For a program, it is the one that its scopes grant, but
+ * never higher than the role of the user it acts as.
  */
 export function effectiveRole(caller: Caller, role: ServerRole): ServerRole {
   if (caller.kind === 'SESSION') return role;

@@ -15,8 +15,8 @@ const lineBreaks = /[\u2028\u2029]/;
 const bidiControls = /\p{Bidi_Control}/u;
 /**
  * Characters that display something by themselves: neither blanks (a Braille pattern without dots, a null note head),
- * nor what Unicode calls ignorable (fillers, joiners, selectors), nor marks, which need a letter. The checks of the
- * database have the same characters as ranges: `npm run text-rule` prints them.
+ * nor what Unicode calls ignorable (fillers, joiners, selectors), nor marks, which need a letter. The database's checks
+ * contain the same characters as ranges: `npm run text-rule` prints them.
  */
 const visible = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{M}\p{Cc}\u2800\ufff9-\ufffb\u{1d159}]/u;
 

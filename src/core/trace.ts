@@ -1,6 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** A place in a trace, as the header `traceparent` names it: the trace, a span of it, and whether that is recorded. */
+/**
+ * A place in a trace, as the header `traceparent` names it: the trace, one of its spans, and whether that span is
+ * recorded.
+ */
 export type TraceParent = { traceId: string; spanId: string; isSampled: boolean };
 
 /** Attributes of a span, under the names in OpenTelemetry’s semantic conventions where they define one. */
@@ -20,11 +23,13 @@ export interface Span {
   readonly parent: TraceParent;
   child(name: string, options?: SpanOptions): Span;
   end(attributes?: Attributes, endedAt?: number): void;
-  /** Marks the span as failed; its message must contain no personal data. */
+  /** Marks the span as failed; the message must contain no personal data. */
   fail(message: string): void;
 }
 
-/** Starts a span under a parent of another process, or a new trace. Returns null if the sampler leaves it out. */
+/**
+ * Starts a span under a parent from another process, or starts a new trace. Returns null if the sampler leaves it out.
+ */
 export type Tracer = (name: string, options: SpanOptions & { parent: TraceParent | null }) => Span | null;
 
 /** Without tracing, it is never set, and reading it costs a few nanoseconds. */

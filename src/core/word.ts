@@ -29,7 +29,7 @@ const pattern = new RegExp(
     `${runCharacter}+`,
     String.raw`\p{sc=Hang}+`,
     emoji,
-    // The signs of C++ and C# belong to the name.
+    // In C++ and C#, the signs belong to the name.
     String.raw`(?!\p{M})${wordCharacter}+(?:\+\+(?!\p{L})|\+(?![+\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L}{1,2})#(?![\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L})#(?=\p{N}))?`,
   ].join('|'),
   'gu',
@@ -42,8 +42,8 @@ const ascii = /^[\x00-\x7f]*$/;
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
 /**
- * The properties of a piece that are the same wherever it occurs. `cuts`: its text, cut if it is too long; empty if it
- * is not a word.
+ * The properties of a piece that are the same wherever it occurs. `cuts`: the piece's text, cut if it is too long;
+ * empty if the piece is not a word.
  */
 type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
 

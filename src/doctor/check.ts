@@ -1,4 +1,6 @@
-/** How severe a finding is. OK: nothing to do. WARN: worth a look. FAIL: the server does not work until it is fixed. */
+/**
+ * How severe a finding is. OK: nothing to do. WARN: worth a look. FAIL: the server does not work until this is fixed.
+ */
 export type Level = 'OK' | 'WARN' | 'FAIL';
 
 /** One thing that a check has found. `text` says what to do; it contains no secret. */

@@ -54,7 +54,7 @@ async function checkDisk(dataDir: string): Promise<Finding[]> {
   return [free < space.comfortable ? warn(`${text}: make room soon.`) : ok(text)];
 }
 
-/** The folder may not exist before the server has started. */
+/** The folder may be missing until the server has started. */
 async function statfsOfParent(folder: string): Promise<{ bavail: number; bsize: number }> {
   try {
     return await statfs(folder);

@@ -21,7 +21,7 @@ async function checkMail(server: SmtpServer | null): Promise<Finding[]> {
 /** What to do, by nodemailer's code. */
 const advice: Record<string, string | undefined> = {
   EAUTH: 'it refuses the user or the password of SMTP_URL.',
-  ETLS: 'TLS could not be started. Use smtps:// for port 465, or ?starttls=off if it has no TLS.',
+  ETLS: 'TLS could not be started. Use smtps:// for port 465, or ?starttls=off if the server has no TLS.',
   ESOCKET: 'no connection, or its certificate is not valid. Check the host, the port and smtp:// or smtps://.',
   ECONNECTION: 'no connection. Check the host, the port and the firewall.',
   ETIMEDOUT: 'it does not answer. Check the host, the port, the firewall and smtp:// or smtps://.',

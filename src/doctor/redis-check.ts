@@ -32,7 +32,7 @@ async function checkRedis(target: RedisTarget | null): Promise<Finding> {
   }
 }
 
-/** Valkey says which version of Redis it corresponds to, and its own name. */
+/** Valkey reports the version of Redis that it corresponds to, and its own name. */
 async function readVersion(link: RedisLink): Promise<{ version: number; name: string }> {
   const info = await link.run((commander) => commander.info('server'));
   const valueOf = (field: string) => new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(info)?.[1];
@@ -42,7 +42,7 @@ async function readVersion(link: RedisLink): Promise<{ version: number; name: st
 }
 
 /**
- * Does in Redis what a node does. Returns what did not work, or null; rejects with the error if Redis refuses a
+ * Does in Redis what a node does. Returns what failed, or null; rejects with the error if Redis refuses a
  * command.
  */
 async function findMissing(link: RedisLink): Promise<Finding | null> {

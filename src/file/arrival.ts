@@ -18,7 +18,7 @@ const uncountedBytes = 64 * 1024;
 
 const retryAfterSeconds = 5;
 
-/** What one user is uploading: the number of requests, and the number of bytes that need room. */
+/** What one user is uploading: the number of requests, and the number of bytes to keep free for them. */
 type Share = { count: number; bytes: number };
 
 /** The user who sends files, their network address, and the declared size of the request; null if it declares none. */

@@ -27,8 +27,8 @@ export function describeDisposition(contentType: string, name: string): string {
 
 /**
  * Like `describeDisposition`, for a store that sets neither `nosniff` nor a sandbox. Only types that no browser treats
- * as a page or a script, whatever the bytes, are displayed; everything else, including plain text, is served as bytes
- * to save.
+ * as a page or a script, whatever the bytes, are displayed; everything else, including plain text, is served as a
+ * download.
  */
 export function describeUnguarded(contentType: string, name: string): { contentType: string; disposition: string } {
   const isSafe = shown.has(contentType) && /^(image|audio|video)\//.test(contentType);

@@ -101,7 +101,9 @@ function redirect(response: ServerResponse, location: string): void {
   response.writeHead(302, { location, 'cache-control': 'no-store' }).end();
 }
 
-/** The headers of every response about the file. The sandbox keeps a file that is a page from acting on our origin. */
+/**
+ * The headers of every response about the file. The sandbox keeps a file that is a web page from running in our origin.
+ */
 function describe(response: ServerResponse, file: FoundFile, etag: string): void {
   response.setHeader('etag', etag);
   response.setHeader('accept-ranges', 'bytes');

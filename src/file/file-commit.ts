@@ -37,7 +37,7 @@ export class FileCommit {
     this.#batches = new BatchCommit({
       maxWaiting,
       refusal: 'The server is receiving too many files: try again.',
-      // One lane per user: a unit that waits for another one holds no connection.
+      // One lane per user: a commit that waits for the user's previous one holds no connection.
       maxLanes: Infinity,
       laneOf: ({ uploaderId }) => uploaderId,
       isAlone: ({ files, partialId }) => partialId !== null || !isInline(files),
@@ -126,7 +126,8 @@ function allOrNull(files: (SharedFile | null)[]): SharedFile[] | null {
 }
 
 /**
- * How many of the first units one transaction takes. A partial upload gets its own transaction, so that it fails alone.
+ * How many units, counted from the first, one transaction takes. A partial upload gets its own transaction, so that it
+ * fails alone.
  */
 function countTogether(waiting: readonly Unit[]): number {
   let files = 0;

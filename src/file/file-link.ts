@@ -52,7 +52,10 @@ export class FileLinks {
     return String(new URLSearchParams({ ...terms, signature }));
   }
 
-  /** The link to that file, with its terms; null unless we signed it. The caller checks whether it has expired. */
+  /**
+   * The signed link to that file, with its terms; null if the signature is not ours. The caller checks whether it has
+   * expired.
+   */
   read(file: Pick<FileLink, 'kind' | 'fileId'>, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', session = '', signature = ''] = ['expires', 'viewer', 'session', 'signature'].map(
       (name) => query.get(name) ?? '',

@@ -47,7 +47,7 @@ async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Pr
   return messageIds.map((id) => byMessage.get(id) ?? []);
 }
 
-/** Raw SQL: a page for each chat in one statement, with the rule of visibility; Prisma has no limit per chat. */
+/** Raw SQL: a page for each chat in one statement, with the visibility rule; Prisma has no limit per chat. */
 async function listChatFiles(
   { pool }: Db,
   readers: readonly ChatReader[],

@@ -29,8 +29,8 @@ const maxTogether = 50;
 const maxUnderWay = 2;
 
 /**
- * Finds files that users may see. Requests that arrive while statements run share the next one, for example when a page
- * shows fifty thumbnails. A result is never older than its request.
+ * Finds files that users may see. Requests that arrive while statements run share the next statement, for example when
+ * a page shows fifty thumbnails. A result is never older than its request.
  */
 export class FileLookup {
   readonly #db: Db;

@@ -7,8 +7,8 @@ const maxExtensionLength = 20;
 const unwanted = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffd]/gu;
 
 /**
- * Returns a name that is fit to display and to save under: one line of 1 to 255 characters without a path, or `file` if
- * nothing else is left. Nothing depends on a name, so an invalid one is corrected rather than refused.
+ * Returns a name that is safe to display and to save the file under: one line of 1 to 255 characters without a path, or
+ * `file` if nothing else is left. Nothing depends on a name, so an invalid one is corrected rather than refused.
  */
 export function cleanFileName(given: string): string {
   // Far longer than any kept name, yet short enough to process character by character.

@@ -44,7 +44,10 @@ export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<
   return rowCount ?? 0;
 }
 
-/** Removes the bytes of deleted files, unless another file or a report refers to them. Returns how many it examined. */
+/**
+ * Removes the bytes of deleted files, unless another file or a report refers to them. Returns how many files it
+ * examined.
+ */
 export async function sweepLoose({ db, store }: Sweeping, limit: number): Promise<number> {
   const loose = await db.prisma.looseBlob.findMany({ orderBy: { since: 'asc' }, take: limit });
   for (const { hash } of loose) {
@@ -68,7 +71,10 @@ async function lockHash(client: Queryable, hash: string): Promise<void> {
   await client.query('select lock_hashes(array[$1])', [hash]);
 }
 
-/** Deletes the row of bytes that nothing refers to. Returns where the bytes are; null when they are still in use. */
+/**
+ * Deletes the row of these bytes if nothing refers to them. Returns where the bytes are; null when they are still in
+ * use.
+ */
 async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
   // Raw SQL: one statement checks, deletes and says where the bytes are, without reading inline bytes.
   const { rows } = await client.query<{ place: 'inline' | 'stored' }>(

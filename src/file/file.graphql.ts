@@ -50,7 +50,7 @@ builder.node(FileRef, {
       nullable: true,
       extensions: asciiSize(120),
       description:
-        'What the server could not do for the file, as a sentence to show its uploader: why it has no thumbnails, or why a picture is kept as a plain file. Null if there is nothing to report.',
+        'What the server could not do for the file, as a sentence for its uploader: why it has no thumbnails, or why a picture is kept as a plain file. Null if there is nothing to report.',
     }),
     thumbnailUrl: t.string({
       extensions: asciiSize(maxFileUrlBytes),

@@ -28,8 +28,8 @@ const codes: Record<number, string> = {
 };
 
 /**
- * The GraphQL multipart request specification: the operation, then a map of files to its variables, then the files,
- * which are streamed into the file store. The operation is executed once all files have arrived.
+ * The GraphQL multipart request specification: the operation, then a map from the files to its variables, then the
+ * files, which are streamed into the file store. The operation is executed once all files have arrived.
  */
 export function serveGraphqlUpload(options: GraphqlOptions): Handler {
   const { services } = options;

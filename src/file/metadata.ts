@@ -11,8 +11,8 @@ const filmTypes = new Set(['video/mp4', 'video/quicktime', 'video/x-m4v']);
 /**
  * Returns a copy of the file without the metadata that says where, and with which device, it was taken; all other bytes
  * stay the same. Returns `staged` itself if the type needs no cleaning or the file has no such metadata. Throws
- * InvalidInput for a damaged picture, whose metadata can't be determined. A damaged video, such as a recorder leaves
- * when it loses power, is kept unchanged.
+ * InvalidInput for a damaged picture, whose metadata can't be determined. A damaged video, such as one that a recorder
+ * leaves behind when it loses power, is kept unchanged.
  */
 export async function eraseMetadata(store: FileStore, contentType: string, staged: StagedBytes): Promise<StagedBytes> {
   if (!pictureTypes.has(contentType) && !filmTypes.has(contentType)) return staged;

@@ -14,7 +14,7 @@ function describeOrientation(orientation: number): Buffer {
   return tiff;
 }
 
-/** The same EXIF as a JPEG segment. */
+/** The same EXIF data, in the form of a JPEG segment. */
 export function jpegOrientation(orientation: number): Buffer {
   const exif = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), describeOrientation(orientation)]);
   const head = Buffer.from([0xff, 0xe1, 0, exif.length + 2]);

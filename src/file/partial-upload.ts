@@ -140,7 +140,9 @@ export class PartialUploads {
     return completing.finally(() => this.#completing.delete(id));
   }
 
-  /** Deletes an upload with its bytes and its reservation. Throws FileExists if it has already become a file. */
+  /**
+   * Deletes an upload with its bytes and its reservation. Throws FileExists if the upload has already become a file.
+   */
   async end({ id, fileId }: PartialUpload): Promise<void> {
     if (fileId !== null) throw new FileExists('This upload has already been completed.');
     await this.#remove(id);

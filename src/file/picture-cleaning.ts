@@ -18,7 +18,7 @@ const finders: Record<string, NoteFinder> = {
 };
 
 /**
- * Returns the same picture without the data that a viewer does not display, as its format defines it: bytes are removed
+ * Returns the same picture without the data that, according to its format, a viewer does not display: bytes are removed
  * or zeroed, and no pixel is re-encoded. Returns `staged` itself when there is nothing to remove, and null when that
  * can't be determined in a bounded number of steps. Keeps `orientation` in a metadata entry that holds nothing else.
  */

@@ -2,9 +2,9 @@ import { jpegOrientation, pngOrientation, webpOrientation } from './orientation-
 import type { PictureWalk } from './picture-walk.ts';
 
 /**
- * Walks through a picture and records as edits the data that a viewer does not display: comments, application and
- * camera data, and anything after the end of the picture. Displayed data stays the same byte for byte, even in a
- * truncated picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
+ * Walks through a picture and records edits that remove the data that a viewer does not display: comments, application
+ * and camera data, and anything after the end of the picture. Displayed data keeps every byte, even in a truncated
+ * picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
  */
 export type NoteFinder = (walk: PictureWalk, orientation: number) => Promise<void>;
 

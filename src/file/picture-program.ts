@@ -118,8 +118,8 @@ async function hashOf(content: Buffer): Promise<string> {
 }
 
 /**
- * Rotates the picture upright: a JPEG is re-encoded at its own quality, other formats keep the same samples, which is
- * verified. Returns null when that is not possible: more than one frame, more than 8 bits, other colour spaces, a
+ * Rotates the picture upright: a JPEG is re-encoded at its own quality; other formats keep the same samples, and this
+ * is verified. Returns null when that is not possible: more than one frame, more than 8 bits, other colour spaces, a
  * truncated file.
  */
 async function turn(content: Buffer | string, metadata: Metadata): Promise<Buffer | null> {

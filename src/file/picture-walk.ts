@@ -5,7 +5,7 @@ import type { ByteWindow } from './store/byte-window.ts';
 export class UnclearPicture extends Error {}
 
 const maxSteps = 100_000;
-/** An edit takes memory, so the limit is lower than for steps. */
+/** An edit takes memory, so this limit is lower than the one for steps. */
 const maxEdits = 20_000;
 /** Compressed data is read in strides of this size, between which the event loop can run other work. */
 const strideBytes = 32 * 1024;

@@ -23,8 +23,8 @@ export type Development =
   | { kind: 'decoded'; facts: PictureFacts; pixels: Pixels; upright: (() => AsyncGenerator<Buffer>) | null };
 
 /**
- * A process that decodes pictures, one at a time. It starts with its first picture, and is killed when a picture
- * exceeds the time limit: a decoder can neither block nor crash the server.
+ * A process that decodes pictures, one at a time. It starts when the first picture arrives, and is killed when a
+ * picture exceeds the time limit: a decoder can neither block nor crash the server.
  */
 export class PictureWorker {
   #child: ChildProcess | null = null;

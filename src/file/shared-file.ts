@@ -17,8 +17,8 @@ export type SharedFile = {
 
 /**
  * Whether the user whose id is the expression `asker` may see the file: a file of a message that they see, the avatar
- * of a user or of a chat that they see, or an unused upload of their own. A user whose account is erased sees none. A
- * condition on `files f` and `fileChat`, as SQL.
+ * of a user or of a chat that they see, or an unused upload of their own. A user whose account is erased sees no files.
+ * A condition on `files f` and `fileChat`, as SQL.
  */
 export const fileVisibleTo = (asker: string) =>
   `exists (select from users v where v.id = ${asker} and v.deleted_at is null)
@@ -30,8 +30,8 @@ export const fileVisibleTo = (asker: string) =>
       end`;
 
 /**
- * The joins that follow `files f`. Each row is looked up by its key: a plain join that is planned while the tables are
- * new and empty would read them whole until they are analyzed.
+ * The joins that follow `files f`. Each row is looked up by its key: a plain join that was planned while the tables
+ * were new and empty would read whole tables until they are analyzed.
  */
 export const fileChat = `left join lateral (select * from messages where id = f.message_id offset 0) m on true
     left join lateral (select * from chats where id = m.chat_id offset 0) c on true`;

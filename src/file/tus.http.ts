@@ -138,7 +138,8 @@ function createServer(services: Services, { asker, request, response }: Exchange
     },
     onUploadFinish: async (_, { id }) => {
       const file = await completeUpload(services, asker, id);
-      // The protocol requires that the response to a PATCH be a 204, without a body: the client gets the file by GET.
+      // The protocol requires that the response to a PATCH be a 204, without a body: the client gets the file with a
+      // GET.
       if (file === null || request.method !== 'POST') return {};
       return {
         status_code: 201,
@@ -147,7 +148,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
       };
     },
     onResponseError: (_, error) => {
-      // An error of the protocol itself.
+      // An error in the tus protocol itself.
       if ('status_code' in error) return undefined;
       const refusal = explain(error, request);
       if (refusal === null) throw error;
@@ -169,7 +170,10 @@ class ProblemServer extends Server {
   }
 }
 
-/** The refusal is the same as for any upload, except that tus clients retry after 423 and start over after 404. */
+/**
+ * The same refusal as for any upload, except for statuses that tus clients act on: they retry after 423, and start over
+ * after 404.
+ */
 function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
   if (error instanceof NotFound) return { status: 404, message: error.message };
   if (error instanceof Conflict) return { status: 423, message: error.message };

@@ -65,7 +65,7 @@ export class AccessLog {
   }
 }
 
-/** Whether a load balancer asks for the health of the node, as it does every few seconds. */
+/** Whether this is a load balancer's health check, which comes every few seconds. */
 export function isProbe(url: string | undefined): boolean {
   return url === '/livez' || url === '/readyz';
 }

@@ -28,7 +28,7 @@ function forgetDeadline(this: IncomingMessage): void {
 function limitRest(this: ServerResponse): void {
   const { req: request } = this;
   if (request.complete || request.socket.destroyed) return;
-  const last = cutOffIn(request, afterAnswerMs, 'The request continued after its answer.');
+  const last = cutOffIn(request, afterAnswerMs, 'The request continued after the response.');
   const done = () => clearTimeout(last);
   request.once('end', done).socket.once('close', done);
 }

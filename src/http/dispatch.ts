@@ -79,7 +79,7 @@ export function findRoute(request: IncomingMessage, pages: Handlers['pages']): R
   return isRest(request) ? 'rest' : 'none';
 }
 
-/** The handler of a route; a refusal where this node has none, or not for the request's method. */
+/** The handler of a route; one that refuses the request if this node has none for the route or the method. */
 export function findHandler(route: Route, request: IncomingMessage, handlers: Handlers): Handler {
   if (route === 'none') return notFound;
   if (route === 'page') return readOnly(request, handlers.pages[pathOf(request.url)] ?? notFound);

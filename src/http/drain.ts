@@ -45,7 +45,7 @@ export class Drain {
     this.#underWay.add(response);
     response.on('close', () => {
       this.#underWay.delete(response);
-      // A response that started before the server stopped listening could not announce that its connection closes.
+      // A response that started before the server stopped listening could not announce that its connection would close.
       if (this.#endsIdle) setImmediate(() => this.#server.closeIdleConnections());
     });
     if (!this.#server.listening) endConnectionWith(response);
@@ -64,7 +64,7 @@ export class Drain {
       await waitForQuietTurn();
     }
     const closed = once(this.#server, 'close');
-    // Not the HTTP server's own method: it also closes idle connections, on which a proxy may be sending a request.
+    // Not the HTTP server's own method, which also closes idle connections: a proxy may be sending a request on one.
     NetServer.prototype.close.call(this.#server);
     for (const response of this.#underWay) endConnectionWith(response);
     endStreams();
@@ -88,9 +88,10 @@ export class Drain {
 }
 
 /**
- * Waits until Node has just accepted every waiting connection. When the server stops listening, the kernel resets those
- * that are still waiting, whatever they have sent. Node accepts connections once per turn of the event loop, before
- * this function returns. More may arrive during the rest of that turn's work, so the turn must have been a short one.
+ * Waits for a moment at which Node has just accepted every waiting connection. When the server stops listening, the
+ * kernel resets those that are still waiting, whatever they have sent. Node accepts connections once per turn of the
+ * event loop, before this function returns. More may arrive while the rest of that turn runs, so the turn must have
+ * been short.
  */
 async function waitForQuietTurn(): Promise<void> {
   for (let turn = 0; turn < maxTurns; turn += 1) {

@@ -51,15 +51,15 @@ export async function executePrepared(
 
 /**
  * Sends a result as JSON of that media type. The status follows the specification: 200 when there is data, and for
- * clients that accept plain JSON; otherwise 400. An error with its own status sets it for every client.
- * https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
+ * clients that accept plain JSON; otherwise 400. An error with its own status sets the status of the response, for
+ * every client. https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
  */
 export function sendResult(response: ServerResponse, result: ExecutionResult, mediaType: string): void {
   const own = result.data === undefined ? result.errors?.map(readStatus).find((each) => each !== null) : undefined;
   const status = own ?? (result.data === undefined && mediaType !== 'application/json' ? 400 : 200);
   const told = own === undefined ? result : { ...result, errors: result.errors?.map(withoutStatus) };
   const text = JSON.stringify(told);
-  // A string with its length lets Node send head and body in one write.
+  // Given a string and its length, Node sends head and body in one write.
   response
     .writeHead(status, {
       'content-type': `${mediaType}; charset=utf-8`,

@@ -40,7 +40,7 @@ export function isForm({ method, headers }: IncomingMessage): boolean {
 /** A form on another site cannot send any of these headers without a preflight. */
 const preflightHeaders = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
 
-/** Throws HttpError 415 for a form that a page of another site could have sent. */
+/** Throws HttpError 415 for a form that a page on another site could have sent. */
 function demandPreflight({ headers }: IncomingMessage): void {
   if (preflightHeaders.some((name) => (headers[name] ?? '') !== '')) return;
   throw new HttpError(

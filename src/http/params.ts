@@ -70,7 +70,10 @@ function choiceOf({ query, documentId, extensions }: GraphqlParams): DocumentCho
   return { query, documentId, hash: given ?? readAutomaticHash(extensions) };
 }
 
-/** The hash of Apollo's automatic persisted queries; null if there is none in the first version of that protocol. */
+/**
+ * The hash of Apollo's automatic persisted queries; null if there is none, or if it is not for version 1 of that
+ * protocol.
+ */
 function readAutomaticHash(extensions: Record<string, unknown> | null): string | null {
   const persistedQuery = extensions?.['persistedQuery'];
   if (!isRecord(persistedQuery) || persistedQuery['version'] !== 1) return null;

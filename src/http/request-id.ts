@@ -18,7 +18,7 @@ export function requestIdOf(headers: IncomingHttpHeaders, traceId: string | null
   return traceId ?? randomUUID();
 }
 
-/** Reads the header `traceparent`; null if there is none that is valid. */
+/** Reads the header `traceparent`; null if it is absent or invalid. */
 export function readTraceParent({ traceparent }: IncomingHttpHeaders): TraceParent | null {
   return typeof traceparent === 'string' ? parseTraceParent(traceparent) : null;
 }

@@ -53,7 +53,7 @@ export type HttpServer = { port: number; close: () => Promise<void> };
 
 const limits = {
   headersTimeout: 10_000,
-  // How often Node checks for late headers; with its default, 10 s could become 40 s.
+  // How often Node checks for late headers; with Node's default, the 10 s could become 40 s.
   connectionsCheckingInterval: 2_000,
   // Uploads may take a long time; body-deadline.ts limits all other requests.
   requestTimeout: 0,
@@ -156,13 +156,13 @@ function noteRefusal(route: Route, { statusCode: status }: ServerResponse, { sco
   report?.('info', refusedByLimit, { route, status });
 }
 
-/** `aborted`: the connection closed before the answer was complete, as a stream's does when its client leaves. */
+/** `aborted`: the connection closed before the answer was complete, as happens to a stream when its client leaves. */
 function countAnswer(route: Route, response: ServerResponse, metrics: Metrics): void {
   const status = response.headersSent ? `${Math.floor(response.statusCode / 100)}xx` : 'aborted';
   metrics.count('httpRequests', { route, status });
 }
 
-/** The error codes of writing to a connection that the other side has closed. */
+/** The error codes for a write to a connection that the other side has closed. */
 const hangUpCodes = new Set<unknown>(['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ECONNRESET', 'EPIPE']);
 
 function hasHungUp(response: ServerResponse, error: unknown): boolean {

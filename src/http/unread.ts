@@ -14,7 +14,7 @@ export type UnreadLimits = {
   perAddress: number;
 };
 
-/** The limits in production. 10 characters a millisecond are 10 kB/s: less than a phone at the edge of coverage. */
+/** The limits in production. 10 characters a millisecond are 10 kB/s: slower than a phone at the edge of coverage. */
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
 
 /**
@@ -39,7 +39,7 @@ export class UnreadAnswers {
     this.#log = log;
   }
 
-  /** Limits how much of this answer may wait once it is finished, and for how long. */
+  /** Limits how much of this answer may stay unread once it is finished, and for how long. */
   limit(request: IncomingMessage, response: ServerResponse): void {
     response.on('prefinish', () => this.#wait(request, response));
   }

@@ -12,19 +12,20 @@ const types: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** The encodings in which each file was built, the smallest first, and how the names of their files end. */
+/** The encodings that each file is built in, smallest first, and their file suffixes. */
 const suffixes = { br: '.br', gzip: '.gz' } as const;
 const encodings = ['br', 'gzip'] as const;
 
-/** The paths that show the page: `/`, and those that the links in emails lead to; the page reads its address. */
+/** The paths that show the page: `/`, and those that the links in emails lead to; the page itself reads its address. */
 const paths = ['/', '/verify-email', '/reset-password'];
 
-/** Where the scripts of the page are; their names change with their contents. */
+/** Where the page's scripts are; their names change with their contents. */
 const assets = 'assets';
 
 /**
- * Serves the chat, as `npm run web` has built it into the folder: its page, at `/` and where the links in emails lead,
- * and its scripts. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this server.
+ * Serves the chat that `npm run web` built into the folder: its page, at `/` and at the paths that links in emails lead
+ * to, and its scripts. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this
+ * server.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };
@@ -83,8 +84,8 @@ async function sendFile(path: string, request: IncomingMessage, response: Server
 }
 
 /**
- * The page may load scripts from this server only, and no inline script. Its styles are inline, and are named by their
- * hash (CSP Level 3, 2.3.1).
+ * The page may load scripts from this server only, and may not run inline scripts. Its styles are inline, and are named
+ * by their hash (CSP Level 3, 2.3.1).
  */
 function policyOf(html: string, pictureOrigins: readonly string[]): string {
   const styles = [...html.matchAll(/<style>([^]*?)<\/style>/g)].map(([, style = '']) => `'sha256-${hashOf(style)}'`);
@@ -107,6 +108,7 @@ function hashOf(text: string): string {
 }
 
 const notBuilt: Handler = (_, response) => {
-  const text = 'The chat is not built. Run `npm run web`; WEB_PAGE=off removes this page. The API is at /graphql.\n';
+  const text =
+    'The chat has not been built. Run `npm run web`; WEB_PAGE=off removes this page. The API is at /graphql.\n';
   response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end(text);
 };

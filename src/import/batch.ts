@@ -18,7 +18,7 @@ export type Writer<Each extends Kind> = (client: Queryable, lines: readonly Numb
 
 /**
  * Writes the lines in one transaction. If the database nevertheless refuses one of them (because a user is being
- * deleted, for example), each half gets a transaction of its own, until that line is alone and is refused.
+ * deleted, for example), each half is written in a transaction of its own, and so on, until only that line is refused.
  */
 export async function writeBatch<Each extends Kind>(
   db: Pick<Db, 'pool'>,

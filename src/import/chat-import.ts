@@ -75,7 +75,7 @@ const notAdded = { path: ['member', 'user'], message: 'is not a member, and the 
 
 type TakenMember = { index: number; chatId: bigint; userId: bigint; role: string; joinedAt: Date | null };
 
-/** Returns the indexes of those who were not listed yet. */
+/** Returns the indexes of the members who were not listed yet. */
 async function insertMembers(client: Queryable, members: readonly TakenMember[]): Promise<Set<number>> {
   const firsts = new Map<string, TakenMember>();
   for (const member of members) {
@@ -99,7 +99,7 @@ async function insertMembers(client: Queryable, members: readonly TakenMember[])
   return new Set(rows.flatMap(({ chatId, userId }) => firsts.get(`${chatId} ${userId}`)?.index ?? []));
 }
 
-/** Ends the import of a chat: its members receive one NewChat, and have read everything. */
+/** Ends the import of a chat: its members receive one NewChat, and everything counts as read. */
 export async function endChats(client: Queryable, lines: readonly Numbered<'end'>[]): Promise<Result[]> {
   await allowMinutes(client);
   const chats = await lockNamedChats(
@@ -115,7 +115,8 @@ async function endChat(client: Queryable, chat: NamedChat | undefined): Promise<
   const refusal = refuseChat(chat, ['end', 'chat']);
   if (chat?.isImported === true && !chat.isOpen) return { outcome: 'skipped' };
   if (refusal !== null) return refusal;
-  // The point to roll back to, because the other lines continue. Raw SQL, for the function that drafts NewChat.
+  // The point to roll back to if this line fails, so that the other lines can continue. Raw SQL, for the function that
+  // drafts NewChat.
   await client.query('savepoint before_end');
   try {
     const { rows } = await client.query<{ ended: boolean }>('select end_chat_import($1) as ended', [chat?.id]);

@@ -4,17 +4,17 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { open as openZip, type Entry, type Options, type ZipFile } from 'yauzl';
 
-/** The files of an export, which is a folder or a zip, by their paths with `/`. */
+/** The files of an export, which is a folder or a zip, by their `/`-separated paths. */
 export type ExportSource = AsyncDisposable & {
   paths: string[];
   /** The JSON of a file; undefined if there is no such file. Throws if it is not JSON. */
   readJson: (path: string) => Promise<unknown>;
 };
 
-/** The largest file that is read, in bytes: a compressed one can be far larger than the zip. */
+/** The largest file that is read, in bytes: a compressed file can be far larger than the zip that contains it. */
 const maxFileBytes = 512 * 1024 * 1024;
 
-/** Opens an export. Its files may be inside one folder: `root` is a file that shows where that folder is. */
+/** Opens an export. Its files may all be inside one folder: `root` matches a file that lies directly in that folder. */
 export async function openExport(path: string, root: RegExp): Promise<ExportSource> {
   const source = (await stat(path)).isDirectory() ? await openFolder(path) : await openZipFile(path);
   const base = source.paths.find((each) => root.test(each))?.replace(/[^/]*$/, '') ?? '';

@@ -14,7 +14,7 @@ import { ImportTurns } from './import-turn.ts';
 /** JSON lines have no registered type; these are the ones in use. */
 const types = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
 
-/** What a key needs to import; ADMIN alone suffices. */
+/** The scopes that a key needs to import; ADMIN alone suffices. */
 const scopes: readonly Scope[] = ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE'];
 
 /**
@@ -63,7 +63,7 @@ function requireImporter(caller: Caller | null): Program {
   if (caller === null) throw new Unauthenticated('An API key is required: send `Authorization: Bearer parley_…`.');
   if (caller.kind !== 'KEY') throw new Forbidden('Only a program with an API key can import.');
   if (caller.userId !== null && caller.isActing) {
-    throw new Forbidden('An import writes for many users: send it without parley-act-as.');
+    throw new Forbidden('An import writes on behalf of many users: send it without parley-act-as.');
   }
   const missing = scopes.filter((scope) => !caller.scopes.has(scope));
   if (missing.length > 0 && !caller.scopes.has('ADMIN')) {

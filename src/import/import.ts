@@ -8,7 +8,7 @@ import { readLines, type Line } from './line-reader.ts';
 import { importMessages } from './message-import.ts';
 import { importUsers } from './user-import.ts';
 
-/** How many lines go into one transaction, and how many bytes of them are held in memory. */
+/** The maximum number of lines in one transaction, and of bytes of lines held in memory. */
 const maxBatchLines = 1_000;
 const maxBatchBytes = 1024 * 1024;
 
@@ -22,7 +22,7 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 };
 
 /**
- * Imports JSON lines (docs/import.md) while they arrive. Lines that are not JSON, break a rule or name something
+ * Imports JSON lines (docs/import.md) as they arrive. Lines that are not JSON, break a rule or name something
  * unknown are refused, and the other lines are imported. What has been written stays if the body is cut off; the same
  * lines again change nothing. `identify` returns the program, and throws if it may not, or may no longer, import: an
  * import may take hours, and ends when its key does.
@@ -66,7 +66,7 @@ function parse({ text, problem }: Line): ParsedLine {
 
 type Entry = { number: number; line: ImportLine };
 
-/** Lines of one kind that follow each other, and lines between them that were refused. */
+/** Consecutive lines of one kind, with the refused lines between them. */
 class Batch {
   readonly #lines: { number: number; parsed: ParsedLine }[] = [];
   #kind: Kind | null = null;
@@ -98,7 +98,7 @@ class Batch {
 }
 
 /**
- * The line, unless it was refused, or would end a chat for which lines were refused: these could not be sent again
+ * The line, unless it was refused, or ends the import of a chat with refused lines: those could not be sent again
  * afterwards.
  */
 function accept(builder: ReportBuilder, number: number, parsed: ParsedLine): Entry[] {

@@ -1,7 +1,7 @@
 import type { Queryable } from '../postgres/client.ts';
 import { refused, type Result } from './batch.ts';
 
-/** A chat that lines name. `isImported`: an import created it. `isOpen`: that import has not ended. */
+/** A chat that import lines refer to. `isImported`: an import created it. `isOpen`: that import has not ended. */
 export type NamedChat = { id: bigint; key: string; lastSeq: number; isImported: boolean; isOpen: boolean };
 
 /**

@@ -29,7 +29,7 @@ export async function* readLines(body: AsyncIterable<Buffer>): AsyncGenerator<Li
   if (last !== null) yield last;
 }
 
-/** The line that is arriving. */
+/** The line that is being received. */
 class OpenLine {
   #number = 1;
   #pieces: Buffer[] = [];

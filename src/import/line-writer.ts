@@ -3,7 +3,7 @@ import { fitUsername } from '../account/username.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../core/text.ts';
 import type { Kind } from './import-line.ts';
 
-/** What a converter provides for each kind of line, before the format's defaults. */
+/** What a converter provides for each kind of line, before the format's defaults apply. */
 export type Saying = { [Each in Kind]: Record<string, unknown> };
 
 /** One line of an import. */
@@ -21,7 +21,10 @@ export function toName(value: unknown): string | undefined {
   return [...line].slice(0, maxNameLength).join('').trim() || undefined;
 }
 
-/** Text without control characters but newline and tab, cut off at the length of descriptions; undefined if empty. */
+/**
+ * Text without control characters other than newline and tab, cut off at the length of descriptions; undefined if
+ * empty.
+ */
 export function toDescription(value: unknown): string | undefined {
   return typeof value === 'string' ? cut(clean(value), maxDescriptionLength)[0] : undefined;
 }
@@ -36,7 +39,7 @@ export function toUsername(value: unknown): string | undefined {
   return typeof value === 'string' ? (fitUsername(value) ?? undefined) : undefined;
 }
 
-/** Converts milliseconds since 1970 to the format's form of a time; undefined if it is not a time. */
+/** Converts milliseconds since 1970 to a time as the import format writes it; undefined if the value is not a time. */
 export function toTime(ms: unknown): string | undefined {
   return typeof ms === 'number' && ms > 0 && ms < 8.64e15 ? new Date(ms).toISOString() : undefined;
 }

@@ -47,7 +47,7 @@ function nameOf(chatId: bigint, key: string): string {
   return `${chatId} ${key}`;
 }
 
-/** The seqs of the existing messages that have the lines' keys, or that the lines reply to, by `nameOf`. */
+/** The seqs, by `nameOf`, of existing messages whose key a line has or replies to. */
 async function readSeqs(
   client: Queryable,
   chats: ReadonlyMap<string, NamedChat>,

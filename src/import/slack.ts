@@ -13,12 +13,12 @@ const lists = [
   { file: 'dms.json', type: 'SINGLE' },
 ] as const;
 
-/** Messages that Slack itself wrote, not a person or a bot. */
+/** Messages written by Slack itself, not by a person or a bot. */
 const systemSubtypes =
   /^(channel|group)_(join|leave|topic|purpose|name|archive|unarchive|convert_to_private|convert_to_public|posting_permissions)$|^(pinned|unpinned)_item$|^bot_(add|remove|enable|disable)$|^(reminder_add|tombstone|sh_room_created|huddle_thread)$/;
 
 /**
- * Converts a Slack export, a folder or a zip, to the lines of an import. Files are mentioned by name, because an import
+ * Converts a Slack export (a folder or a zip) to the lines of an import. Files are mentioned by name, because an import
  * has none; reactions are left out, and so is what Slack itself wrote.
  */
 export async function* convertSlack(path: string): AsyncGenerator<string> {
@@ -60,7 +60,7 @@ async function* convertConversation(
     const isCreator = isChannel && member === conversation['creator'];
     yield writeLine('member', { chat, user: toKey('slack:', member), ...(isCreator && { role: 'OWNER' }) });
   }
-  // The folder of a channel is named after the channel, that of a direct message after its id.
+  // A channel's folder is named after the channel, and a direct message's folder after its id.
   const folders = [conversation['name'], conversation['id']].map(textOf).filter((name) => name !== '');
   const days = source.paths
     .filter((path) => folders.some((folder) => path.startsWith(`${folder}/`)) && /\/\d{4}-\d\d-\d\d\.json$/.test(path))
@@ -100,7 +100,7 @@ function* convertMessage(people: SlackPeople, chat: string, message: Json): Gene
   people.remember(chat, ts, textOf(message['thread_ts']) === ts);
 }
 
-/** The text, or else that of the attachments; and the names of the files. */
+/** The text, or the attachments' text if there is none; and the names of the files. */
 function readContent(message: Json, names: SlackNames): string {
   const attached = arrayOf(message['attachments'])
     .filter(isRecord)
@@ -123,7 +123,7 @@ class SlackPeople implements SlackNames {
   /** The messages that began a thread. */
   readonly #threads = new Set<string>();
 
-  /** The line of a user, unless it has been written already. */
+  /** The line for a user, unless it has already been written. */
   *introduce(id: string, { profile, ...user }: Json): Generator<string> {
     if (id === '' || this.#usernames.has(id)) return;
     const details = isRecord(profile) ? profile : {};
@@ -165,7 +165,7 @@ class SlackPeople implements SlackNames {
     return id === '' ? null : { id, profile: { name: name ?? 'bot', real_name: name ?? 'bot', is_bot: true } };
   }
 
-  /** Notes a message that others may reply to. */
+  /** Remembers a message that others may reply to. */
   remember(chat: string, ts: string, beginsThread: boolean): void {
     if (beginsThread) this.#threads.add(`${chat} ${ts}`);
   }

@@ -60,8 +60,8 @@ export type LogConsumerOptions = {
   /** How many events are consumed at a time; 100 by default. */
   batchSize?: number;
   /**
-   * How long it rests after a full batch, as a multiple of the time that the batch took, so that it slows nothing else
-   * down.
+   * How long the consumer rests after a full batch, as a multiple of the time that the batch took, so that it slows
+   * nothing else down.
    */
   restFactor?: number;
 };
@@ -86,7 +86,7 @@ export class LogConsumer {
   readonly #options: LogConsumerOptions;
   readonly #loop: LeasedLoop;
   readonly #batchSize: number;
-  /** How many events are still consumed one at a time, because one of them failed. */
+  /** How many events are still to be consumed one at a time, because one of them failed. */
   #singly = 0;
 
   constructor(options: LogConsumerOptions) {
@@ -222,7 +222,7 @@ async function readEvents(client: Queryable, place: Place, limit: number): Promi
   return isPruned(next, place) ? [] : next.events;
 }
 
-/** Whether the events were pruned after the position was read: the next step finds the gap. */
+/** Whether these events were pruned after the position was read; the next step then finds the gap. */
 function isPruned({ prunedThrough }: { prunedThrough: bigint }, place: Place): boolean {
   return prunedThrough > place.position;
 }

@@ -15,7 +15,7 @@ const backoffMs = { least: 100, most: 5_000 };
  */
 const times = { ring: 10_000, answer: 4_000, fullQueue: 2_000, connect: 5_000 };
 
-/** What listening for rings needs. */
+/** What a node needs to listen for rings. */
 export type DoorbellOptions = {
   /** Must lead to the primary itself: LISTEN works neither through a transaction pooler nor on a standby. */
   url: string;
@@ -38,13 +38,14 @@ export class Doorbell {
   readonly #ownChannel = `parley_ring_${randomBytes(8).toString('hex')}`;
   #client: Connection | null = null;
   /**
-   * Settles when the statements so far have ended: pg sends one at a time, and from version 9 no longer queues them.
+   * Settles when all statements so far have ended: pg sends one at a time, and will no longer queue them from version 9
+   * on.
    */
   #sent: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #attempts = 0;
   #onOwnRing: () => void = () => undefined;
-  /** Problems that were reported and still hold: each is reported once. */
+  /** Problems that have been reported and still exist: each is reported only once. */
   #isMute = false;
   #isQueueFull = false;
   #isPaused = false;
@@ -106,7 +107,7 @@ export class Doorbell {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     const client = this.#client;
-    // Without a connection, the next one listens; `onChange` reports it.
+    // If there is no connection, the next one listens, and `onChange` reports it.
     this.#send(this.#listenCommand()).then(
       () => {
         if (client !== this.#client || this.#isPaused) return;
@@ -132,7 +133,7 @@ export class Doorbell {
     });
     if (this.#isPaused) return;
     await client.query(this.#listenCommand());
-    // It may have been paused in the meantime.
+    // Listening may have been paused in the meantime.
     this.#isListening = !this.#isPaused;
   }
 

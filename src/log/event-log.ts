@@ -16,8 +16,8 @@ export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
  * An SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every position
- * that was ever handed out is that of an event, which may have been pruned, or the beginning of the log. Any other id
- * was lost in a restore and is never issued again (leap_after_start). `offset 0` makes it an index lookup for each
+ * that was ever handed out belongs to an event, which may have been pruned, or is the beginning of the log. Any other
+ * id was lost in a restore and is never issued again (leap_after_start). `offset 0` makes it an index lookup for each
  * reader: otherwise PostgreSQL may hash the whole log.
  */
 export const isKnown = (id: string) =>
@@ -104,7 +104,7 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
 
 /**
  * The ids of the messages that the next events after `after` are about, if they are of one of these kinds; each id
- * once. `last` is the newest event that was read, null if there is none. Costs a tenth of reading the events.
+ * once. `last` is the newest event that was read, null if there is none. Costs a tenth as much as reading the events.
  */
 export async function readNextMessages(
   pool: Queryable,

@@ -29,8 +29,8 @@ export type LoggedEvent = {
 };
 
 /**
- * Rows that an event is about, read after it was committed. From `until` on (of `performance.now()`), they must be read
- * from the database instead, because they may have changed or been deleted long ago.
+ * Rows that an event is about, read after it was committed. From `until` (by `performance.now()`) onward, they must be
+ * read from the database instead, because they may have changed or been deleted long ago.
  */
 export type SharedRows = { rows: unknown; until: number };
 

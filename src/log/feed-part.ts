@@ -2,7 +2,7 @@ import type { LoggedEvent } from './event.ts';
 
 /**
  * A stretch of the log as it was read: the events in (after, through], and whether the log ended at `through` when
- * PostgreSQL was asked, at `readAt` of `performance.now()`.
+ * PostgreSQL was asked, at `readAt` (by `performance.now()`).
  */
 export type Passage = { events: LoggedEvent[]; after: bigint; through: bigint; isEnd: boolean; readAt: number };
 
@@ -23,9 +23,10 @@ export type FeedReader = {
 };
 
 /**
- * What a broadcast did with the next events. PASSED: it has given everything up to `through` to the reader; the log
- * ended there at `endedAt` (of `performance.now()`), if that is not null. WAITING: it expects the rest within `ms`.
- * INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF: it is not in use.
+ * What a broadcast did with the next events. PASSED: it has given everything up to `through` to the reader; if
+ * `endedAt` is not null, the log ended there at that time (by `performance.now()`). WAITING: it expects the rest within
+ * `ms`. INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF: it is not in
+ * use.
  */
 export type Broadcasted =
   | { state: 'PASSED'; through: bigint; endedAt: number | null }
@@ -36,7 +37,7 @@ export type Broadcasted =
 export type FeedBroadcast = {
   /** Passes the next events after `position` on to the reader, if all that concern this node have arrived. */
   pass: (position: bigint) => Promise<Broadcasted>;
-  /** Drops what it holds: the log does not know the events that it announces. */
+  /** Drops what it holds, because it announces events that the log does not have. */
   forget: () => void;
   /** Called with the epoch when the feed opens, and when the log's history has changed. */
   follow: (epoch: string) => void;

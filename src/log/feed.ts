@@ -19,8 +19,7 @@ const maxWaiting = 1_000;
  */
 const broadcastSilenceMs = 2_000;
 /**
- * How long the feed gives the broadcast to reach a position that a subscriber waits for, in ms, before it reads the
- * log.
+ * How long, in ms, the feed waits for the broadcast to reach a subscriber's position before it reads the log instead.
  */
 const broadcastPatienceMs = 100;
 
@@ -35,7 +34,7 @@ type Waiter = {
 /**
  * Reads the log past its position, once per process, in order, one batch per query. The doorbell wakes it; a slow poll
  * covers a silent doorbell. It never gives up: a failed query is retried with back-off until the feed is closed. If
- * there is a broadcast, it takes as many events as possible from that, and reads the rest from the log.
+ * there is a broadcast, the feed takes as many events as possible from it, and reads the rest from the log.
  */
 export class Feed {
   readonly #pool: pg.Pool;
@@ -118,7 +117,7 @@ export class Feed {
   }
 
   /**
-   * Resolves to true once the reader has received every event announced until now: immediately, or after the read in
+   * Resolves to true once the reader has received every event announced so far: immediately, or after the read in
    * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting. While
    * the doorbell does not ring for events, the log is read.
    */
@@ -188,7 +187,7 @@ export class Feed {
         await this.#sleep(pauseMs);
       } catch (error) {
         failures += 1;
-        // What was announced has not been read.
+        // The announced events are still unread.
         this.#isRung = true;
         this.#settle(false);
         if (failures === 1 && !this.#isClosed) this.#report('warn', 'the event feed cannot read the log', { error });
@@ -278,7 +277,7 @@ export class Feed {
     this.#reader.resume();
   }
 
-  /** Answers the callers that wait for the announced events: these have been read, or could not be. */
+  /** Answers the callers that wait for the announced events, which have now been read, or could not be. */
   #settle(isRead: boolean): void {
     for (const resolve of this.#waiting.splice(0)) resolve(isRead);
   }

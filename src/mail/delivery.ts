@@ -45,7 +45,7 @@ const closeMs = 3_000;
  */
 const maxDelays = { SERVER: 60_000, LATER: 3_600_000 };
 
-/** The page of the web application that a code is entered on. */
+/** The page of the web application where a code is entered. */
 const pages: Record<CodeOwner['kind'], string> = {
   SIGN_UP: 'verify-email',
   VERIFICATION: 'verify-email',
@@ -91,7 +91,7 @@ export class MailDelivery {
     this.#loop.ring();
   }
 
-  /** Waits a moment for emails that are being sent. Those that take longer are sent again by another node. */
+  /** Waits a moment for emails that are being sent. Another node resends those that take longer. */
   async close(): Promise<void> {
     let timeout: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => (timeout = setTimeout(resolve, closeMs)));
@@ -147,7 +147,7 @@ export class MailDelivery {
     await this.#write(lease, (client) => removeMail(client, mail));
   }
 
-  /** Finds out who receives the email, and creates its code. Removes an email that no one receives. */
+  /** Finds out who receives the email, and creates its code. Removes an email that has no recipient. */
   #address(lease: Lease, mail: QueuedMail) {
     const { address } = this.#options;
     return this.#write(lease, async (client) => {
@@ -192,7 +192,7 @@ export class MailDelivery {
 
   /** Runs `work` in a transaction in which no other node can take the lease. */
   #write<T>(lease: Lease, work: (client: Queryable) => Promise<T>): Promise<T> {
-    // Uses no Prisma, which the outbox does not need.
+    // Without Prisma, which the outbox does not need.
     const { pool } = this.#options.db;
     return inTransaction({ pool }, async (client) => {
       await lease.fence(client);

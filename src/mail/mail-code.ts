@@ -35,7 +35,7 @@ export function findVerificationCode(client: Queryable, code: string): Promise<C
 
 async function find(client: Queryable, hash: Buffer | null): Promise<CodeOwner | null> {
   if (hash === null) return null;
-  // Raw SQL, like the next: the database's clock, which wrote `created_at`, decides.
+  // Raw SQL, like the next statement: the database's clock, which wrote `created_at`, decides.
   const { rows } = await client.query<CodeOwner>(
     `select kind, email, user_id as "userId", sign_up_id as "signUpId"
     from mail_codes where code_hash = $1 and created_at > clock_timestamp() - $2::interval`,
@@ -56,7 +56,7 @@ export async function useCode(client: Queryable, { kind }: CodeOwner, code: stri
   return rowCount === 1;
 }
 
-/** Deletes a code whose email is not going out. */
+/** Deletes a code whose email will not be sent. */
 export async function discardCode(client: Queryable, { kind }: CodeOwner, code: string): Promise<void> {
   await client.query('delete from mail_codes where code_hash = $1', [hashSecret(secretKindOf(kind), code)]);
 }

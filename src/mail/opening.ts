@@ -15,8 +15,8 @@ export type MailSettings = {
 };
 
 /**
- * Prepares the delivery of emails: to the mail server or, without one, to the terminal. Returns null without either,
- * and reports once that this server sends no mail. Throws CannotStart for templates that cannot be used.
+ * Prepares the delivery of emails: to the mail server or, without one, to the terminal. Returns null if there is
+ * neither, and reports once that this server sends no mail. Throws CannotStart for templates that cannot be used.
  */
 export async function openMail(
   { smtpUrl, mailFrom, appUrl, mailTemplates, hasPasswords }: MailSettings,

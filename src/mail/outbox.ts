@@ -2,7 +2,7 @@ import type { Queryable } from '../postgres/client.ts';
 import type { MailKind } from '../postgres/generated/prisma/client.ts';
 
 /**
- * An email to be queued. `email` is an address that is not, or not yet, that of `userId`; see the column in
+ * An email to be queued. `email` is an address that does not belong to `userId`, or not yet; see the column in
  * prisma/migrations. `device` is how a device describes itself.
  */
 export type NewMail = { kind: MailKind; email?: string; userId?: bigint; signUpId?: bigint; device?: string | null };
@@ -30,7 +30,7 @@ const patience = '3 days';
  * decided when it is sent, so this takes the same time for an address with an account and for one without.
  */
 export async function queueMail(client: Queryable, mail: NewMail): Promise<void> {
-  // Raw SQL, like all statements of the outbox: the layers below the API know no Prisma transaction.
+  // Raw SQL, like all statements of the outbox: the layers below the API do not know about Prisma transactions.
   await client.query('insert into mails (kind, email, user_id, sign_up_id, device) values ($1, $2, $3, $4, $5)', [
     mail.kind,
     mail.email ?? null,
@@ -74,7 +74,7 @@ export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, '
 
 /**
  * Withdraws a user's queued emails of these kinds, and the codes in those that have been sent. The caller has locked
- * the user's row: the outbox makes a code only with the same lock.
+ * the user's row: the outbox makes a code only while it holds the same lock.
  */
 export async function withdrawMails(client: Queryable, userId: bigint, kinds: readonly MailKind[]): Promise<void> {
   await client.query(
@@ -84,7 +84,7 @@ export async function withdrawMails(client: Queryable, userId: bigint, kinds: re
   );
 }
 
-/** Deletes up to `limit` emails that could not be sent for three days, and returns how many. */
+/** Deletes up to `limit` emails that could not be sent within three days, and returns how many. */
 export async function pruneMails(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(
     `delete from mails where id = any (array(

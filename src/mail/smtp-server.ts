@@ -64,8 +64,8 @@ export function parseSender(text: string): Sender {
 }
 
 /**
- * Reads the address of the web application that the links in emails lead to, and returns it without a slash at its
- * end. Throws an Error if it is not an http or https URL, or has more than a path.
+ * Reads the address of the web application that the links in emails lead to, and returns it without a trailing slash.
+ * Throws an Error if it is not an http or https URL, or has a query, a fragment or credentials.
  */
 export function parseAppUrl(text: string): string {
   const url = URL.parse(text);

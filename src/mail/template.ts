@@ -5,7 +5,7 @@ import { CannotStart } from '../errors.ts';
 const codePlaceholders = ['link', 'code'];
 const commonPlaceholders = ['app', 'appUrl', 'email'];
 
-/** The templates, and the placeholders that each one has in addition to those that all have. */
+/** The templates, and the placeholders that each one has in addition to the common ones. */
 const placeholders = {
   'sign-up': codePlaceholders,
   'address-in-use': [],

@@ -62,7 +62,7 @@ function optionsOf({ host, port, isSecure, startTls, auth }: SmtpServer) {
   };
 }
 
-/** Sends through a mail server, on a connection for each email. */
+/** Sends through a mail server, with a new connection for each email. */
 export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
   const transporter = createTransport({ ...optionsOf(server), ...timeouts });
   const domain = from.address.replace(/.*@/s, '');

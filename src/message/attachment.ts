@@ -35,7 +35,7 @@ export class Attachments {
 
   /**
    * Takes all of a message's files. If any of them is not an unused upload of the sender, takes none, and returns an
-   * error for each of those.
+   * error for each such file.
    */
   take({ asker, fileIds }: Sending): InvalidInput | null {
     const errors = fileIds.flatMap((fileId, index): FieldError[] =>

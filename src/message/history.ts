@@ -12,7 +12,7 @@ import { unnest } from '../postgres/unnest.ts';
 /** A chat, the asker who reads it, and a position in it. */
 export type SeqReader = ChatReader & { seq: number };
 
-/** A page of each chat's messages, those that the asker can see; empty if they cannot see the chat. */
+/** For each chat, a page of the messages that the asker can see; empty if they cannot see the chat. */
 export const messagesIn = definePageLoader({ load: listMessages, keyOf: chatReaderKey });
 
 /** A page of the members who have read a chat up to a position; empty if the asker cannot see that position. */
@@ -21,8 +21,8 @@ export const readersOf = definePageLoader({
   keyOf: ({ chatId, asker, seq }: SeqReader) => `${chatId} ${askerKey(asker)} ${seq}`,
 });
 
-// Each list is read for many chats in one statement, in which every chat contributes its own page from the index. Raw
-// SQL: Prisma has no limit per chat, and reading 50 messages with their senders costs it 4 times as much.
+// Each list is read for many chats in one statement, which takes each chat's page from the index. Raw
+// SQL: Prisma has no limit per chat, and needs 4 times as long to read 50 messages with their senders.
 
 const sender = nested.user('s');
 

@@ -52,7 +52,7 @@ function readEmbed(embed: Record<string, unknown>): string[] {
 /** https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
 function readSlack(payload: Record<string, unknown>): [string, string[]] {
   const blocks = readBlocks(payload['blocks']);
-  // With blocks, the text is what notifications show instead of them.
+  // If there are blocks, Slack shows the text only in notifications.
   const text = blocks.length > 0 ? '' : readMrkdwn(stringOf(payload['text']));
   return [text, [...blocks, ...listOf(payload['attachments']).slice(0, 20).flatMap(readAttachment)]];
 }
@@ -82,7 +82,7 @@ function fieldOf(name: string, value: string): string {
   return name === '' ? value : `**${name}:** ${value}`;
 }
 
-/** A name on one line, at most as long as any other name; null if there is none. */
+/** A one-line name, within the maximum length of names; null if there is none. */
 function readLabel(username: unknown): string | null {
   const line = stringOf(username)
     .toWellFormed()

@@ -54,7 +54,7 @@ const CreatedIncomingWebhookRef = builder.objectRef<CreatedIncomingWebhook>('Cre
     url: t.string({
       extensions: asciiSize(path.length + 64),
       description:
-        "Where to post, relative to the server's address. Shown only once; everyone who knows it can post into the chat.",
+        "Where to post, relative to the server's address. Shown only once; everyone who knows it can post to the chat.",
       resolve: ({ token }) => path + token,
     }),
   }),

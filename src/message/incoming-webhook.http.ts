@@ -42,8 +42,8 @@ const codes = {
 /**
  * `POST /api/hooks/<token>`: posts into the chat of an incoming webhook, as its bot, through the executor that runs
  * every other operation. Accepts what incoming webhooks of Discord and Slack accept, and responds as they do: 204 or,
- * with `?wait=true`, the message; `ok` in Slack's dialect, and for everything sent to the same path with `/slack` after
- * it.
+ * with `?wait=true`, the message; `ok` in Slack's dialect, and for everything sent to the same path followed by
+ * `/slack`.
  */
 export function serveIncomingWebhooks(options: GraphqlOptions): Handler {
   const preparation = options.documents.prepare(document, null, { isKnown: true });
@@ -64,7 +64,7 @@ type Posting = {
   response: ServerResponse;
   preparation: Preparation;
   token: string;
-  /** The dialect that the path implies, then that of the payload once it has been read. */
+  /** The dialect that the path implies; once the payload has been read, the payload's. */
   sent: { dialect: Dialect };
 };
 
@@ -97,8 +97,8 @@ async function post(
 
 /**
  * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, and RateLimited for a
- * network that has sent too many unknown tokens. Valid URLs still work from that network: besides a webhook that has
- * ended, it often uses many others.
+ * network that has sent too many unknown tokens. Valid URLs still work from that network: a network that calls an ended
+ * webhook often uses many live ones too.
  */
 async function identify(
   { db, accounts, limits, addressOf }: Services,
@@ -121,8 +121,8 @@ async function identify(
 }
 
 /**
- * Reads the JSON of the body, or of a form's `payload` field, as Slack allows. A form that is JSON itself is what curl
- * sends without a content type. Throws HttpError for anything else.
+ * Reads the JSON of the body, or of a form's `payload` field, as Slack allows. A form whose text is JSON is accepted
+ * too: curl sends one if it is given no content type. Throws HttpError for anything else.
  */
 async function readPayload(request: IncomingMessage): Promise<Record<string, unknown>> {
   const { type } = readMediaType(request.headers['content-type']);

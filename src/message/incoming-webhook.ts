@@ -13,13 +13,14 @@ import type { IncomingWebhook } from '../postgres/generated/prisma/client.ts';
 /** How many incoming webhooks a chat can have. */
 export const maxIncomingWebhooks = 15;
 
-/** A webhook that was created, and its token, which is shown only once. */
+/** A newly created webhook, and its token, which is shown only once. */
 export type CreatedIncomingWebhook = { incomingWebhook: IncomingWebhook; token: string };
 
 /**
- * Creates an incoming webhook for a chat, for those who may change the chat, with a bot of that name as a member. All
- * members receive AddToChat. Throws InvalidInput for the name, and when the chat has `maxIncomingWebhooks` already;
- * NotFound for a hidden chat; Forbidden if the asker's role does not allow it, and for a single chat.
+ * Creates an incoming webhook for a chat, and makes a bot of that name a member. For those who may change the chat. All
+ * members receive AddToChat. Throws InvalidInput for an invalid name, and when the chat already has
+ * `maxIncomingWebhooks`; NotFound for a hidden chat; Forbidden if the asker's role does not allow it, and for a single
+ * chat.
  */
 export async function createIncomingWebhook(
   db: Db,

@@ -13,7 +13,7 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { unreadMentionCount, unreadMentionCountOf } from './mention.ts';
 import { messageByKey } from './message-loader.ts';
 
-/** What a list can read of each chat in the same statement. The fields of the API have the same names. */
+/** What a list can read about each chat in the same statement. The fields of the API have the same names. */
 export const companions = ['lastMessage', 'peer', 'unreadCount', 'unreadMentionCount'] as const;
 /** One of them. */
 export type Companion = (typeof companions)[number];
@@ -23,10 +23,10 @@ const member = joined.member('m');
 const sender = nested.user('s');
 const peer = nested.user('p');
 
-/** A row of the list, with the columns of the companions that are wanted. */
+/** A row of the list, with the columns of the requested companions. */
 type ListedRow = Chat & Record<string, unknown>;
 
-/** For each companion, the columns that it adds, and the tables. */
+/** For each companion, the columns and the tables that it adds. */
 const parts: Record<Companion, { columns: string; from: string }> = {
   lastMessage: {
     columns: `${message.columns}, ${sender.columnWhen('s.id is not null')} as sender`,
@@ -46,7 +46,7 @@ const parts: Record<Companion, { columns: string; from: string }> = {
 /**
  * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id). The same statement
  * reads the asker's memberships and the companions that are wanted, and gives them to the loaders: every client reads
- * this list when it starts, and as separate statements, these reads took two thirds of the time.
+ * this list when it starts, and these reads took two thirds of the time when each was a statement of its own.
  */
 export async function listChats(
   { db, loaders }: { db: Db; loaders: Loaders },

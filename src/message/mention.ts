@@ -22,7 +22,7 @@ const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=T
 const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
 /**
  * `@` and a name. An email address (ada@example.com) mentions no one: a mention's `@` does not follow a character of an
- * address or a letter, unless the letter belongs to a script without spaces. Underscores may be Markdown's emphasis.
+ * address or a letter, unless the letter belongs to a script without spaces. Underscores may mark emphasis in Markdown.
  */
 const mention = new RegExp(
   String.raw`(?<!${letter}|[@._-])(?<emphasis>_*)@(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?!${letter})`,
@@ -34,8 +34,8 @@ const endOfEmphasis = new RegExp(String.raw`[^\s_]_+(?!${letter}|_)`, 'gu');
 export type Named = { names: string[][]; everyone: boolean };
 
 /**
- * Finds the names in a message, except in its code, quotes and addresses. Takes time linear in its length. The chat's
- * members decide which readings are usernames.
+ * Finds the names in a message, except in its code, quotes and addresses. Takes time linear in the message's length.
+ * The chat's members decide which readings are usernames.
  */
 export function findNames(content: string): Named {
   const text = content.replace(/[\uff10-\uff19\uff20-\uff3a\uff3f\uff41-\uff5a]/g, toAscii).replaceAll('\ufe6b', '@');
@@ -59,7 +59,7 @@ function toAscii(character: string): string {
   return String.fromCodePoint((character.codePointAt(0) ?? 0) - 0xfee0);
 }
 
-/** Whether the text mentions everyone: it contains `@everyone` and the asker, with this access, may use it. */
+/** Whether the text mentions everyone: it contains `@everyone`, and this access lets the asker use it. */
 export function callsEveryone(
   { asker, content }: { asker: Asker; content: string },
   access: ChatAccess | undefined,
@@ -126,9 +126,10 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 }
 
 /**
- * The seqs of messages of chat `c` that mention its member `m` or everyone, and that `m` can see and has not read. An
- * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do not count;
- * deleted ones mention no one. Each half has its own limit, because otherwise the union would read all unread mentions.
+ * The seqs of the messages in chat `c` that mention its member `m` or everyone, and that `m` can see and has not read.
+ * An SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do not
+ * count; deleted ones mention no one. Each half has its own limit, because otherwise the union would read all unread
+ * mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   cross join lateral (
@@ -145,7 +146,7 @@ export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as 
     limit ${maxUnreadMentions})
   ) unread_mention`;
 
-/** SQL: the number of those messages, up to `maxUnreadMentions`, as an int. */
+/** SQL: the number of these unread messages, up to `maxUnreadMentions`, as an int. */
 export const unreadMentionCount = `(select least(count(*), ${maxUnreadMentions})::int ${unreadMentions})`;
 
 /** The number of unread messages that mention each membership's user, up to 1,000; 0 if the user is not a member. */

@@ -54,7 +54,7 @@ export function refuseDeletion({ asker, message, access }: MessageCase): Error |
 /** Returns the tombstones of the messages that were not deleted before. Triggers delete what belonged to them. */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
   const undeleted = targets.filter(({ message }) => message.deletedAt === null);
-  // If several users delete the same message, the first one counts: a deleted message cannot be deleted again.
+  // If several users delete the same message, the first deletion counts: a deleted message cannot be deleted again.
   const firsts = new Map(undeleted.toReversed().map((target) => [target.message.id, target]));
   const byActor = Map.groupBy(firsts.values(), ({ verb: { asker }, message }) =>
     message.senderId === asker.userId ? 'self' : askerKey(asker),
@@ -69,7 +69,7 @@ async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]):
 
 /**
  * Deletes messages on behalf of one asker, or (null) of their senders, and names the asker to the trigger that writes
- * the audit log. The setting lasts until the transaction ends, which does no harm: no other write of the group commit
+ * the audit log. The actor stays set until the transaction ends, which does no harm: no other write of the group commit
  * has an audit entry.
  */
 async function buryAs(

@@ -17,7 +17,7 @@ defineEvent('NewMessage', {
     message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
     edge: t.field({
       type: MessageEdgeRef,
-      description: 'To insert into a paged list: its cursor is what `Chat.messages(after:)` takes.',
+      description: 'The edge to insert into a paged list: `Chat.messages(after:)` takes its cursor.',
       resolve: ({ message }) => ({ cursor: encodeCursor(lists.messages, [message.seq]), node: message }),
     }),
   }),

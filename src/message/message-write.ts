@@ -34,7 +34,7 @@ type Placed = MessageWrite & {
   requestHash: Buffer;
 };
 
-/** What to do with one message of the batch. `repeats` is the index in the batch of the message that it repeats. */
+/** What to do with one message of the batch. `repeats` is the batch index of the message that this one repeats. */
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
@@ -176,7 +176,8 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
 }
 
 /**
- * Returns the first message if the request is the same; Conflict if its clientMessageId is reused for a different one.
+ * Returns the first message if the request is the same, or Conflict if its clientMessageId is reused for a different
+ * one.
  */
 function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };

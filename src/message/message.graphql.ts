@@ -62,7 +62,8 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
-      // If no member's history starts after the original, everyone can see it: there is no need to check who asks.
+      // If no member's history starts after the original message, everyone can see it: there is no need to check who
+      // asks.
       if (replyToSeq < (await loaders.of(hiddenBelowOf).load(chatId))) {
         const asker = findViewer(context);
         const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });

@@ -7,7 +7,7 @@ const quoted = /^ {0,3}>/;
  */
 const address =
   /(?:\b[a-z][a-z0-9+.-]{0,30}:\/\/|\bwww\.)[!-;=?-~]*|(?<!@)\b(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,63}(?::\d{1,5})?(?:[/#]|\?\w)[!-;=?-~]*/gi;
-/** In a Markdown link, the address ends with the parenthesis. */
+/** In a Markdown link, the address ends at the closing parenthesis. */
 const linkTarget = /(?<=\]\()[^\s()]*(?=\))/g;
 
 /**

@@ -55,7 +55,7 @@ builder.mutationFields((t) => ({
   }),
   removeReaction: t.field({
     type: MessageRef,
-    description: "Removes the viewer's reaction. Has no effect if there is none.",
+    description: "Removes the viewer's reaction with this emoji. Has no effect if there is none.",
     errors: { types: [NotFound] },
     args: { messageId: t.arg.id({ required: true }), emoji: t.arg.string({ required: true }) },
     resolve: (_, { messageId: id, emoji }, context) =>

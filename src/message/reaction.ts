@@ -31,7 +31,7 @@ type Reaction = MessageVerb & { emoji: string; isAdded: boolean };
 
 /**
  * Adds the asker's reaction; the chat receives ReactionsChanged. Nothing changes if the asker has already added it.
- * Throws InvalidInput if the text is not exactly one emoji, and if the message would get more than `maxEmoji` different
+ * Throws InvalidInput if the text is not exactly one emoji, or if the message would get more than `maxEmoji` different
  * ones; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker is not a member.
  */
 export async function addReaction(
@@ -99,7 +99,7 @@ async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise
   return pairMany(rows, keys, ({ emoji }) => emoji).map((emoji) => new Set(emoji));
 }
 
-/** The reactions of a batch in the database before and after it, and each message's emoji with their counts. */
+/** A batch's reactions in the database, before and after the batch, and each message's emoji with their counts. */
 type State = { counts: Map<bigint, Map<string, number>>; before: Set<string>; now: Map<string, Target<Reaction>> };
 
 /** Applies the reactions in turn in memory, and writes the result with one delete and one insert. */
@@ -149,7 +149,7 @@ function apply({ counts, now }: State, target: Target<Reaction>): Outcome<Messag
   return { value: message };
 }
 
-/** The reactions before the writes. Raw SQL, like `writeState`: part of the group commit. */
+/** The state of the reactions before the writes. Raw SQL, like `writeState`: part of the group commit. */
 async function readState(client: Queryable, targets: readonly Target<Reaction>[]): Promise<State> {
   const state: State = { counts: new Map(), before: new Set(), now: new Map() };
   if (targets.length === 0) return state;

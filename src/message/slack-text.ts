@@ -1,7 +1,7 @@
 import { isRecord } from '../core/json.ts';
 import { replaceReferences } from '../core/mrkdwn.ts';
 
-/** How deep the elements of a block may be nested. Slack nests them three levels deep. */
+/** How deeply the elements of a block may be nested. Slack nests them three levels deep. */
 const maxDepth = 8;
 
 /** Turns Slack's mrkdwn into plain Markdown: links, mentions and the three escaped characters. */
@@ -15,7 +15,7 @@ function readReference(target: string, label: string): string {
   return label ? `[${label}](${target})` : target.replace(/^mailto:/, '');
 }
 
-/** The text of Slack's blocks (Block Kit), a line or more for each block that has a text. */
+/** The text of Slack's blocks (Block Kit), one or more lines for each block that has text. */
 export function readBlocks(blocks: unknown): string[] {
   return listOf(blocks).flatMap(readBlock);
 }

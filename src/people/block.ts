@@ -14,7 +14,7 @@ import { unnest } from '../postgres/unnest.ts';
 export type BlockedUser = Block & { blocked: User };
 
 /**
- * Whether the other person of single chat `chat` (an alias of chats) has blocked `person` (a user id). An SQL
+ * Whether the other person in the single chat `chat` (an alias of chats) has blocked `person` (a user id). An SQL
  * condition.
  */
 export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.type = 'SINGLE' then exists (
@@ -52,7 +52,7 @@ export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise
 
 /**
  * The users that the asker has blocked, newest block first; a cursor's key is (time of the block in ms, user id).
- * `blocked` says what Prisma reads of each user.
+ * `blocked` says what Prisma reads about each user.
  */
 export async function listBlockedUsers(
   db: Db,

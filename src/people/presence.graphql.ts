@@ -39,7 +39,7 @@ builder.prismaObjectField(UserRef, 'presence', (t) =>
     type: PresenceRef,
     nullable: true,
     description:
-      'For the viewer and users who share a chat with the viewer; null for others. To someone you have blocked, you appear offline, and never to have been online.',
+      'For the viewer and users who share a chat with the viewer; null for others. To someone you have blocked, you appear to be offline and never to have been online.',
     resolve: (user, _, context) => {
       const known = announced.get(user);
       if (known !== undefined) return known;

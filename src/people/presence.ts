@@ -29,7 +29,7 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',
     // The asker's chats are read once, into a hash table (`is true` makes the planner use one). A user in hundreds of
-    // chats then costs one lookup for each of their chats, not one for each pair of their chats and the asker's.
+    // chats then costs one lookup for each of their chats, not one for each combination of their chats and the asker's.
     text: `with ours as materialized (
       select viewer_id, chat_id from (select distinct ${unnest('$1::bigint[]')} as viewer_id) viewers
       join members on user_id = viewer_id
@@ -79,7 +79,7 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
     await (expiresInSeconds === null
       ? client.query('delete from presence_leases where session_id = $1', [sessionId])
       : client.query(renewLease, [sessionId, expiresInSeconds]));
-    // Recomputes the user's status, with the same function as when a stream opens or closes.
+    // Recomputes the user's status, with the function that also runs when a stream opens or closes.
     await client.query('select settle_presences(array[$1::bigint])', [userId]);
   });
   const [presence] = await readPresences(db, [{ asker, userId }]);
@@ -87,7 +87,8 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
 }
 
 /**
- * The lease begins and ends by the database's clock. Raw SQL: Prisma has neither the clock, the lock nor `on conflict`.
+ * The lease begins and ends by the database's clock. Raw SQL: Prisma cannot express the clock, the lock or `on
+ * conflict`.
  */
 const renewLease = `insert into presence_leases (session_id, expires_at)
   select id, clock_timestamp() + $2 * interval '1 second' from sessions where id = $1 for key share

@@ -33,10 +33,10 @@ export function readReason(reason: string | null): string | null {
 }
 
 /**
- * Imposes a restriction, in place of the one of this kind that the user has there. Triggers do the rest: a ban ends the
- * membership and the user's streams of the chat, a mute sends MemberUpdated, and the audit log gets an entry. The
+ * Imposes a restriction, which replaces any of the same kind that the user has there. Triggers do the rest: a ban ends
+ * the membership and the user's streams of the chat, a mute sends MemberUpdated, and the audit log gets an entry. The
  * caller checks that the asker may do this, in a transaction that names the asker as its actor. Throws InvalidInput for
- * `until` if it is a time that is not in the future by the database's clock.
+ * an `until` that is not in the future by the database's clock.
  */
 export async function imposeRestriction(
   client: Queryable,

@@ -1,6 +1,6 @@
 import { builder } from '../api/builder.ts';
 
-/** The properties of a user that every signed-in user can see. The email address is not part of it. */
+/** The properties of a user that every signed-in user can see. The email address is not one of them. */
 export const UserRef = builder.prismaNode('User', { id: { field: 'id' }, fields: () => ({}) });
 
 /** A page of users. */

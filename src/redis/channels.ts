@@ -10,15 +10,15 @@ export type Channels = {
    * it; it is then unknown whether it was sent.
    */
   publish: (channel: string, message: string) => Promise<void>;
-  /** Subscribes to a channel, again after each loss of the connection, until `close`. Never throws. */
+  /** Subscribes to a channel, and again after each loss of the connection, until `close`. Never throws. */
   subscribe: (channel: string, onMessage: (message: string) => void) => Subscription;
 };
 
 /** A subscription to one channel. */
 export type Subscription = {
   /**
-   * Since when every message of the channel has been on its way to this node, in ms of `performance.now()`; null while
-   * the channel is not subscribed to.
+   * The time from which this node receives every message of the channel, in ms of `performance.now()`; null while it is
+   * not subscribed.
    */
   readonly since: number | null;
   close: () => void;

@@ -9,8 +9,8 @@ local count = redis.call('incrby', KEYS[1], ARGV[1])
 return {count, redis.call('pttl', KEYS[1])}`;
 
 /**
- * The counters of rate limits in Redis, in the form in which rate-limiter-flexible uses ioredis, but with the deadlines
- * of RedisLink. If a command fails, the method rejects.
+ * The counters of rate limits in Redis, behind the ioredis interface that rate-limiter-flexible calls, but with the
+ * deadlines of RedisLink. If a command fails, the method rejects.
  */
 export function createCounters(link: RedisLink) {
   return {

@@ -69,7 +69,7 @@ function parseHost(text: string, usual: number): RedisHost {
   return { host, port: number };
 }
 
-/** As for Redis itself, a password needs no user name: `redis://:password@host`. */
+/** As in Redis itself, a password needs no user name: `redis://:password@host`. */
 function parseCredentials(text: string): { username: string | null; password: string | null } {
   const colon = text.indexOf(':');
   const [username, password] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];

@@ -33,7 +33,7 @@ export class Subscriber {
   #timer: NodeJS.Timeout | null = null;
   #checkCount = 0;
 
-  /** `onError`: called with refusals by Redis, and with connection errors. */
+  /** `onError`: called with refusals from Redis, and with connection errors. */
   constructor(clients: RedisClients, onError: (error: unknown) => void) {
     this.#clients = clients;
     this.#onError = onError;
@@ -192,7 +192,9 @@ export class Subscriber {
   }
 }
 
-/** The server that an answer like `MOVED 3999 127.0.0.1:6381` names. Without a host, it is on the connection's host. */
+/**
+ * The server named in an answer like `MOVED 3999 127.0.0.1:6381`. An answer without a host means the connection's host.
+ */
 function movedTo(error: unknown, connection: Redis): RedisHost | null {
   const [, host, port] = /^MOVED \d+ (\S*):(\d+)/.exec((error as Error).message) ?? [];
   if (host === undefined || port === undefined) return null;

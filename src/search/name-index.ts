@@ -11,9 +11,9 @@ type NameIndex = {
   table: string;
   /** The table of the things whose names are not indexed yet. */
   backlog: string;
-  /** The column in both tables with the id of the thing. */
+  /** The column that holds the thing's id, in both tables. */
   owner: string;
-  /** Where the names are: a table, its names as an array, and the condition for the rows to find. */
+  /** Where the names are: a table, the names in a row as an array, and a condition that selects the rows. */
   source: { table: string; names: string; isFound: string };
 };
 

@@ -7,7 +7,7 @@ import type { Phrase, SearchQuery, Term } from './search-query.ts';
 const maxPairs = 12;
 
 /**
- * The LIKE pattern of the texts that contain `phrase`, for the tokens that search-text.ts prints. No word contains a
+ * The LIKE pattern for texts that contain `phrase`, for the tokens that search-text.ts prints. No word contains a
  * character that is special there.
  */
 export function printPattern({ words, isWhole }: Phrase): string {
@@ -29,7 +29,7 @@ export function printCondition(query: SearchQuery, tokens: string, bind: (value:
 
 /**
  * The query to the index, as a tsquery: it finds every text that matches, and some others. Null if it cannot narrow the
- * search down, because there are no words, or one of the alternatives only excludes words.
+ * search down, because there are no words, or because one of the alternatives only excludes words.
  */
 export function printLexemes(query: SearchQuery): string | null {
   const alternatives = query.map((terms) => terms.filter(({ isExcluded }) => !isExcluded));
@@ -42,7 +42,7 @@ export function quoteLexeme(lexeme: string): string {
   return `'${lexeme.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
 
-/** A tsquery for one of these. */
+/** A tsquery for any of these. */
 export function either(queries: readonly string[]): string {
   return queries.length === 1 ? (queries[0] ?? '') : `(${queries.join(' | ')})`;
 }

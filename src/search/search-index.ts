@@ -83,7 +83,7 @@ export function openSearchIndex({
   started.defer(() => index.close());
 }
 
-/** Puts every chat and every name into the backlogs. */
+/** Adds every chat and every name to the backlogs. */
 export async function queueEverything(client: Queryable): Promise<void> {
   await client.query(`insert into search_chat_backlog (chat_id, wanted_at) select id, last_activity_at from chats
     on conflict (chat_id) do update set below_seq = null, wanted_at = excluded.wanted_at`);
@@ -114,7 +114,7 @@ export async function indexBacklog(
   });
 }
 
-/** Each batch sees what those before it have committed, such as that a chat is public now. */
+/** Each batch sees what earlier batches have committed, such as that a chat is public now. */
 async function takeTurn(client: Queryable): Promise<void> {
   await client.query({
     name: 'search_turn',
@@ -180,7 +180,10 @@ async function retryMessages(client: Queryable): Promise<number> {
   return indexMessages(client, [...new Set(rows.map(({ id }) => id))]);
 }
 
-/** Indexes the next messages of the chats in the backlog. Returns how many messages, and finished chats, there were. */
+/**
+ * Indexes the next messages of the chats in the backlog. Returns the number of messages indexed plus the number of
+ * chats finished.
+ */
 async function indexChats(client: Queryable): Promise<number> {
   const { rows: chats } = await client.query<{ chatId: bigint; belowSeq: number | null }>({
     name: 'chats_to_index',

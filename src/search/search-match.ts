@@ -2,7 +2,7 @@ import { printPattern } from './search-condition.ts';
 import type { Phrase, SearchQuery, Term } from './search-query.ts';
 import type { Readings, Span, Word } from './search-text.ts';
 
-/** Whether a text meets the search; the same as what the index finds. */
+/** Whether a text matches the search, exactly as the index would decide. */
 export function matches(readings: Readings, query: SearchQuery): boolean {
   return query.some((terms) => terms.every((term) => contains(readings, term) !== term.isExcluded));
 }
@@ -51,7 +51,7 @@ function findPhrases(words: readonly Word[], phrases: readonly Phrase[], { from,
   return spans;
 }
 
-/** The places of the phrases that begin with the word at `at`; null if none does, as for most words. */
+/** The places of the phrases that begin with the word at `at`; null if there are none, as for most words. */
 function findAt(
   words: readonly Word[],
   at: number,
@@ -64,8 +64,8 @@ function findAt(
 }
 
 /**
- * The place of the phrase if it begins with the word at `at`. A run may contain it several times, up to the position
- * `to`.
+ * Where the phrase is, if it begins with the word at index `at`. A run may contain the phrase several times, up to the
+ * position `to`.
  */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {
   const word = words[at];

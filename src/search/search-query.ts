@@ -10,7 +10,9 @@ export type Phrase = { words: readonly Pick<Word, 'text' | 'isRun' | 'original'>
 /** One condition of a search: the text must contain one of the phrases, which are readings of the same words. */
 export type Term = { phrases: readonly Phrase[]; isExcluded: boolean };
 
-/** A parsed search: a text must meet all terms of one of the alternatives. Without a word there are none. */
+/**
+ * A parsed search: a text must meet all terms of one of the alternatives. A search without words has no alternatives.
+ */
 export type SearchQuery = readonly (readonly Term[])[];
 
 const quote = /["\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d\u300e\u300f\u301d\u301e\u301f]/;
@@ -69,7 +71,7 @@ function splitSearch(text: string): Part[] {
   return parts.map((part, index) => (isOr(parts, index) ? { ...part, kind: 'or' } : part));
 }
 
-/** The position of the quote that closes the phrase which begins at `from`; null if none begins there. */
+/** The position of the quote that closes the phrase that begins at `from`; null if no phrase begins there. */
 function endOfPhrase(text: string, from: number): number | null {
   if (quote.test(text[from] ?? '')) {
     for (let at = from + 1; at < text.length; at += 1) if (isQuote(text, at)) return at;

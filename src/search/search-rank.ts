@@ -7,7 +7,7 @@ import { printText } from './search-text.ts';
 /** How many of the newest hits are ranked. */
 export const maxRanked = 1_000;
 
-/** The beginning of a word counts less for each missing letter, up to this many. */
+/** A match of the beginning of a word counts less for each missing letter, up to this many. */
 const maxMissing = 5;
 
 /** A message and how well it matches. */
@@ -56,7 +56,7 @@ function scoreOf({ phrases }: Term, bind: Bind): string {
   const [phrase] = phrases;
   if (phrase === undefined || phrase.words.at(-1)?.isRun === true) return '0';
   const whole = printPattern({ ...phrase, isWhole: true });
-  // One more character, or two, …: an underscore stands for any.
+  // One more character, or two, and so on: an underscore stands for any one character.
   const grades = Array.from({ length: maxMissing }, (_, missing) => {
     const pattern = `${whole.slice(0, -2)}${'_'.repeat(missing)} %`;
     return `when e.tokens like ${bind(pattern)} then ${2 * (maxMissing - missing)}`;

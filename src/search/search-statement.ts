@@ -17,7 +17,7 @@ export type SearchFilter = {
 
 /**
  * What to search for: an empty query means every message. `chats`: the keys of the chats that the viewer can see, in
- * the index; null if there are too many to name. `unindexed`: those whose messages may not be in the index yet.
+ * the index; null if there are too many to name. `unindexed`: the chats whose messages may not be in the index yet.
  */
 export type Search = {
   query: SearchQuery;
@@ -30,7 +30,7 @@ export type Search = {
 /** A chat whose messages below this seq are not in the index yet; null means all of them. */
 export type UnindexedChat = { chatId: bigint; belowSeq: number | null };
 
-/** Ids in the order of reading: beyond `after`, at most `limit`. */
+/** At most `limit` ids beyond `after`, in reading order. */
 export type HitRequest = { isOldestFirst: boolean; after: bigint | null; limit: number };
 
 /** A range of ids, with exclusive bounds; null means no bound. */
@@ -39,10 +39,10 @@ export type Stretch = { above: bigint | null; below: bigint | null };
 /**
  * The ids of the messages that match and that the viewer can see.
  *
- * A common word is in a large part of all messages, and its beginning in even more, so reading all index entries for it
- * takes a while. But its newest hits are among the newest messages: so the newest messages of the viewer's chats are
- * read first, without looking up words in the index. Only if these do not fill the page are the others looked up by
- * word. In both steps the index is restricted to the viewer's chats, so that hidden messages cost nothing.
+ * A common word occurs in a large share of all messages, and its beginning in even more, so reading all index entries
+ * for it takes a while. But its newest hits are among the newest messages: so the newest messages of the viewer's chats
+ * are read first, without looking up words in the index. The others are looked up by word only if these do not fill the
+ * page. In both steps the index is restricted to the viewer's chats, so that hidden messages cost nothing.
  */
 export async function listHits(pool: Queryable, search: Search, request: HitRequest): Promise<bigint[]> {
   if (isMarked(search.filter))
@@ -117,7 +117,7 @@ async function readStretch(
   return rows.map(({ id }) => id);
 }
 
-/** Each is a condition of its own on the index, which is faster than one long condition. */
+/** The search's conditions on the index. They are separate, which is faster than one long condition. */
 function listKeys(
   { query, filter, chats }: Pick<Search, 'query' | 'filter' | 'chats'>,
   blocks: readonly bigint[] | null,
@@ -132,7 +132,7 @@ function listKeys(
 }
 
 /**
- * The conditions that the index does not contain, on `messages m` and `chats c`: the visibility rule, and whatever
+ * The conditions that the index does not cover, on `messages m` and `chats c`: the visibility rule, and whatever
  * changes without an edit.
  */
 export function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
@@ -153,7 +153,7 @@ export function listRowConditions(filter: SearchFilter, viewer: string, bind: (v
 const hasPicture = `exists (select from files f join blobs b on b.hash = f.blob_hash
   where f.message_id = m.id and b.content_type like 'image/%')`;
 
-/** The ids of the messages that mention the viewer, or everyone in a chat that they are a member of. */
+/** The ids of the messages that mention the viewer, or that mention everyone in one of the viewer's chats. */
 export function mentionsOf(viewer: string): string {
   return `select named.id from mentions n join messages named using (chat_id, seq) where n.user_id = ${viewer}
     union select called.id from messages called join members am using (chat_id)

@@ -18,7 +18,7 @@ export type Span = { start: number; end: number };
  */
 export type Readings = readonly [words: readonly Word[], ...others: (readonly Word[])[]];
 
-/** Reads a text; positions are those in its normalized form. */
+/** Reads a text; positions refer to its normalized form. */
 export function readText(text: string): Readings {
   const normalized = normalizeText(text);
   const pieces = listPieces(normalized);
@@ -37,8 +37,8 @@ export function locateText(text: string): { readings: Readings; locate: (span: S
 }
 
 /**
- * The position in the original text of `end` in the normalized one, after all characters that the last one before it
- * absorbed.
+ * The position in the original text that corresponds to `end` in the normalized text: after everything that the last
+ * character before `end` absorbed.
  */
 function endOf(end: number, length: number, placeOf: (position: number) => number): number {
   let next = end;
@@ -103,7 +103,7 @@ function isHebrew(text: string): boolean {
   return /^\p{sc=Hebrew}+$/u.test(text);
 }
 
-/** Joins the pieces that contractions hold together into one word. */
+/** Joins the pieces of a contraction into one word. */
 function joinPieces(pieces: readonly Piece[]): Word {
   const [first, last] = [pieces[0], pieces.at(-1)];
   return {
@@ -116,7 +116,7 @@ function joinPieces(pieces: readonly Piece[]): Word {
 
 /**
  * What the index stores of a text: its readings, each word between two spaces, each run after a `~`, and each reading
- * after a `|`. Neither sign occurs in a word.
+ * after a `|`. Neither character occurs in a word.
  */
 export function printReadings([words, ...others]: Readings): string {
   const distinct = new Set(others.map(printWords));

@@ -25,7 +25,7 @@ export const keyOf = {
   link: '@l',
 } as const;
 
-/** The block of a message. */
+/** The block of ids that a message is in. */
 export function blockOf(messageId: bigint): bigint {
   return messageId >> blockBits;
 }

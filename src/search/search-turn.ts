@@ -7,7 +7,7 @@ import { isEndedByTimeout } from '../postgres/sql-state.ts';
 /** How many searches run at a time on a node: only one per person, so that another person's search gets a turn. */
 const concurrency = 2;
 /**
- * How many searches may wait per person, and how many in total. One operation can contain fewer searches: see
+ * How many searches may wait per person, and how many in total. A single operation is limited to fewer: see
  * `searchCost`.
  */
 const waiting = { perPerson: 20, all: 200 };

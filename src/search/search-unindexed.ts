@@ -14,7 +14,7 @@ import { hasLink } from './search-token.ts';
 
 /** In how many chats a search reads messages that are not indexed yet: the most recently active ones. */
 const maxChats = 100;
-/** How many such messages it reads in total, and for how long it compares them, in ms. */
+/** The most such messages that it reads, in total and per chat, and the most time that it compares them for, in ms. */
 const limits = { messages: 2_000, perChat: 20, ms: 50 };
 /** How long a chat stays wanted unless another search renews it, in s. */
 const wantedSeconds = 5;
@@ -44,7 +44,7 @@ export async function listUnindexedChats(
   return rows;
 }
 
-/** Lets the server index these chats before others. */
+/** Makes the server index these chats before others. */
 async function wantChats(pool: Queryable, chats: readonly UnindexedChat[]): Promise<void> {
   await pool.query({
     name: 'want_chats',

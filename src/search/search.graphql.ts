@@ -137,8 +137,8 @@ nothing. NEWEST first by default. Up to ${maxSearchLength} characters and ${maxS
       const request = readRequest({ text: query ?? null, filter: readFilter(filter) });
       const page = readPage(args, listOf(sort));
       const { rows, ...found } = await searchMessages(context.searches, asker, { request, sort, page });
-      // Use the chats read together with the messages: if one chat were deleted before it is loaded again, that would
-      // fail the whole page.
+      // Use the chats that were read with the messages: loading them again would fail the whole page if one of them had
+      // been deleted meanwhile.
       for (const { chat } of rows) context.loaders.of(chatById).prime(chat.id, chat);
       const edges = rows.map(({ message, key }): FoundEdge => {
         let snippet: Snippet | undefined;

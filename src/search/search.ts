@@ -16,7 +16,7 @@ import { listUnindexedChats, listUnindexedHits } from './search-unindexed.ts';
 export const maxSearchLength = 500;
 /** Each word of a search, and each word of a phrase, is looked up and compared separately. */
 export const maxSearchWords = 32;
-/** Hits are counted up to this many. */
+/** The maximum number of hits that are counted. */
 export const maxCounted = 1_000;
 /**
  * For an asker who can see more chats than this, besides public channels, the index is searched in full: almost nothing
@@ -33,10 +33,10 @@ export type SearchRequest = { text: string | null; filter: SearchFilter };
 /** A parsed request; null if it looks for nothing: a text without a word, or neither a text nor a filter. */
 export type ReadSearch = { query: SearchQuery; filter: SearchFilter } | null;
 
-/** A message with its chat read in the same statement, and the key of its cursor. */
+/** A message, its chat, which the same statement reads, and the key of its cursor. */
 export type FoundMessage = { message: Message; chat: Chat; key: bigint[] };
 
-/** The list that a sort reads. Each has its own cursors. */
+/** The list to read for this sort order. Each list has its own cursors. */
 export function listOf(sort: MessageSort): List {
   return { NEWEST: lists.foundMessages, OLDEST: lists.foundOldest, RELEVANCE: lists.foundRanked }[sort];
 }
@@ -96,7 +96,7 @@ export async function countMessages(turns: SearchTurns, asker: Asker, request: R
   });
 }
 
-/** `contents`: those of the messages that may not be in the index. */
+/** `contents`: the contents of the messages that may be missing from the index. */
 type Matches = { ids: bigint[]; contents: ReadonlyMap<bigint, string> };
 
 /** What the index finds, together with what matches in chats that are not indexed yet. */
@@ -135,7 +135,7 @@ async function listRanked(pool: Queryable, search: Search, { after, limit }: Pag
 
 /**
  * Adds the keys of the chats that the asker can see. Entries of public channels have a key of their own, except in
- * channels that have just become public. Raw SQL: the same rule as in visibility.ts, by index.
+ * channels that have just become public. Raw SQL: the same rule as in visibility.ts, but through an index.
  */
 async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<ReadSearch>): Promise<Search> {
   const { chatId } = request.filter;

@@ -58,7 +58,7 @@ function frameOf(content: string, hit: number): Span {
 }
 
 function borderBefore(content: string, position: number): number {
-  // What looks like one character is rarely longer; a longer one is cut.
+  // What looks like one character is rarely longer than this; a longer one is cut.
   const from = Math.max(0, position - 64);
   const segment = graphemes.segment(content.slice(from, position + 64)).containing(position - from);
   return segment === undefined || segment.index === 0 ? position : from + segment.index;

@@ -54,7 +54,7 @@ function useIsStarting(): boolean {
   const [isStarting, setStarting] = useState(true);
   useEffect(() => {
     let isShown = true;
-    // A client that is already running does nothing, and one that is signed out resolves at once.
+    // `start` does nothing for a client that is already running, and resolves at once for one that is signed out.
     void client.start().finally(() => isShown && setStarting(false));
     return () => {
       isShown = false;

@@ -7,7 +7,7 @@ const statusNames = { ONLINE: 'online', AWAY: 'away', OFFLINE: 'offline' };
 
 type Face = { id: string; name: string; fileId: string | undefined };
 
-/** The picture of a user, or their initials; with a dot that says whether they are online. */
+/** The picture of a user, or their initials, with a dot that shows whether they are online. */
 export function Avatar({
   user,
   size = 36,

@@ -11,7 +11,7 @@ export const client = createClient({
   onRefused: (refused) => onRefused.forEach((listener) => listener(refused)),
 });
 
-/** Calls the listener with each event after it was applied; returns a function that unsubscribes it. */
+/** Calls the listener with each event once it has been applied; returns a function that unsubscribes it. */
 export function watchEvents(listener: (envelope: Envelope) => void): () => void {
   onEvent.add(listener);
   return () => void onEvent.delete(listener);

@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { Dialog } from './dialog.tsx';
 
-/** Asks before something that cannot be undone. `confirm` resolves with whether it succeeded. */
+/** Asks for confirmation of an action that cannot be undone. `confirm` resolves with whether it succeeded. */
 export function ConfirmDialog({
   title,
   text,

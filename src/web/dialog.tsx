@@ -9,7 +9,7 @@ import { NoticesAbove } from './notice.tsx';
 const firstField =
   'header ~ * :is(button:not(:disabled), select, textarea, input:not([hidden], [type=radio]:not(:checked)))';
 
-/** A window over the page. The browser keeps the focus in it, and gives it back at the end. */
+/** A window over the page. The browser keeps the focus in the window, and returns it when the window closes. */
 export function Dialog({
   title,
   onClose,
@@ -23,7 +23,7 @@ export function Dialog({
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Not useEffect: a dialog that has left the page no longer gives the focus back.
+  // Not useEffect: a dialog that has left the page can no longer give the focus back.
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
@@ -39,7 +39,7 @@ export function Dialog({
         event.preventDefault();
         onClose();
       }}
-      // A click beside it is on the dialog itself, because its content fills it.
+      // A click on the backdrop targets the dialog itself; any other click is on its content.
       onMouseDown={(event) => event.target === event.currentTarget && onClose()}
     >
       <div className="dialog-content">

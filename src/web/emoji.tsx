@@ -2,7 +2,7 @@ import { useRef, useState } from 'react';
 import { Icon } from './icon.tsx';
 import { Popover } from './popover.tsx';
 
-/** What people react with most; anything else can be typed. */
+/** The most common reactions; anything else can be typed. */
 const emoji = [
   ...['👍', '👎', '❤️', '😂', '😮', '😢', '🙏', '🎉'],
   ...['🔥', '👀', '✅', '❌', '💯', '🚀', '👏', '🙌'],
@@ -12,7 +12,7 @@ const emoji = [
   ...['🐛', '🔧', '📌', '📎', '📅', '⏰', '💬', '❓'],
 ];
 
-/** As in the style sheet. */
+/** The same number as in the style sheet. */
 const columns = 8;
 
 /** A button that opens a choice of emoji. */

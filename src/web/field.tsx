@@ -1,6 +1,6 @@
 import { useId, type ComponentProps } from 'react';
 
-/** An input with its label, and what is wrong with what it contains. */
+/** An input with its label, and what is wrong with its content. */
 export function Field({
   label,
   problem,

@@ -45,7 +45,7 @@ function useRefusals(): void {
       watchRefusals(({ chatId, content, error }) => {
         notify(`Not sent: “${shorten(content)}”. ${describeFailure(error)}`, true);
         const { chats, drafts } = client.state;
-        // Nothing is kept of a chat that the user has lost.
+        // No draft is kept for a chat that the user is no longer in.
         if (chats[chatId] === undefined) return;
         client.setDraft(chatId, [drafts[chatId] ?? '', content].filter((text) => text !== '').join('\n'));
       }),
@@ -63,13 +63,13 @@ function useTitle(unread: number): void {
   }, [unread]);
 }
 
-/** Leaves a chat that the user no longer has. */
+/** Closes the open chat once the user has lost it. */
 function useLostChat(chatId: string | null, hasChat: boolean): void {
   const isLive = useConnection() === 'live';
   const isLoaded = useChats().length > 0;
   useEffect(() => {
     const isLost = chatId !== null && !hasChat && isLive && isLoaded;
-    // A chat that the user has just joined may take a moment.
+    // A chat that the user has just joined may take a moment to arrive.
     const timer = isLost ? setTimeout(closeChat, 3_000) : undefined;
     return () => clearTimeout(timer);
   }, [chatId, hasChat, isLive, isLoaded]);

@@ -39,7 +39,7 @@ const paths = {
 /** The name of a picture. */
 export type IconName = keyof typeof paths;
 
-/** A picture beside or in place of a text; it has no name of its own. */
+/** A picture beside or in place of a text; it has no accessible name of its own. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
@@ -48,7 +48,7 @@ export function Icon({ name }: { name: IconName }) {
   );
 }
 
-/** The mark of the product. */
+/** The product's logo. */
 export function Mark() {
   return (
     <svg viewBox="0 0 32 32" aria-hidden="true">

@@ -7,7 +7,7 @@ import { applyTheme } from './theme.ts';
 import { NoticeBoard } from './notice.tsx';
 
 applyTheme();
-// After an update of the server, the parts that are loaded later have other names.
+// After a server update, the parts that are loaded on demand have new names.
 addEventListener('vite:preloadError', () => location.reload());
 
 const root = document.getElementById('root');

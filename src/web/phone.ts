@@ -8,7 +8,7 @@ export function isPhone(): boolean {
   return phone.matches;
 }
 
-/** Whether the window is as narrow as a phone's now. */
+/** Whether the window is now as narrow as a phone's. */
 export function useIsPhone(): boolean {
   return useSyncExternalStore(onChange, isPhone);
 }

@@ -3,7 +3,10 @@ import { useEffect, useLayoutEffect, useRef, type KeyboardEvent, type ReactNode,
 /** How far a popover stays from the edge of the window. */
 const marginPx = 8;
 
-/** Something small beside a button, such as a menu. It closes with Escape, and when the focus or a click is elsewhere. */
+/**
+ * Something small beside a button, such as a menu. It closes on Escape, on a click elsewhere, and when the focus moves
+ * elsewhere.
+ */
 export function Popover({
   anchor,
   onClose,
@@ -16,7 +19,7 @@ export function Popover({
   onClose: () => void;
   role: 'menu' | 'dialog';
   label: string;
-  /** How many buttons stand in a row; see `moveFocus`. */
+  /** The number of buttons in a row; see `moveFocus`. */
   columns?: number;
   children: ReactNode;
 }) {

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** What the page shows, from the part of its address behind `#`. */
+/** What the page shows, from the part of its address after `#`. */
 export type Route = {
   chatId: string | null;
   /** A message to jump to. */

@@ -1,6 +1,6 @@
 import { useId, type ComponentProps } from 'react';
 
-/** A choice with its label. `options`: what is shown, by its value. */
+/** A choice with its label. `options`: what is shown for each value. */
 export function Select({
   label,
   options,

@@ -11,7 +11,7 @@ export type HeldWebhook = {
   document: string;
   variables: Record<string, unknown> | null;
   ownerId: bigint | null;
-  /** The session that the webhook has with its owner. */
+  /** The session in which the webhook acts for its owner. */
   sessionId: bigint | null;
   apiKeyId: bigint | null;
   secret: Buffer;
@@ -35,7 +35,7 @@ export type DeliveryAttempt = {
   durationMs: number;
 };
 
-/** The changes to a webhook since the last report, which `saveProgress` writes. */
+/** The changes to a webhook since the last report; `saveProgress` writes them. */
 export type Progress = {
   id: bigint;
   version: number;
@@ -95,7 +95,7 @@ export async function readHeldVersions({ pool }: Pick<Db, 'pool'>, node: string)
   return new Map(rows.map(({ id, version }) => [id, version]));
 }
 
-/** Pauses the webhooks of API keys that have expired. Nothing else marks the moment. */
+/** Pauses the webhooks of API keys that have expired. Nothing else happens when a key expires. */
 export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
   await pool.query({
     name: 'pause_expired_webhooks',
@@ -105,8 +105,8 @@ export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
 }
 
 /**
- * Writes the progress of the webhooks that this node delivers, under its lease. Returns those that were written: the
- * others have been changed since, or another node delivers them, so their runs are over. Throws LeaseLost.
+ * Writes the progress of the webhooks that this node delivers, under its lease. Returns those whose progress was
+ * written: the others have been changed since, or another node delivers them, so their runs are over. Throws LeaseLost.
  */
 export function saveProgress(
   { pool }: Pick<Db, 'pool'>,
@@ -160,7 +160,7 @@ export function saveProgress(
 
 type Client = Parameters<Parameters<typeof inTransaction>[1]>[0];
 
-/** Each attempt takes the slot of the attempt 100 before it. */
+/** Each attempt takes the slot of the one 100 attempts earlier. */
 async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progress[]): Promise<void> {
   const rows = all.flatMap(({ id, attempts }) => attempts.map((each) => ({ ...each, id })));
   if (rows.length === 0) return;

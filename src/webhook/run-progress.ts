@@ -1,6 +1,6 @@
 import type { DeliveryAttempt, HeldWebhook, Progress } from './holding.ts';
 
-/** From this failure in a row on, the webhook is FAILING. */
+/** After this many failures in a row, the webhook is FAILING. */
 const failuresToAlarm = 5;
 
 /** The maximum number of attempts that are kept between reports. */
@@ -9,7 +9,7 @@ const keptAttempts = 100;
 /** Why a run is over. `retryMs`: when the next attempt is due, in ms from now. */
 export type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
 
-/** The progress of a webhook that this node delivers, as far as it has not been saved yet. */
+/** The progress, not yet saved, of a webhook that this node delivers. */
 export class RunProgress {
   readonly #webhook: HeldWebhook;
   #cursor: string;
@@ -77,7 +77,7 @@ export class RunProgress {
     this.#isOver = true;
   }
 
-  /** What is to be saved; null if there is nothing new. After an `ending` there is nothing new. */
+  /** What is to be saved; null if there is nothing new. After a call with an `ending`, there is never anything new. */
   take(ending: Ending | null): Progress | null {
     if (this.#isOver || (!this.#hasNews && ending === null)) return null;
     const { id, version, status: before } = this.#webhook;
@@ -103,7 +103,7 @@ export class RunProgress {
   }
 }
 
-/** A message may quote the document or its variables: the database keeps 1,000 bytes of it. */
+/** An error message may quote the document or its variables: the database keeps 1,000 bytes of it. */
 function shorten(message: string): string {
   return [...message.toWellFormed().replaceAll('\0', '')].slice(0, 250).join('');
 }

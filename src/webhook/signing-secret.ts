@@ -7,7 +7,7 @@ const tagBytes = 16;
 const secretBytes = 32;
 const purpose = 'parley webhook secrets';
 
-/** A new signing secret: the bytes that sign, and the text that its receiver is configured with. */
+/** A new signing secret: the bytes to sign with, and the text to configure the receiver with. */
 export type NewSigningSecret = { bytes: Buffer; text: string };
 
 /** Creates a secret in the form of Standard Webhooks: `whsec_` and the base64 of 256 random bits. */
@@ -37,7 +37,7 @@ export class SecretBox {
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]);
   }
 
-  /** The secret; null if none of the keys has sealed it. `isOld`: a key other than the first has sealed it. */
+  /** The secret; null if none of the keys sealed it. `isOld`: a key other than the first sealed it. */
   open(sealed: Buffer): { secret: Buffer; isOld: boolean } | null {
     for (const [index, key] of this.#opening.entries()) {
       const secret = open(key, sealed);

@@ -7,7 +7,7 @@ import { WebhookKeeper, type WebhookTimes } from './webhook-keeper.ts';
 import type { KeptSubscription } from './webhook-run.ts';
 import type { WebhookSink } from './webhook-sink.ts';
 
-/** How many events are read for a failing receiver: one, and the rest once that one has been accepted. */
+/** How many events are read at first for a failing receiver; the rest follow once it has accepted these. */
 const triedEvents = 1;
 /** How many events are read at first for any other receiver. */
 const firstRead = 50;
@@ -65,7 +65,10 @@ async function subscribe(
   };
 }
 
-/** Whose rights the webhook has. As for a stream, a revoked key is refused only when the subscription needs its rights. */
+/**
+ * Identifies the caller whose rights the webhook has. As for a stream, a revoked key is refused only when the
+ * subscription needs its rights.
+ */
 async function identifyLate(server: OperationServices, webhook: HeldWebhook): Promise<() => Caller> {
   try {
     const caller = await identify(server, webhook);

@@ -17,10 +17,10 @@ import { WebhookClient } from './webhook-post.ts';
 import { defaultRetryTimes, WebhookRun, type RetryTimes, type RunOptions, type RunSecrets } from './webhook-run.ts';
 
 /**
- * In ms. `tick`: how often cursors are saved and due webhooks are taken. `cursorRefresh`: how often the cursors of
- * webhooks without events move to the end of the log. `answer`: how long a receiver may take. Tests shorten them.
- * `ahead`: by how much the clock that attempts wait for is ahead of the database's, which all nodes share; tests use it
- * to let hours pass.
+ * In ms. `tick`: how often cursors are saved and this node takes due webhooks. `cursorRefresh`: how often the cursors
+ * of webhooks without events move to the end of the log. `answer`: how long a receiver may take. Tests shorten them.
+ * `ahead`: how far the clock that schedules attempts is ahead of the database's clock, which all nodes share; tests use
+ * this to let hours pass.
  */
 export type WebhookTimes = {
   tick: number;
@@ -55,7 +55,7 @@ export type WebhookKeeperOptions = {
   allowsPrivate: boolean;
   /** Opens the subscription of a webhook. */
   subscribe: RunOptions['subscribe'];
-  /** Rings the outbox; null where the server sends no mail. */
+  /** Wakes the outbox; null where the server sends no mail. */
   ringMail: (() => void) | null;
   times?: Partial<WebhookTimes> | undefined;
 };
@@ -153,7 +153,7 @@ export class WebhookKeeper {
     for (const run of this.#runs.values()) run.refresh();
   }
 
-  /** A lease with a new name each time, so that what was held under a lost one is taken again. */
+  /** A lease with a new name each time, so that what was held under a lost lease is taken again. */
   async #holdLease(): Promise<Lease> {
     if (this.#lease?.signal.aborted === false) return this.#lease;
     const lease = await this.#options.leases.take({ name: `webhooks:${randomUUID()}` });
@@ -198,7 +198,7 @@ export class WebhookKeeper {
     }
   }
 
-  /** Stops what has been changed, paused or deleted, in case the log has not said so yet. */
+  /** Stops delivering for webhooks that have been changed, paused or deleted, in case the log has not said so yet. */
   async #dropChanged(lease: Lease): Promise<void> {
     if (this.#runs.size === 0) return;
     const versions = await readHeldVersions(this.#options.db, lease.name);

@@ -34,7 +34,7 @@ export class WebhookClient {
   readonly #metrics: Metrics;
 
   /**
-   * With `allowsPrivate`, receivers may be on private networks and on this machine, and there they need no https.
+   * With `allowsPrivate`, receivers may be on private networks and on this machine, and do not need https there.
    * `maxMs`: how long to wait for an answer.
    */
   constructor({

@@ -21,7 +21,7 @@ export type RunSecrets = { current: Buffer; former: { secret: Buffer; until: Dat
 /** What running one webhook needs. */
 export type RunOptions = {
   webhook: HeldWebhook;
-  /** What signs its deliveries; null if that cannot be read. */
+  /** The secrets that sign its deliveries; null if they cannot be read. */
   secrets: RunSecrets | null;
   client: WebhookClient;
   /**
@@ -87,7 +87,7 @@ export class WebhookRun {
   }
 
   /**
-   * Stops; resolves once no request is under way. Delivery of the webhook must start again, with its current settings.
+   * Stops; resolves once no request is under way. Delivery to the webhook must start again, with its current settings.
    */
   stop(): Promise<void> {
     this.#end({});
@@ -155,7 +155,7 @@ export class WebhookRun {
     const at = new Date();
     const secrets = secretsAt(known, at);
     if (secrets.length === 0) {
-      this.#end({ status: 'PAUSED', error: 'The signing secret cannot be read with JWT_KEYS: rotate it.' });
+      this.#end({ status: 'PAUSED', error: 'The signing secret cannot be read with JWT_KEYS: rotate the secret.' });
       return false;
     }
     const headers = {
@@ -185,8 +185,8 @@ export class WebhookRun {
   }
 
   /**
-   * What the end of a subscription means. The database has already paused a webhook whose owner has lost the right to it.
-   * A subscription that the server failed to keep, or had no room for, is tried again.
+   * Handles the end of the subscription. The database has already paused a webhook whose owner has lost the right to
+   * it. A subscription that the server failed to keep, or had no room for, is tried again.
    */
   #finish(payload: string | null): void {
     const result = payload === null ? null : parseJson(payload);

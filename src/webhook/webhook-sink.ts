@@ -17,7 +17,7 @@ export type SinkOwner = {
   interrupt: () => void;
 };
 
-/** Where a webhook's subscription sends its events: they wait here until the receiver has accepted those before. */
+/** Where a webhook's subscription sends its events: they wait here until the receiver has accepted the earlier ones. */
 export class WebhookSink {
   readonly #owner: SinkOwner;
   /** Whether the receiver has accepted an event recently. If not, it gets a single event as a trial. */
@@ -97,7 +97,7 @@ export class WebhookSink {
     return taken;
   }
 
-  /** The receiver has accepted what was taken last. */
+  /** Call this when the receiver has accepted the events that were taken last. */
   accept(): void {
     this.#isSending = false;
     this.#isTrusted = true;

@@ -72,13 +72,13 @@ const WebhookRef = builder.prismaNode('Webhook', {
     owner: t.field({
       type: UserRef,
       nullable: true,
-      description: 'The admin whose rights it runs with. Null for one that belongs to an API key.',
+      description: 'The admin whose rights it runs with. Null for a webhook that belongs to an API key.',
       resolve: ({ ownerId }, _, { loaders }) => (ownerId === null ? null : loaders.of(userById).load(ownerId)),
     }),
     apiKey: t.field({
       type: ApiKeyRef,
       nullable: true,
-      description: 'The API key whose scopes it runs with. Null for one that belongs to an admin.',
+      description: 'The API key whose scopes it runs with. Null for a webhook that belongs to an admin.',
       resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
     }),
     status: t.expose('status', { type: WebhookStatusRef }),
@@ -166,7 +166,7 @@ const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
     variables: t.field({ type: 'JSON' }),
     isPaused: t.boolean(),
     after: t.string({
-      description: 'Continues after this cursor: an earlier one delivers events again, a later one skips events.',
+      description: 'Continues after this cursor: an earlier one delivers events again, and a later one skips events.',
     }),
   }),
 });
@@ -189,7 +189,7 @@ async function create(
 ): Promise<CreatedWebhook> {
   const caller = requireCaller(context);
   const kept = { ...rest, document: readDocument(rest.document) };
-  // Read first, so that nothing is missed while the document is checked.
+  // The cursor is read first, so that no event is missed while the document is checked.
   const cursor = after === null ? await context.readCursor() : readCursor(after);
   await checkKeptSubscription(context, schema, kept);
   return createWebhook(context, caller, { ...kept, url, cursor });

@@ -202,8 +202,8 @@ async function lockOwner(
 }
 
 /**
- * A webhook that the caller may at least pause: a program's own or, for admins and keys with ADMIN, any. Keeps it as it is
- * until the transaction ends. Throws NotFound, Forbidden.
+ * A webhook that the caller may at least pause: a program's own or, for admins and keys with ADMIN, any. Locks it until
+ * the transaction ends. Throws NotFound, Forbidden.
  */
 async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: bigint): Promise<Webhook> {
   const found = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });

@@ -54,7 +54,7 @@ async function messagesOf(chatId: string): Promise<Data[]> {
   return Promise.all(messages.map(async ({ id, ...message }) => ({ ...message, revisions: await revisionsOf(id) })));
 }
 
-/** One message at a time: 100 revisions of 50 messages would be over the limit on bytes. */
+/** One message at a time: 100 revisions of 50 messages would exceed the size limit. */
 async function revisionsOf(id: string): Promise<Data[]> {
   const document = 'query ($id: ID!) { node(id: $id) { ... on Message { revisions { content } } } }';
   return (await ada.ask(document, { id })).node.revisions;
@@ -350,8 +350,8 @@ test(
       await isErased(linus);
       await holder.query('rollback');
       holder.release();
-      // The membership that is left stands for one that a request, with a token that had just been valid, added after
-      // the deletion of the others.
+      // The remaining membership stands for one that was added after the others were deleted, by a request whose token
+      // was valid until just before.
       await server.sql.query('delete from members where user_id = $1 and chat_id <> $2', [
         keyOf(stuck.userId),
         keyOf(held),

@@ -141,7 +141,7 @@ test('an address does not change to one that was taken in the meantime', async (
   const evelyn = await signUp(server, 'evelyn');
   expect(await verify(token)).toEqual({
     __typename: 'InvalidCredentials',
-    message: 'The address has an account by now.',
+    message: 'The address already has an account.',
   });
   expect(await addressOf(karen)).toEqual({ email: karen.email, isEmailVerified: false });
   expect((await addressOf(evelyn)).email).toBe('evelyn@example.com');

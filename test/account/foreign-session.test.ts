@@ -115,7 +115,8 @@ test.each(ends)('%s ends a session and its stream for good, on every node', asyn
 test('where tokens say nothing about their session, signing out refuses those issued until then', async () => {
   const token = await issuer.issue({ sub: 'auth0' });
   await sessionOf(token);
-  // Issued before the sign-out, because tokens name only seconds, and the next second may begin in the meantime.
+  // Issued before the sign-out, because the times in tokens are in whole seconds, and the next second may begin in the
+  // meantime.
   const another = await issuer.issue({ sub: 'auth0', jti: 'another' });
   await server.ask('mutation { signOut }', {}, token);
   expect(await viewerOf(server, another)).toBe('UNAUTHENTICATED');
@@ -226,7 +227,7 @@ test('a suspension refuses all tokens issued until now for good, and later ones 
 
   await server.sql.query('delete from restrictions where user_id = $1', [key]);
   expect(await viewerOf(server, later)).toMatchObject({ user: { id: user.id } });
-  // This node checks a session it knows at most twice a second.
+  // A node that knows a session checks it again at most twice a second.
   await vi.waitFor(async () => expect(await viewerOf(server, tokens[0] ?? '')).toBe('UNAUTHENTICATED'), 2_000);
 });
 

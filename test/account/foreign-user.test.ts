@@ -271,7 +271,7 @@ test('an account without a password gets its first password with a recent token,
     changePassword: { __typename: 'InvalidCredentials' },
   });
   const recent = await issuer.issue(claims);
-  // The session from the exchange of this token ends, as all others do; the current one stays.
+  // The session that this token is exchanged for ends, as all others do; the current one stays.
   const { accessToken } = await exchange(server, recent);
   const { changePassword } = await server.ask(change, { input: { newPassword } }, recent);
   expect(changePassword).toMatchObject({ __typename: 'SignedIn', viewer: { hasPassword: true } });

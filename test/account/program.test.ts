@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 const codeOf = ({ errors }: Answer) => errors?.[0]?.extensions?.['code'];
 const messageOf = ({ errors }: Answer) => errors?.[0]?.message;
-/** The fields of a person, which tests of chats need, with the credentials of a program. */
+/** A program's credentials, with the fields of a person that chat tests need. */
 const asPerson = (program: Program | Bot, person: Person): Person => ({ ...person, ...program });
 
 test('a program acts as a user that it names by id or by external key', async () => {
@@ -205,7 +205,7 @@ test('a bot is a member like anyone else, and its messages count as unread', asy
   await say(asPerson(robot, grace), chat, 'Hello, Grace');
   const read = 'query ($id: ID!) { chat(id: $id) { viewerMembership { unreadCount } } }';
   expect((await grace.ask(read, { id: chat })).chat.viewerMembership.unreadCount).toBe(1);
-  // Online while its program listens, as others see it.
+  // Others see it online while its program listens.
   const presence = async () =>
     (
       await grace.ask('query ($id: ID!) { node(id: $id) { ... on User { presence { status } } } }', {

@@ -22,7 +22,7 @@ atFileEnd(async () => {
   await database.drop();
 });
 
-/** Creates sessions of Ada that have been idle for `idleFor`. */
+/** Creates sessions for Ada that have been idle for `idleFor`. */
 async function openSessions(count: number, idleFor = '0 s'): Promise<bigint[]> {
   const { rows } = await db.pool.query<{ id: bigint }>(
     `insert into sessions (user_id, last_used_at) select $1, now() - $3::interval from generate_series(1, $2::int)

@@ -105,7 +105,7 @@ test('of two sign-ups with one address, the first to be confirmed gets the accou
     'InvalidCredentials',
   ]);
   expect(answers.find(({ __typename }) => __typename === 'InvalidCredentials').message).toBe(
-    'The address has an account by now.',
+    'The address already has an account.',
   );
   const { rows } = await server.sql.query('select from users where email = $1', [email]);
   expect(rows).toHaveLength(1);

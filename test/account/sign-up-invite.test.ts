@@ -7,9 +7,9 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 const password = 'the engine weaves';
 let mail: MailServer;
-/** Takes everyone, so that there can be a first user. */
+/** A node on which anyone can sign up, so that there can be a first user. */
 let open: TestServer;
-/** Two nodes that take users by invite only; the second one confirms sign-ups by email. */
+/** Two nodes that accept sign-ups by invite only; the second one confirms sign-ups by email. */
 let invited: TestServer;
 let confirmed: TestServer;
 let ada: Person;

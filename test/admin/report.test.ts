@@ -173,7 +173,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   const { files } = await readReport(marge, report.id);
   expect(files).toMatchObject([{ name: 'offence.txt', contentType: 'text/plain', size: content.length }]);
   expect(await (await download(server, files[0].url)).text()).toBe(content);
-  // The link is made for one session, and stops working with the role.
+  // The link is made for one session, and stops working when the user loses the role.
   expect((await download(server, files[0].url.replace(/viewer=\d+/, `viewer=${keyOf(grace.userId)}`))).status).toBe(
     403,
   );
@@ -183,7 +183,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   expect((await download(server, files[0].url)).status).toBe(404);
   await setRoleWithSql(server, marge, 'MODERATOR');
   expect((await download(server, files[0].url)).status).toBe(200);
-  // It also ends with a session that is kept by the tokens of another system.
+  // The link also ends with a session that another system's tokens keep alive.
   const keepSession = (issuer: string | null) =>
     server.sql.query(
       `update sessions set issuer = $2::text, foreign_key = $2::text, token_issued_at = case when $2::text is not null then now() end,
@@ -239,7 +239,7 @@ test('staff see five messages before and after the reported one, as they are now
   await readReport(grace, report.id);
   await readReport(linus, report.id);
   expect(await entriesOf()).toHaveLength(2);
-  // Looking again is another look.
+  // Looking again adds another entry.
   const list = '{ admin { reports { edges { node { content } } } } }';
   await marge.ask(list);
   expect(await entriesOf()).toHaveLength(3);

@@ -33,7 +33,7 @@ test('many users who read at the same time get what each of them gets alone', as
     aliases: ['a'],
     roots: ['viewer', 'chat', 'node', 'nodes', 'users', 'user', 'publicChannels'],
   };
-  // All four send each document.
+  // All four people send each document.
   const requests = Array.from({ length: 30 }, (_, number) => {
     const document = new RandomWriter(schema, createDice(40_000 + number), words).write('Query');
     const text = `${document.head} { ${document.selections} } ${document.fragments}`;

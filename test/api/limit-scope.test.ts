@@ -59,7 +59,7 @@ async function act(node: TestServer, by: Person, { name, address }: { name: stri
   return isRefused ? limit : null;
 }
 
-/** A node on which each activity is allowed twice a minute by the limits whose names have this ending. */
+/** A node whose limits with this ending in their names allow each activity twice a minute. */
 function startLimited(ending: string): Promise<TestServer> {
   const quotas = activities.map(([name]) => [`RATE_LIMIT_${name}${ending}`, '2/1m']);
   const env = { RATE_LIMITS: 'on', TRUST_PROXY: '1', ...Object.fromEntries(quotas) };

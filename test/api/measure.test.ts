@@ -159,7 +159,7 @@ describe('the measure', () => {
   });
 });
 
-/** The minimum of a few tries, in ms of processor time, which excludes other work of the machine. */
+/** The minimum of a few tries, in ms of processor time, which excludes other work on the machine. */
 function leastTime(work: () => unknown): number {
   const tries = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage();
@@ -240,7 +240,7 @@ describe('an operation that is too large is refused before any of it is executed
       body: form,
     });
   };
-  /** Sends it in single connection mode, where its result arrives on the stream. */
+  /** Sends a query in single connection mode, where its result arrives on the stream. */
   const single = async (query: string) => {
     const reserved = await fetch(`${server.url}/graphql/stream`, { method: 'PUT', headers: json });
     const headers = { ...json, 'x-graphql-event-stream-token': await reserved.text() };

@@ -15,7 +15,10 @@ import { eventsDocument, followEvents, openStream } from '../support/stream.ts';
 let server: TestServer;
 let ada: Person;
 let grace: Person;
-/** For each scope, a program that acts as Grace with a key of all other scopes, and one with ACT_AS and that scope. */
+/**
+ * For each scope, two programs that act as Grace: the key of one has all other scopes, that of the other only ACT_AS
+ * and this scope.
+ */
 const without = new Map<Scope, Program>();
 const withOnly = new Map<Scope, Program>();
 beforeAll(async () => {
@@ -93,7 +96,7 @@ test('the tables name every root field and every type', () => {
 /** Which program uses a field, and why it is refused; null if it is not. */
 type Case = { program: Program | undefined; isActing: boolean; refusal: string | null };
 
-/** What the table says of a field: each of its scopes suffices (or is needed), and nothing else does. */
+/** What the table says about a field: any one of its scopes suffices (or all are needed), and nothing else does. */
 function casesOf(access: Access): Case[] {
   if (access === 'ANYONE') return [{ program: withOnly.get('ACT_AS'), isActing: true, refusal: null }];
   if (access === 'DEVICE') return [{ program: without.get('WEBHOOKS'), isActing: true, refusal: 'not a program' }];
@@ -103,7 +106,7 @@ function casesOf(access: Access): Case[] {
   return [
     ...(isActing ? [] : [whileActing]),
     ...needed.map((scope) => ({ program: withOnly.get(scope), isActing, refusal: null })),
-    // Without ACT_AS it is refused as a whole if it acts as a user.
+    // A program without ACT_AS that acts as a user is refused as a whole.
     ...(needed.length > 1 ? [] : needed.map((scope) => ({ program: without.get(scope), isActing, refusal: scope }))),
   ];
 }

@@ -23,7 +23,7 @@ const message = `id seq content viewerCan sender { id username } chat { id name 
 const maxDepths = 4;
 
 /**
- * The different statements of one operation, none of which may be repeated for each row. A loader runs once for each
+ * The distinct statements of one operation, none of which may be repeated for each row. A loader runs once for each
  * depth at which its keys become known, or less often if the keys of several depths become known together, which
  * depends on the order of the answers.
  */
@@ -36,7 +36,7 @@ async function costOf(by: Person, document: string, variables: Variables = {}): 
   return new Set(counts.keys());
 }
 
-/** Prisma writes out its lists, `IN ($1,$2)`: the same statement for a list of any length. */
+/** Prisma writes out its lists, as in `IN ($1,$2)`: this makes the statements for lists of any length the same. */
 function withoutLengths(statement: string): string {
   if (!statement.includes('"public"."')) return statement;
   return statement.replace(/ IN \([$\d,]+\)/g, ' IN (…)').replace(/\$\d+/g, '$');

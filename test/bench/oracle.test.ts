@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Follower, type Received } from '../../bench/soak/follower.ts';
 import { Oracle } from '../../bench/soak/oracle.ts';
 
-// `npm run soak` is worth only as much as it notices.
+// `npm run soak` is only as good as the faults that it notices.
 
 type Row = { id: string; kind: string; audience: string; chatId: string | null; userId: string | null };
 const inChat = (id: number, kind: string, userId: string | null = null): Row => ({
@@ -27,7 +27,7 @@ const log = [
 ];
 const due = { '1': [9, 10, 11, 12, 13], '2': [9, 10, 11, 12] };
 
-/** The database, as far as the oracle asks it. It returns at most three events at a time. */
+/** The part of the database that the oracle queries. It returns at most three events at a time. */
 function fakeDatabase(): pg.Pool {
   const answer = (text: string, values: unknown[] = []) => {
     if (text.includes('group by chat_id')) return [{ chatId: '7', userIds: ['1', '2'], head: '8' }];

@@ -9,7 +9,7 @@ import { System } from '../../bench/sim/system.ts';
 import type { Plan } from '../../bench/sim/world.ts';
 
 const { costs } = readCosts();
-/** One node on one machine of two cores, as in the benchmarks. */
+/** One node on one machine with two cores, as in the benchmarks. */
 const small: Plan = {
   seed: 1,
   nodes: 1,

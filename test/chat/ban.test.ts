@@ -101,7 +101,7 @@ test('bans are listed for those who may ban, newest first, and their nodes are h
     { user: { username: 'linus' }, until: until.toISOString(), reason: 'Spam.', createdBy: { username: 'grace' } },
   ];
   for (const by of [ada, grace]) expect(await bansOf(by, chat)).toMatchObject(listed);
-  // A user who is banned already gets the new end and reason.
+  // A user who is already banned gets the new end and reason.
   expect(await ban(ada, chat, linus.userId, { reason: 'More spam.' })).toMatchObject({ id, until: null });
   expect(await bansOf(ada, chat)).toHaveLength(2);
 

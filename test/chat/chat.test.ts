@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 const emoji = '👩‍🚀'; // three code points, five UTF-16 units
 
-/** The input paths in the error when that input is refused; no chat is created. */
+/** The input paths in the error that refuses this input; checks that no chat is created. */
 async function refusedAt(input: Variables): Promise<string[]> {
   const count = async () => (await server.sql.query('select count(*) from chats')).rows[0].count;
   const before = await count();

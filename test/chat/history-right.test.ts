@@ -13,7 +13,7 @@ import {
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 
-// A member can never give others, or open to everyone, more of a chat's history than they see themselves.
+// A member can never give others more of a chat's history than they see themselves, nor open more of it to everyone.
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -61,7 +61,7 @@ test.each(types)(
     expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
     expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
     expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
-    // Without an explicit history, the default of the chat's type does not give more either.
+    // Without an explicit history, the default for the chat's type reveals no more either.
     const isChannel = type === 'PRIVATE_CHANNEL';
     expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
     expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);

@@ -132,11 +132,11 @@ test('only server admins can invite to the server alone', async () => {
   await makeServerAdmin(ada);
   const { id, code, ...invite } = await createInvite(ada, { maxUses: 1 });
   expect(invite).toMatchObject({ __typename: 'Invite', chat: null, chatName: null, usesLeft: 1 });
-  // A user who is already on the server does not count as a use.
+  // Letting in a user who is already on the server does not count as a use.
   expect(await joinByInvite(hedy, code)).toMatchObject({ __typename: 'Viewer', user: { username: 'hedy' } });
   expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });
   expect(kindOf(await revokeInvite(hedy, id))).toBe('NotFound');
-  // It ends when its creator is no longer an admin, for good.
+  // It ends for good when its creator is no longer an admin.
   await makeServerAdmin(ada, 'USER');
   await makeServerAdmin(ada);
   expect(await previewInvite(ada, code)).toBeNull();
@@ -247,7 +247,7 @@ test.each(types)(
     expect(await heardBy(linus, stream)).toMatchObject([
       { __typename: 'AddToChat', members: [{ user: { username: 'hedy' } }], addedCount: 1 },
     ]);
-    // A member stays as they are, and does not count as a use.
+    // A member keeps their role, and does not count as a use.
     for (const by of [hedy, ada]) expect(kindOf(await joinByInvite(by, code))).toBe('Chat');
     expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER', hedy: 'MEMBER' });
     expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });
@@ -339,7 +339,7 @@ test('the invite of an admin of a channel ends for good when they are demoted, a
 });
 
 test('an invite lets no one in while its creator is suspended', async () => {
-  // A user of this test alone, because a suspension ends all sessions.
+  // A user for this test only, because a suspension ends all sessions.
   const radia = await signUp(server, 'radia');
   const chat = await create('GROUP');
   await addPeople(ada, chat, [radia.userId]);
@@ -446,7 +446,8 @@ test('when the creator is banned while the invite is used, the use comes first o
   }
 });
 
-// Signing up by an invite ---------------------------------------------------------------------------------------------
+// Signing up with an invite
+// ---------------------------------------------------------------------------------------------
 
 test('an invite to the server counts a use for each new user, and one to a chat makes them a member', async () => {
   await makeServerAdmin(ada);

@@ -23,7 +23,7 @@ let linus: Person;
 beforeAll(async () => {
   server = await sharedServer();
   otherNode = await sharedNode(server);
-  // One after the other, because readers are listed by id.
+  // One after the other, because readers are listed in the order of their ids.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'grace');
   linus = await signUp(server, 'linus');

@@ -213,7 +213,7 @@ test('of two owners who remove each other at the same moment, one remains', asyn
     const chat = await create('PRIVATE_CHANNEL');
     await setMemberRole(ada, chat, grace.userId, 'OWNER');
     const outcomes = await Promise.all([removePerson(ada, chat, grace.userId), removePerson(away, chat, ada.userId)]);
-    // By then the other one no longer sees the chat.
+    // By then, the other owner no longer sees the chat.
     expect(new Set(outcomes.map(({ __typename }) => __typename))).toEqual(new Set(['Chat', 'NotFound']));
     const roles = await rolesIn(chat, linus);
     expect(new Set(Object.values(roles))).toEqual(new Set(['MEMBER', 'OWNER']));

@@ -15,7 +15,7 @@ import { atFileEnd } from '../support/file-end.ts';
 import { rounds } from '../support/rounds.ts';
 
 // The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree
-// with each other, and with the rule as it is written here, in a third way.
+// with each other, and with a third version of the rule, written here.
 
 const personCount = 6;
 const people = Array.from({ length: personCount }, (_, index) => index);
@@ -179,6 +179,6 @@ test('everyone sees what the rule says, in SQL and in Prisma, whatever chats and
     }),
     { numRuns: rounds(10, 25) },
   );
-  // The random chats included visible and hidden ones, and banned users.
+  // The random data included visible and hidden chats, and banned users.
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
 });

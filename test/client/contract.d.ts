@@ -1,4 +1,4 @@
-// The core of parley-client's public face (issue "The client package, and a chat to click on"). The package may export
+// The core of parley-client's public API (issue "The client package, and a chat to click on"). The package may export
 // more than this, but must export all of this under these names. Nothing here needs a framework or a DOM.
 
 /**

@@ -36,7 +36,7 @@ test('links that many parts of an app want at the same time are asked for once',
 test('of very many links, those that were used last are kept', async () => {
   const grace = await signUp(server, 'grace');
   const asked: string[] = [];
-  // There are too many files to upload: the links are made up here, and everything else is the server's.
+  // There are too many files to upload: the links are made up here, and everything else comes from the server.
   const link: typeof fetch = async (input, init) => {
     if (typeof init?.body !== 'string' || !init.body.includes('thumbnailUrl')) return fetch(input, init);
     const { ids }: { ids: string[] } = JSON.parse(init.body).variables;

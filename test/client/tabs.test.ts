@@ -37,7 +37,7 @@ async function openTabs() {
   return { first, second, streams, open };
 }
 
-/** What the tab shows of the chat. When it begins to count by itself depends on when it fetched the chat. */
+/** What the tab shows of the chat, without the fields that depend on when the tab fetched the chat. */
 function shownBy({ state }: Client, chatId: string): object {
   const { countedAt: _, exactAfter: __, ...shown } = state.chats[chatId] ?? {};
   return shown;

@@ -96,7 +96,7 @@ test('the database and the program know the same characters that display nothing
   };
   const different = rows.filter(({ code, text, name }) => {
     const character = String.fromCodePoint(code);
-    // The program trims and replaces line ends first.
+    // The program first trims the text and replaces its line ends.
     const isText = character.trim() === '' ? text : accepts(readText, character);
     return isText !== text || accepts(readName, `a${character}a`) !== name;
   });
@@ -157,7 +157,7 @@ test('the database accepts exactly what the program accepts', async () => {
       (line.problems.length === 0 && !rows[index].line) || (text.problems.length === 0 && !rows[index].text),
   );
   expect(surprises).toEqual([]);
-  // The database also refuses, from other clients, what the program refuses for its length or its control characters.
+  // The database also refuses text from other clients if the program would refuse its length or its control characters.
   const loopholes = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length > 0 && line.text !== '' && rows[index].line) ||

@@ -88,7 +88,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
-  // Other files use this server, too, so only chats that were made after the scene count.
+  // Other files use this server, too, so only chats that were created after the scene count.
   const empty = 'select from chats where member_count = 0 and id > $1';
   expect(await server.sql.query(empty, [keyOf(scene.channel)])).toMatchObject({ rowCount: 0 });
 });

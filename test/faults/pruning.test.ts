@@ -112,7 +112,7 @@ test('a cursor from before the pruned events gets Reset, the cursor of the last 
   const inTime = await new Reader(server, grace, { cursor: last }).live();
   expect(inTime.resets).toEqual([]);
   expect(inTime.heardIn(chatId)).toEqual([{ seq: 2, content: 'kept' }]);
-  // From the cursor of its Reset, the reader resumes like any other.
+  // The reader resumes from the cursor of its Reset as from any other.
   late.cut();
   await insertMessage(server, chatId, ada, 'new');
   for (const reader of [late, lateInChat, inTime]) await reader.until(() => reader.heardIn(chatId).at(-1)?.seq === 3);
@@ -163,7 +163,7 @@ test('when pruning overtakes a node, its readers start over or lack nothing', as
     { seq: 1, content: 'never read by this node' },
     { seq: 2, content: 'nor this' },
   ];
-  // Where nodes tell each other of events, another node may have read the log in time, and published what this one
+  // If nodes tell each other about events, another node may have read the log in time and published what this one
   // lacks.
   const isWhole = () => !exchangesByLog() && reader.heardIn(chatId).length === lacking.length;
   await reader.until(() => reader.resets.length === 1 || isWhole());

@@ -47,7 +47,7 @@ test('a stream that opens after its session has ended, but before the node knows
   const open = await new Reader(server, device).live();
   const { viewer } = await server.ask('{ viewer { sessions { id isCurrent } } }', {}, device.token);
   const { id } = viewer.sessions.find(({ isCurrent }: { isCurrent: boolean }) => isCurrent);
-  // Not by a mutation on this node, which the node would notice immediately.
+  // Deleted in the database: the node would notice a mutation of its own immediately.
   await server.sql.query('delete from sessions where id = $1', [keyOf(id)]);
   await open.until(() => open.end !== null);
   const late = new Reader(server, device);

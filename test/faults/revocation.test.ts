@@ -32,7 +32,7 @@ const startWriters = (chatIds: string[]): Writer[] => [
   writeWithSql(server.database.url, chatIds, linus),
 ];
 
-/** The id of the newest event of that kind. */
+/** The id of the chat's newest event of this kind. */
 async function findEvent(kind: string, chatId: string): Promise<bigint> {
   const { rows } = await server.sql.query('select max(id) as id from events where kind = $1 and chat_id = $2', [
     kind,
@@ -203,7 +203,7 @@ test('a user who is added while streaming receives everything from AddToChat onw
   const [witness] = await startReaders(linus);
   if (witness === undefined) throw new Error('no one reads');
   await hearMore([witness], 40);
-  // As the server inserts it: the history begins with the next message.
+  // A membership as the server inserts it: the history begins with the next message.
   await server.sql.query(
     `insert into members (chat_id, user_id, visible_from_seq) select id, $2, last_seq + 1 from chats where id = $1`,
     [keyOf(chatId), keyOf(grace.userId)],

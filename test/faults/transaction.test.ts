@@ -116,7 +116,7 @@ test('a transaction that stays open, and those that wait for it, delay no one el
   const readers = await Promise.all([grace, linus].map((person) => new Reader(server, person).live()));
   const open = await begin();
   await insert(open, held, ada, 'long in the making');
-  // More requests than the node has connections.
+  // There are more requests than the node has connections.
   const waiting = Array.from({ length: 30 }, (_, index) => sendMessage(grace, held, `waits ${index}`));
   const writers = [writeWithMutation(server, others, ada), writeWithSql(server.database.url, others, linus)];
   const startedAt = performance.now();

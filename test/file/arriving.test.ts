@@ -56,7 +56,7 @@ class Unfinished {
   }
 }
 
-/** Resolves once one of them has been refused: the server then has as many in progress as it accepts. */
+/** Resolves as soon as any of them is refused: the server then has as many in progress as it accepts. */
 const refusalAmong = (all: Unfinished[]) => Promise.any(all.map(({ answer }) => answer));
 
 const stopAll = (all: Unfinished[]) => Promise.all(all.map((each) => each.stop()));
@@ -141,7 +141,7 @@ test('uploads without a declared size cannot together exceed the quota', async (
   await expect.poll(async () => (await countStored(server)).incoming, { timeout: 20_000 }).toBe(0);
 }, 60_000);
 
-/** Sends a megabyte of a form without declaring its size. */
+/** Sends a megabyte of form data without declaring its size. */
 function openChunked(by: Person): { answer: Promise<number>; stop: () => void } {
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',

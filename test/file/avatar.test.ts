@@ -170,7 +170,7 @@ test('an erased account’s avatars are deleted: its own immediately, and soon a
   await using stream = await followEvents(otherNode, ada, { document });
   const erasure = 'mutation ($password: String!) { deleteAccount(password: $password) { __typename } }';
   await barbara.ask(erasure, { password: barbara.password });
-  // Barbara's links stop working with her account, even those to other users' files.
+  // Once Barbara's account is gone, her links no longer work, not even those to other users' files.
   for (const { url } of [own, hers]) expect(await statusOf(url)).toBe(404);
   await vi.waitFor(
     async () => {
@@ -187,7 +187,7 @@ test('an erased account’s avatars are deleted: its own immediately, and soon a
 
 // Who may set one, and with what ----------------------------------------------------------------------------------------
 
-/** Expects these errors, and that nothing is changed. */
+/** Expects these errors, and that nothing has changed. */
 async function expectRefusal(by: Person, fileId: string, chatId: string | undefined, message: string): Promise<void> {
   const target = chatId ?? by.userId;
   const before = await avatarOf(target, ada);

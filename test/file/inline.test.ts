@@ -31,7 +31,7 @@ import { racing, startServer, type TestServer } from '../support/server.ts';
 let server: TestServer;
 /** A node on another machine: the two share the database, but no disk. */
 let otherMachine: TestServer;
-/** Like the first, except that it keeps nothing inline. */
+/** Like `server`, except that it keeps nothing inline. */
 let storing: TestServer;
 let ada: Person;
 let grace: Person;

@@ -6,8 +6,8 @@ import { give, openReserved, reserve } from '../support/single.ts';
 import { followEvents, matching, type EventStream } from '../support/stream.ts';
 
 /**
- * Each name makes a different document, and each document runs for each message. It selects 100 messages with their
- * reactions.
+ * Each name makes a different document, and each document runs for each message. A document selects 100 messages with
+ * their reactions.
  */
 const largeDocument = (name: string) => `subscription ${name} { events { cursor event { ... on NewMessage { message { id
   chat { messages(last: 100) { edges { cursor node { id seq content kind createdAt editedAt deletedAt clientMessageId

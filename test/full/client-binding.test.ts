@@ -157,7 +157,7 @@ test('urql and Apollo Client resume after a restart or the expiry of a token, an
     const { sendMessage } = await app.mutate(sendDocument, {
       input: { chatId, content: 'from the app', replyToId: chatId },
     });
-    // Apollo Client finds this only with its possibleTypes.
+    // Apollo Client finds this only with `possibleTypes`.
     expect(sendMessage.message).toEqual(expect.any(String));
   }
 
@@ -216,7 +216,7 @@ test('Apollo Client keeps what is loaded of a chat as one stretch, to which even
     return chat.messages.edges.map(({ node }: Data) => node.seq);
   };
   const { chat } = await load(2);
-  // The message that a list of chats shows does not replace the page.
+  // Loading the one message that a list of chats shows does not replace the page.
   await load(1);
   expect(known()).toEqual([3, 4]);
   await load(2, chat.messages.pageInfo.startCursor);
@@ -249,7 +249,7 @@ test('Apollo Client keeps what is loaded of a chat as one stretch, to which even
   await receive(5);
   expect(known()).toEqual([1, 2, 3, 4, 5]);
   for (const text of ['six', 'seven']) await say(grace, chatId, text);
-  // Without the one before it, there would be a gap.
+  // Shown without "six", "seven" would leave a gap.
   await receive(7);
   expect(known()).toEqual([1, 2, 3, 4, 5]);
   await load(3);

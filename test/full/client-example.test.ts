@@ -21,7 +21,7 @@ async function createFolder(): Promise<string> {
   return folder;
 }
 
-/** A folder in which the packed package is installed, and these packages that it can be used with. */
+/** A folder in which the packed package is installed, along with these packages that it can be used with. */
 async function installPackage(...names: string[]): Promise<string> {
   const folder = await createFolder();
   const file = await pack();
@@ -149,7 +149,7 @@ describe.skipIf(!isChromiumInstalled)('in Chromium (skipped where /usr/bin/chrom
     await adas.getByPlaceholder('Message').press('Enter');
     for (const page of [graces, other]) await page.getByText('ada: Good morning').waitFor();
     expect(streams.size).toBe(0);
-    // It goes on when the tab with the stream is closed.
+    // Delivery continues when the tab with the stream is closed.
     await graces.close();
     await adas.getByPlaceholder('Message').fill('Still there?');
     await adas.getByPlaceholder('Message').press('Enter');

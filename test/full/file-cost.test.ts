@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 /**
  * The cost of uploading a file, sending a message with it, reading it, and deleting it. The plans of the statements are
- * cached already. The last three costs are the lowest of three runs, because concurrent work of housekeeping and the
+ * cached already. The last three costs are the lowest of three runs, because concurrent work by housekeeping and the
  * feed counts too.
  */
 async function readCosts(): Promise<Record<string, Cost>> {

@@ -72,8 +72,8 @@ function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
 }
 
 /**
- * Every operation in a chat, one after the other, with its expected result. The last ids are of newcomers: one user and
- * then a thousand.
+ * Every operation in a chat, one after the other, with its expected result. The last ids belong to newcomers: one user
+ * and then a thousand.
  */
 function operationsOf(
   { ada, grace, linus }: People,

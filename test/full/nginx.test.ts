@@ -9,7 +9,7 @@ import { hasNginx, startNginx, type Nginx } from '../support/nginx.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 const streamCount = 1_000;
-/** nginx allows 128 streams on a connection of HTTP/2. */
+/** nginx allows 128 streams on an HTTP/2 connection. */
 const streamsPerSession = 100;
 const largeBytes = 200 * 1024 * 1024;
 
@@ -92,7 +92,7 @@ test.runIf(hasNginx)('1,000 streams over HTTP/2 receive a message, on both nodes
   await Promise.all(streams.map(({ receive }) => receive('Hello through nginx')));
   const counts = await Promise.all(nodes.map(countStreams));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(streamCount);
-  // Balanced by their connections, and not by luck.
+  // Balanced by the number of connections, not by luck.
   expect(Math.min(...counts)).toBeGreaterThan(streamCount / 3);
 });
 

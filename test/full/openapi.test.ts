@@ -34,8 +34,7 @@ test(
 );
 
 /**
- * openapi-typescript needs the API of TypeScript, which TypeScript 7 does not have; ts-morph ships that of TypeScript
- * 6.
+ * openapi-typescript needs TypeScript's API, which TypeScript 7 does not have; ts-morph ships the API of TypeScript 6.
  */
 const hook = `import { registerHooks } from 'node:module';
 registerHooks({
@@ -76,7 +75,7 @@ const missing = await ada.api.GET('/api/users/{userId}', { params: { path: { use
 console.log(JSON.stringify({ heard, refused: missing.error?.code }));
 `;
 
-/** Runs Node in a folder; returns what it prints, and throws that too if it fails. */
+/** Runs Node in a folder; returns what it prints, or throws an error with that output if it fails. */
 async function run(folder: string, args: string[]): Promise<string> {
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   const [printed, complaints, code] = await Promise.all([

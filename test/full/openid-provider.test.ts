@@ -152,7 +152,7 @@ test('a user of an OpenID provider signs in, refreshes, chats, and is signed out
   expect(next.access_token).not.toBe(tokens.access_token);
   expect((await viewerOf(other, next.access_token)).sessions).toEqual(viewer.sessions);
 
-  // Another device of the same user is a session of its own.
+  // Another device of the same user has its own session.
   const phone = new Browser();
   const onPhone = await signInAtProvider(phone, 'ada');
   expect((await viewerOf(server, onPhone.access_token)).sessions).toHaveLength(2);
@@ -175,7 +175,7 @@ test('a user of an OpenID provider signs in, refreshes, chats, and is signed out
   }
   expect(await viewerOf(server, onPhone.access_token)).toMatchObject({ user: { id: viewer.user.id } });
 
-  // Signing in again there begins a new session of the same user.
+  // Signing in there again begins a new session for the same user.
   const again = await signInAtProvider(browser, 'ada');
   expect(await viewerOf(server, again.access_token)).toMatchObject({ user: { id: viewer.user.id } });
 });

@@ -9,8 +9,8 @@ async function moveSlots({ servers }: TestRedisCluster, channels: string[]): Pro
   const [from, to] = [await first.cli('cluster', 'myid'), await second.cli('cluster', 'myid')];
   for (const channel of channels) {
     const slot = await first.cli('cluster', 'keyslot', channel);
-    // Without this the server would not announce that it has the slot now. It refuses this for a slot that it already
-    // has.
+    // Without this the server would not announce that it has the slot now. A server refuses this command for a slot
+    // that it already has.
     await second.cli('cluster', 'setslot', slot, 'importing', from);
     await second.cli('cluster', 'setslot', slot, 'node', to);
     for (const server of servers) await server.cli('cluster', 'setslot', slot, 'node', to);

@@ -50,7 +50,10 @@ const searchDocument = `query ($query: String!, $filter: MessageFilter) {
   searchMessages(query: $query, filter: $filter) { totalCount edges { snippet ranges { start end } } }
 }`;
 
-/** The cases whose result differs from the expected one. Each text is in a chat of its own, written by psql. */
+/**
+ * The cases whose result differs from the expected one. Each text is in a chat of its own, and is inserted directly
+ * into the database.
+ */
 async function listWrongSearches(server: TestServer, by: Person): Promise<unknown[]> {
   const { rows } = await server.sql.query<{ id: string }>(
     `insert into chats (type, name) select 'GROUP', 'case' from generate_series(1, $1::int) returning id::text as id`,
@@ -98,7 +101,7 @@ const naming = 'mutation ($input: UpdateProfileInput!) { updateProfile(input: $i
 const creating = 'mutation ($input: CreateChatInput!) { createChat(input: $input) { __typename } }';
 const sending = 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename } }';
 
-/** The text cases through the API. */
+/** The text cases that fail through the API. */
 async function listWrongTexts(server: TestServer, by: Person): Promise<unknown[]> {
   const chatId = await createGroup(by, [await signUp(server, 'grace')]);
   const account = (index: number) => ({

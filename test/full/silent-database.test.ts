@@ -16,7 +16,7 @@ import {
   type Frame,
 } from '../support/stream.ts';
 
-/** The time after which everything must be live again once connections have gone silent. */
+/** The time within which everything must be live again after connections have gone silent. */
 const patienceMs = 15_000;
 
 const document = `subscription { events { cursor event {
@@ -43,7 +43,7 @@ async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream:
     await send(ada, chatId, content);
     await stream.next(matching({ message: { content } }));
     times.push(performance.now() - before);
-    // Each is sent at a different point of the polling interval.
+    // Each is sent at a different point in the polling interval.
     await sleep(230);
   }
   return times.toSorted((one, other) => one - other)[2] ?? 0;
@@ -86,7 +86,7 @@ test('when all open connections go silent, events are live again within 15 secon
 
   expect(proxy.silence()).toBeGreaterThan(1);
   const silentAt = performance.now();
-  // Written elsewhere, so that only the delivery depends on the silent connections.
+  // Written over another connection, so that only the delivery depends on the silent connections.
   await database.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
     select id, last_seq + 1, $2, 'said in silence' from chats where id = $1`,
@@ -94,8 +94,8 @@ test('when all open connections go silent, events are live again within 15 secon
   );
   const sends = [];
   /**
-   * When the message was last missing (`silent`), and when the node last called itself ready without it (`ready`), in
-   * ms after the silence began.
+   * When the message was last seen to be missing (`silent`), and when the node last reported itself ready meanwhile
+   * (`ready`), in ms after the silence began.
    */
   const last = { ready: 0, silent: 0 };
   const isLive = () => stream.frames.some(matching({ message: { content: 'said in silence' } }));

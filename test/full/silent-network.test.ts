@@ -101,7 +101,7 @@ test('users whose network fails are offline within a minute, whatever the phase 
 
   await network.silenceClient();
   const silentAt = performance.now();
-  // This makes the server send something to some of them immediately.
+  // This makes the server send something to some of the clients immediately.
   await say(ada, lively, 'are you there?');
   const goneAfter: (number | null)[] = people.map(() => null);
   while (performance.now() - silentAt < 60_000 && goneAfter.includes(null)) {

@@ -65,7 +65,7 @@ test('for a reader that stalls while it catches up, no more than its buffer is h
   const stalled = Array.from({ length: 30 }, () => new Reader(node, grace, { cursor }));
   for (const reader of stalled) reader.stall();
   await Promise.all(stalled.map((reader) => reader.until(() => reader.streamCount === 1)));
-  // Each stream sends what fits into the systems' buffers and is then stuck, so that the heap stops growing.
+  // Each stream sends what fits into the socket buffers and is then stuck, so that the heap stops growing.
   let atRest = 0;
   const findChange = async () => {
     const last = atRest;

@@ -118,7 +118,7 @@ function attach(page: Page, name: string, buffer: Buffer): Promise<void> {
   return page.locator('.composer input[type=file]').setInputFiles({ name, mimeType: '', buffer });
 }
 
-/** Holds back the second piece of the next upload. `held` resolves when it is on its way. */
+/** Holds back the second piece of the next upload. `held` resolves when that piece is on its way. */
 async function holdSecondPiece(page: Page): Promise<{ held: Promise<void>; release: () => void }> {
   const held = Promise.withResolvers<void>();
   const released = Promise.withResolvers<void>();

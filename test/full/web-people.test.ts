@@ -170,7 +170,7 @@ describe.skipIf(!isChromiumInstalled)('people in the chat (skipped without /usr/
     await page.getByRole('button', { name: /Settings/ }).click();
     const picture = dialog.locator('input[type=file]');
     await picture.setInputFiles({ name: 'ada.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
-    // A notice can be read although the dialog covers the page.
+    // A notice can be read even while the dialog covers the page.
     await dialog.getByRole('status').locator('.failure').waitFor();
     await picture.setInputFiles({ name: 'ada.png', mimeType: 'image/png', buffer: await square() });
     await dialog.locator('.portrait img').waitFor();
@@ -178,7 +178,7 @@ describe.skipIf(!isChromiumInstalled)('people in the chat (skipped without /usr/
 
     await dialog.getByRole('tab', { name: 'Devices' }).click();
     await dialog.getByText('This device').waitFor();
-    // The sign-up began a session too, without a browser.
+    // The sign-up also opened a session, one without a browser.
     await dialog.locator('.card', { hasText: 'Chrome' }).getByRole('button', { name: 'Sign out' }).click();
     await other.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
     await expect.poll(() => dialog.locator('.card', { hasText: 'Chrome' }).count()).toBe(1);
@@ -214,7 +214,7 @@ function square(): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Goes to an address of the page, as a link that is opened in an empty tab does. */
+/** Goes to an address of the page, as a link opened in an empty tab does. */
 async function goTo(page: Page, link: string): Promise<void> {
   await page.goto('about:blank');
   await page.goto(link);

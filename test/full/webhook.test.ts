@@ -29,7 +29,7 @@ const numbered = (name: string, count: number) => Array.from({ length: count }, 
 const minuteMs = 60_000;
 
 test('a receiver that is down for an hour gets every event once it is back, in order', async () => {
-  // The pauses between attempts are those of production, up to five minutes, by a clock that the test moves.
+  // The pauses between attempts are as long as in production, up to five minutes, on a clock that the test advances.
   let aheadMs = 0;
   const times = { tick: 50, answer: 1_000, ahead: () => aheadMs };
   await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes: times } });
@@ -68,10 +68,10 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   }
   await untilIdle();
   const attempts = receiver.received.length - accepted;
-  // At most five minutes apart, and at least half of that.
+  // The attempts are at most five minutes apart, and at least half that.
   expect(attempts).toBeGreaterThan(12);
   expect(attempts).toBeLessThan(40);
-  // Each attempt has tried the first event alone.
+  // Each attempt has sent only the first undelivered event.
   expect(firstArrivals(receiver)).toEqual(contents.slice(0, 2));
   receiver.answer = (response) => response.writeHead(204).end();
   expect((await webhookOf(ada, id)).status).toBe('FAILING');
@@ -129,7 +129,7 @@ test('a node is killed in the middle of a delivery: another takes over, and ever
   expect(await holder()).not.toBe(held);
   expect(firstArrivals(receiver)).toEqual(contents);
   expectOrdered(receiver, contents);
-  // What was under way is sent again.
+  // The delivery that was in progress is sent again.
   expect(receiver.contents.filter((content) => content === pending)).toHaveLength(2);
   await expect.poll(async () => (await webhookOf(ada, id)).cursor).toBe(receiver.events.at(-1)?.id);
 });

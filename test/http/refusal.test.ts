@@ -17,7 +17,7 @@ beforeAll(async () => {
 const pieces = { count: 8, size: 125_000 };
 
 /**
- * Sends a request whose large body is still on its way when the answer comes, and keeps sending. Returns what came
+ * Sends a request whose large body is still on its way when the answer arrives, and keeps sending. Returns what came
  * back, and the error of the connection, if any.
  */
 async function sendSlowly(lines: string[]): Promise<{ answer: string; fault: string | null; sentAll: boolean }> {

@@ -135,7 +135,7 @@ test('the peer and the newest message of a chat are executed once, except where 
   const renames = await follow(people.slice(0, 3), chatEvent);
   await updateChat(ada, chatId, { name: 'renamed again' });
   const updates = await Promise.all(renames.map((stream) => stream.next('ChatUpdated')));
-  // The other document is the same for everyone.
+  // The other document has the same result for everyone.
   expect(executions.get(updates[0]?.id ?? '')).toBe(3 + 1);
   await closeAll(renames);
   const { id: single } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
@@ -232,7 +232,7 @@ test('when everyone reconnects to a new server, each with another cursor, an eve
   expect(replayed.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1.5 * replayed.length);
   expect(envelopeOf(missed[0]?.at(-1) as never).cursor).toBe(cursors.at(-1));
 
-  // There, too, each viewer gets their own personal fields, in whatever order they subscribe.
+  // On the fresh node, too, each viewer gets their own personal fields, in whatever order they subscribe.
   executions.clear();
   for (const turn of [0, 1, 2, 3]) {
     const person = people[(turn * 3) % 5] as Person;

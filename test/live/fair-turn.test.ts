@@ -11,8 +11,8 @@ import type { Db } from '../../src/postgres/client.ts';
 import { Loaders } from '../../src/postgres/loader.ts';
 
 /**
- * What happened, in order: a slice of a document began, or an event was executed for it while `running` were in
- * progress.
+ * What happened, in order: a slice of a document began, or an event was executed for it, while executions of the
+ * documents in `running` were in progress.
  */
 type Step = { document: string; step: 'slice' | 'execution'; running: Set<string> };
 

@@ -40,7 +40,7 @@ const contentsOf = (frames: Frame[]) =>
   frames.flatMap((frame) => (eventOf(frame).message === undefined ? [] : [eventOf(frame).message.content]));
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** The same position in another history, or another position in this one. */
+/** A cursor for the same position in another history, or for another position in this one. */
 function moveCursor(cursor: string, { epoch, by = 0n }: { epoch?: string; by?: bigint }): string {
   const parsed = parseCursor(cursor);
   if (parsed === null) throw new Error(`${cursor} is not a cursor`);

@@ -126,7 +126,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   const anotherId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   for (const node of [server, other, server, other]) expect(await startTyping(node, ada, chatId)).toBe(true);
-  // Typing of other users and in other chats is still reported.
+  // Typing by other users and in other chats is still reported.
   await startTyping(other, linus, chatId);
   await startTyping(other, ada, anotherId);
   const first = await reader.next('Typing');
@@ -178,7 +178,7 @@ test('typing of a user who was inserted with SQL is reported like any other’s'
   await using reader = await follow(server, grace);
   await server.sql.query(`select pg_notify('parley_typing', $1 || '.' || $2)`, [keyOf(chatId), keyOf(ada.userId)]);
   expect(eventOf(await reader.next('Typing')).chatId).toBe(chatId);
-  // An invalid payload reports no one's typing, and does no harm.
+  // An invalid payload is ignored, and does no harm.
   for (const payload of ['', 'x', '1', '1.2.3', '1e3.4', `${'9'.repeat(30)}.1`]) {
     await server.sql.query(`select pg_notify('parley_typing', $1)`, [payload]);
   }

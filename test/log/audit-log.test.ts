@@ -173,7 +173,7 @@ test.each([
 });
 
 test('no one can change an entry, or delete one while older ones remain', async () => {
-  // The first one is too young to be deleted, and keeps those after it.
+  // The first one is too young to be deleted, so those after it stay too.
   for (const days of [10, 400, 300, 200]) {
     await server.sql.query(insertEntry, [days, null, 'BAN_MEMBER', 'User', '77', '{}']);
   }

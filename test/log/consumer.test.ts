@@ -38,7 +38,7 @@ const sendMessages = (count: number) =>
     [count],
   );
 
-/** Records each event in its transaction. */
+/** Records the events, in the consumer's transaction. */
 async function note(client: Queryable, events: LoggedEvent[]): Promise<void> {
   await client.query('insert into effects (event_id) select unnest($1::bigint[])', [events.map(({ id }) => id)]);
 }
@@ -258,7 +258,8 @@ test('after a gap in the log, the consumer starts over at its end', async () => 
   await sendMessages(5);
   await delay(5);
   expect(await pruneEvents(connect().pool, 1, 1_000)).toBeGreaterThan(0);
-  // Both are in the transaction of the reset, so that a reason appears when the earlier effects go, and only once.
+  // Both statements run in the transaction of the reset, so a reason appears only once, exactly when the earlier
+  // effects go.
   const reset: LogConsumerOptions['reset'] = async (client, reason) => {
     await client.query('insert into resets (reason) values ($1)', [reason]);
     await client.query('delete from effects');

@@ -22,7 +22,7 @@ test('while the mail server is down, no request waits; when it is back, each ema
   await using server = await startServer({ env: mailSettings(mail), overrides: { mailTimes } });
   await mail.stop();
   const names = ['ada', 'grace', 'linus', 'hedy', 'radia', 'joan', 'annie'];
-  // Each gets its answer, although no email goes out.
+  // Each sign-up gets its answer, although no email goes out.
   await Promise.all(names.map((name) => signUp(server, name)));
   await expect.poll(() => warningsOf(server), { timeout: 10_000 }).toMatchObject([{ code: 'ESOCKET' }]);
   const { rows } = await server.sql.query('select count(*)::int as count from mails');

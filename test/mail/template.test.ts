@@ -6,7 +6,7 @@ import { readTemplates } from '../../src/mail/template.ts';
 import { mailSettings, startMailServer } from '../support/mail.ts';
 import { startServer } from '../support/server.ts';
 
-/** A folder with these files. */
+/** Creates a folder with these files. */
 async function createFolder(files: Record<string, string>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-templates-'));
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -83,7 +83,7 @@ test.each([
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });
 
-/** The names in a text that belong to users, and `everyone`. */
+/** The users' names in a text, and `everyone`. */
 function readNames(text: string): string[] {
   const { names, everyone } = findNames(text);
   const users = names.flatMap((readings) => readings.find((name) => /^(ada|bob|o\.neil)$/.test(name)) ?? []);
@@ -410,7 +410,7 @@ test('mentions of a user are gone as soon as the user erases their account', asy
   expect(namesIn(await readMessage(ada, id))).toEqual(['Grace']);
 });
 
-/** Whom a text mentions in a chat of these users. */
+/** Whom a text mentions in a chat with these users. */
 function mentionsIn(text: string, users = ['bob', 'ada', 'o.neil']): { mentions: string[]; everyone: boolean } {
   const { names, everyone } = findNames(text);
   const mentions = names.flatMap((readings) => readings.find((name) => users.includes(name)) ?? []);

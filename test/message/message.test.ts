@@ -37,7 +37,7 @@ async function readMessage(by: Person, id: string) {
   return (await by.ask(document, { id })).node;
 }
 
-/** The input paths in the error when that input is refused; nothing is sent. */
+/** The input paths in the error that refuses this input. Expects that nothing is sent. */
 async function refusedAt({ content = 'hello', ...more }: Variables): Promise<string[]> {
   const before = await placesIn(chatId);
   const outcome = await sendMessage(ada, chatId, String(content), more);

@@ -208,7 +208,7 @@ test('a node that was taken for dead, or whose database lost its row, reports ev
   await using adas = await follow(server, ada);
   await using _ = await attend(server, grace);
   await adas.next(changed(grace, 'ONLINE'));
-  // Both in one transaction, or the node may have reported it again before the test looks.
+  // Both in one transaction: otherwise the node might report it again before the test looks.
   await server.sql.query(
     `delete from presence_nodes; select settle_presences(array[${keyOf(grace.userId)}]::bigint[])`,
   );

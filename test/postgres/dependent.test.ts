@@ -209,7 +209,7 @@ async function countReferring({ table, columns, owner }: Key, id: string): Promi
   return row?.count ?? 0;
 }
 
-/** The keys whose rows are deleted, or lose their reference, with what they refer to. */
+/** The keys whose rows are deleted together with the row that they refer to, or lose their reference to it. */
 async function dependentKeysTo(owner: string): Promise<Key[]> {
   return (await keysTo(owner)).filter(({ table, name }) => otherKeys[`${table}.${name}`] === undefined);
 }

@@ -196,7 +196,7 @@ test('a node that starts while a newer version removes what it uses notices it, 
   const newer = new pg.Client({ connectionString: database.url });
   await newer.connect();
   onTestFinished(() => newer.end());
-  // It has counted the nodes by now.
+  // The newer release has counted the nodes by now.
   await newer.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
   const confirmed = confirmRelease(db, folder).catch((error: unknown) => error);
   const isWaiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;

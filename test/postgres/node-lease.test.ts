@@ -52,7 +52,7 @@ test('a node that was cut off for longer than its lease takes it again once it i
   await expect.poll(() => node.isSettled, { timeout: 5_000 }).toBe(false);
   cut.isAway = false;
   await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
-  // The other nodes may be about to take theirs again, too.
+  // The other nodes may also be about to take their leases again.
   expect(node.isSettled).toBe(false);
 });
 

@@ -22,7 +22,9 @@ const actions: Record<string, string> = {
   SetNull: 'set null',
 };
 
-/** Reads the text of schema.prisma: the database that it describes, with Prisma's default names. Leaves out views. */
+/**
+ * Reads from the text of schema.prisma the database that it describes, with Prisma's default names. Leaves out views.
+ */
 export function readPrismaSchema(text: string): Shape {
   const blocks = [...text.replaceAll(/^\s*\/\/.*$/gm, '').matchAll(/^(model|view|enum) (\w+) \{\n([^]*?)^\}/gm)];
   const parsed = blocks.map(([, kind, name = '', body = '']) => ({ kind, ...parseBlock(name, body) }));

@@ -23,7 +23,7 @@ function startReader() {
   return { statements, ask, turn };
 }
 
-/** An error of PostgreSQL with that SQLSTATE. */
+/** A PostgreSQL error with that SQLSTATE. */
 function refusal(code: string): Error {
   return Object.assign(new pg.DatabaseError(`refused with ${code}`, 0, 'error'), { code });
 }

@@ -57,7 +57,7 @@ test('a transaction names its actor to the triggers until it ends, with Prisma a
   expect(await inTransaction(db, read, actor)).toBe('7');
   expect(await inTransaction({ pool: db.pool }, read, actor)).toBe('7');
   await expect(inTransaction(db, () => Promise.reject(new Error('not today')), actor)).rejects.toThrow('not today');
-  // More transactions than there are connections, so that they use those from above, too.
+  // More transactions than there are connections, so that they reuse the connections from above, too.
   const later = Array.from({ length: maxConnections * 3 }, (_, index) =>
     index % 2 === 0 ? inTransaction(db, read) : inTransaction({ pool: db.pool }, read),
   );

@@ -10,7 +10,7 @@ import { startRedis, type TestRedis } from '../support/redis.ts';
 
 const redis = await startRedis();
 
-/** The limits of one node. Without Redis, the limits that the nodes share would count in `store`. */
+/** The limits of one node. Without Redis, the limits that the nodes share are counted in `store`. */
 async function createNode({ url }: TestRedis, env: Record<string, string>) {
   const { link } = await connect(url);
   const store: LimitStore = {

@@ -242,10 +242,11 @@ test('the time to index or highlight a text grows with its length, whatever is i
       const [whole, half] = [10_000, 5_000].map((length) => worksOn(cut(unit.join(''), length)));
       whole?.forEach((work, index) => {
         const [halfMs, ordinaryMs] = [leastOf(half?.[index] ?? work), ordinary[index] ?? 0];
-        // Twice as long, or four times if the cost were quadratic. A text that expands takes up to 16 times as long.
+        // The whole text takes twice as long as the half, or four times as long if the cost were quadratic. A text that
+        // expands takes up to 16 times as long.
         const mostMs = Math.min(3 * halfMs, 60 * ordinaryMs) + 1;
         let least = Infinity;
-        // The minimum of several, because other tests run at the same time.
+        // The minimum of several runs, because other tests run at the same time.
         for (let run = 0; run < 200 && least > mostMs; run += 1) least = Math.min(least, timeOf(work));
         expect(least).toBeLessThan(mostMs);
       });

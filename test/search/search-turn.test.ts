@@ -61,7 +61,7 @@ test.each(searches)(
     );
     await expect.poll(() => countWaiting(part)).toBe(1);
     const one = grace.post(operation(field, argument, 1));
-    // Only one search of each person runs at a time, although Ada sends twelve.
+    // Only one search per person runs at a time, although Ada sends twelve.
     await expect.poll(() => countWaiting(part)).toBe(2);
     expect(await grace.ask('{ viewer { user { username } } }')).toMatchObject({ viewer: { user: {} } });
     const { errors } = await one;

@@ -12,7 +12,7 @@ let grace: Person;
 let linus: Person;
 let people: readonly [Person, Person, Person];
 
-/** Starts two nodes with three users, which the file that calls this uses from then on. */
+/** Starts two nodes with three users, for the rest of the calling test file. */
 export async function startAnyOrder(): Promise<void> {
   server = await startServer();
   nodes = [server, await startServer({ database: server.database })];

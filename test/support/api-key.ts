@@ -4,8 +4,8 @@ import type { Answer, Data, Person, TestClient, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 
 /**
- * A program with an API key. `ask` and `post` work like those of a person; `as` makes it act as the user that the
- * header names.
+ * A program with an API key. `ask` and `post` work like those of a person; `as` makes the program act as the user that
+ * the header names.
  */
 export type Program = {
   keyId: string;
@@ -13,7 +13,7 @@ export type Program = {
   ask: (document: string, variables?: Variables) => Promise<Data>;
   post: (document: string, variables?: Variables) => Promise<Answer>;
   as: (user: string) => Program;
-  /** The same on another node. */
+  /** The same program, on another node. */
   on: (node: TestClient) => Program;
 };
 
@@ -59,8 +59,8 @@ export async function createProgram(
 }
 
 /**
- * A program whose key is written directly to the database, as an operator's command would. `botId`: the row's id of the
- * bot that it speaks for; null for a key of the server. `seconds`: how long the key is valid; null means for ever.
+ * A program whose key is written directly to the database, as an operator's command would. `botId`: the row id of the
+ * bot that it speaks for; null for a server key. `seconds`: how long the key is valid; null means for ever.
  */
 export async function insertProgram(
   server: TestServer,
@@ -86,7 +86,7 @@ export async function createBot(
   return { ...programWith(server, { keyId: apiKey.id, secret }), userId: apiKey.bot.id, name: username };
 }
 
-/** A program that uses a key on this server, which may be another node than the one that created it. */
+/** A program that uses a key on this server, which need not be the node that created the key. */
 export function programWith(
   server: TestClient,
   { keyId, secret, actAs }: { keyId: string; secret: string; actAs?: string },

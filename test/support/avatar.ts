@@ -37,7 +37,7 @@ export async function setAvatar(by: Person, fileId: string | null, chatId?: stri
   return (await by.ask(document, { fileId, chatId })).setAvatar;
 }
 
-/** The avatar of a user or a chat, as `by` sees it; null for none, undefined for a chat that they cannot see. */
+/** The avatar of a user or a chat, as `by` sees it; null if there is none, undefined if they cannot see the chat. */
 export async function avatarOf(id: string, by: Person): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on User { ${avatar} } ... on Chat { ${avatar} } } }`;
   return (await by.ask(document, { id })).node?.avatar;

@@ -19,7 +19,7 @@ export type BroadcastPair = {
   close: () => Promise<void>;
 };
 
-/** Starts two nodes that tell each other of events. */
+/** Starts two nodes that tell each other about events. */
 export async function startBroadcastPair(): Promise<BroadcastPair> {
   const network = new TestNetwork();
   const ends = [network.join(), network.join()] as const;

@@ -3,8 +3,8 @@ import type { Channels, Subscription } from '../../src/redis/channels.ts';
 /** What can go wrong between a node and the others. */
 export type Trouble = {
   /**
-   * The longest time that a message takes to reach a node, in ms; each takes a random part of that, in order per
-   * channel.
+   * The longest time that a message takes to reach a node, in ms; each takes a random fraction of that, and the
+   * messages of a channel stay in order.
    */
   maxDelayMs?: number;
   /** The share of the messages that get lost. */
@@ -22,7 +22,7 @@ export type TestChannels = Channels & {
   mend: () => void;
 };
 
-/** A network in this process that carries messages between nodes as Redis does. `join` gives a node its end. */
+/** A network in this process that carries messages between nodes as Redis does. `join` connects a node to it. */
 export class TestNetwork {
   /** Every message that was published, in order. */
   readonly published: { channel: string; message: string }[] = [];

@@ -58,7 +58,7 @@ export function keyOf(globalId: string): string {
   return parsed.key;
 }
 
-/** Adds users to a chat, directly in the database. `visibleFromSeq`: the first message that they see. */
+/** Adds users to a chat, directly in the database. `visibleFromSeq`: the seq of the first message that they see. */
 export async function addMembers(server: TestServer, chatId: string, people: Person[], visibleFromSeq = 1) {
   await server.sql.query(
     'insert into members (chat_id, user_id, visible_from_seq) select $1, unnest($2::bigint[]), $3',
@@ -89,8 +89,8 @@ export async function insertMessage(
 }
 
 /**
- * Writes `count` messages of `length` characters in one statement, directly in the database. More than 8 MB of them fill
- * the operating system's buffers between two sockets.
+ * Writes `count` messages of `length` characters in one statement, directly in the database. More than 8 MB of messages
+ * fill the operating system's buffers between two sockets.
  */
 export async function insertMessages(
   { sql }: Pick<TestServer, 'sql'>,

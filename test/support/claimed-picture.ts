@@ -43,7 +43,7 @@ export class PictureHost {
 
 const refuse: RequestListener = (_, response) => void response.writeHead(500).end();
 
-/** A server that fetches the pictures that the tokens of an issuer name. */
+/** A server that fetches the pictures named in an issuer's tokens. */
 export class ClaimedPictures {
   readonly server: TestServer;
   readonly issuer: TestIssuer;
@@ -60,7 +60,7 @@ export class ClaimedPictures {
     return new ClaimedPictures(await startServer({ env: issuersEnv(issuer), overrides }), issuer);
   }
 
-  /** A visit with a token that names a picture, newer than the tokens before it. */
+  /** A visit with a token that names a picture and is newer than the earlier tokens. */
   async visit(sub: string, picture: unknown): Promise<{ id: string; token: string }> {
     this.#age -= 5;
     const iat = secondsFromNow(-this.#age);

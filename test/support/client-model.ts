@@ -23,10 +23,10 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-/** Everything that a store went through, and what a fresh query showed in the end. */
+/** Everything that happened to a store, and what a fresh query showed at the end. */
 export type Run = { actions: Action[]; truth: Truth };
 
-/** The run of a store that was in use until the end; nothing for one whose app was restarted earlier. */
+/** The run of a store that was in use until the end; empty for one whose app was restarted earlier. */
 function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
   const truth = truths.find(({ viewer }) => viewer.user.id === store.state.viewer?.user.id);
   return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
@@ -61,7 +61,9 @@ export class ClientModel {
 
   readonly #hasProcess: boolean;
 
-  /** With `hasProcess`, the second node is a process, which takes seconds to start, and is killed with SIGKILL. */
+  /**
+   * With `hasProcess`, the second node is a separate process: it takes seconds to start, and is killed with SIGKILL.
+   */
   constructor(seed: number, { hasProcess = false } = {}) {
     this.#random = randomFrom(seed);
     this.#hasProcess = hasProcess;
@@ -163,10 +165,10 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
-    // No later event of the same kind may follow, because it would hide that a store ignores these.
+    // No later event of the same kind may follow, because it would hide a store's failure to apply these.
     const newest = await say(linus, chatId, 'seven');
     await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
-    // After the first message of a chat, a store asks for the counts; it counts the second one itself.
+    // After the first message in a chat, a store asks for the counts; it counts the second message itself.
     await say(linus, unread, 'hello');
     const isCounted = ({ client }: Device) =>
       client.state.chats[unread]?.lastSeq === 1 && Object.keys(client.state.sync.stale).length === 0;

@@ -30,7 +30,7 @@ const membersDocument = `query ($id: ID!) {
   chat(id: $id) { members(first: 100) { edges { node { role mutedUntil user { ${user} } } } } }
 }`;
 
-/** Everything that a user can see now, by queries, in the shape of the client's state. */
+/** Everything that a user can see now, as queries return it, in the shape of the client's state. */
 export type Truth = {
   viewer: Data;
   chatIds: string[];
@@ -141,7 +141,9 @@ function compareWindow(
   compare(`hasNewer of ${id}`, window.hasNewer, all.at(-1)?.seq !== last.seq);
 }
 
-/** The stored chats and messages on a device that its user cannot see. Read it after the client has stopped. */
+/**
+ * The chats and messages that a device stores although its user cannot see them. Read it after the client has stopped.
+ */
 export function leftovers({ stored, client }: Device, truth: Truth): string[] {
   const visible = new Set(Object.values(truth.messages).flatMap((messages) => messages.map(({ id }) => id)));
   const chats = new Set(truth.chatIds);

@@ -9,7 +9,7 @@ export type Answer = { status: number; headers: Headers; data: Data; errors: Gra
 /** The variables of an operation. */
 export type Variables = Record<string, unknown>;
 
-/** A user who signed up. `ask` runs an operation as them and returns its data; it throws on top-level errors. */
+/** A user who signed up. `ask` runs an operation as that user and returns its data; it throws on top-level errors. */
 export type Person = {
   name: string;
   email: string;

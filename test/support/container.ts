@@ -41,8 +41,8 @@ export type Container = {
 };
 
 /**
- * Builds the Dockerfile with buildah. There is no registry: the images that it names are made from Debian's packages
- * by debootstrap, and the first one also gets Node and npm. Needs root, buildah, podman and debootstrap.
+ * Builds the Dockerfile with buildah. No registry is used: debootstrap makes the images that the Dockerfile names from
+ * Debian's packages, and the first one also gets Node and npm. Needs root, buildah, podman and debootstrap.
  */
 export async function buildImage(): Promise<Image> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-image-'));
@@ -145,7 +145,10 @@ function readConfig({ Docker: { config } }: Inspection): ImageConfig {
   };
 }
 
-/** Its own mounts and processes, with a read-only root, an empty volume and /tmp in memory; the network is shared. */
+/**
+ * Gives the container its own mounts and processes, with a read-only root, an empty volume and /tmp in memory; the
+ * network is shared.
+ */
 const isolate = `set -e
 mount --bind "$FILES" "$FILES"
 mount -o remount,bind,ro "$FILES"

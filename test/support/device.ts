@@ -163,7 +163,7 @@ export class Device {
 /** What happened to one store, from its beginning: applying it again leads to the same state. */
 export type Trace = { store: Store; actions: Action[] };
 
-/** Records every action of every store that is made from now on, until `end`. */
+/** Records every action of every store from now on, until `end`. */
 export function recordStores(): { traces: Trace[]; end: () => void } {
   const traces: Trace[] = [];
   const original = Object.getOwnPropertyDescriptor(Store.prototype, 'dispatch') ?? {};

@@ -21,14 +21,14 @@ export type FaultyPostgres = {
   urlOf: (name: string) => string;
   /** Runs a statement in the maintenance database. */
   run: (statement: string) => Promise<void>;
-  /** Stops it: after SIGINT it writes out its state, after SIGQUIT and SIGKILL the next start replays its log. */
+  /** Stops it: on SIGINT it writes out its state; after SIGQUIT or SIGKILL, the next start replays its log. */
   end: (signal: NodeJS.Signals) => Promise<void>;
   /** Starts it again on the same files. */
   resume: () => Promise<void>;
   /** While it is down: copies all its files, or restores that copy. */
   backUp: () => Promise<void>;
   restore: () => Promise<void>;
-  /** Starts a standby that replays what it writes from now on; the caller removes it. */
+  /** Starts a standby that replays what this server writes from now on; the caller removes the standby. */
   startStandby: () => Promise<Standby>;
   /** Stops it for good. */
   remove: () => Promise<void>;

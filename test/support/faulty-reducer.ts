@@ -15,7 +15,7 @@ function deafTo(...kinds: WireEvent['__typename'][]): Reducer {
   };
 }
 
-/** The action without those of its replayed events that match. */
+/** The action without its matching replayed events. */
 function without(action: Action, isLeftOut: (event: WireEvent) => boolean): Action {
   if (!('replays' in action)) return action;
   return { ...action, replays: action.replays.filter(({ event }) => !isLeftOut(event)) };
@@ -34,7 +34,7 @@ function withChats(change: (chat: Chat, before: Chat | undefined, event: WireEve
   };
 }
 
-/** A reducer that sees events differently. */
+/** A reducer that changes each event before applying it. */
 function seeing(change: (event: WireEvent, state: State) => WireEvent): Reducer {
   return (state, action) => {
     if (action.type !== 'event') return reduce(state, action);

@@ -60,7 +60,7 @@ export async function readFileNode(by: Person, id: string): Promise<Data> {
 /** An uploaded picture as a user gets it: its fields, the bytes that are served, and the small thumbnail. */
 export type ServedPicture = { file: Data; served: Buffer; thumbnail: Buffer | null };
 
-/** Uploads a picture that must be accepted, and downloads what is served of it. */
+/** Uploads a picture that must be accepted, and downloads it as the server serves it. */
 export async function servePicture(
   server: TestServer,
   by: Person,

@@ -18,7 +18,7 @@ export async function createKey(alg = 'ES256', kid: string = randomUUID()): Prom
   return { kid, alg, privateKey, publicJwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } };
 }
 
-/** A time as tokens have it, in seconds since 1970. */
+/** A time in the form that tokens use: seconds since 1970. */
 export const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
 /** Signs a token that is valid for ten minutes, with these claims. */

@@ -23,7 +23,7 @@ export type MailServer = {
   url: string;
   /** Every email so far, in the order of arrival. */
   mails: ReceivedMail[];
-  /** The next email to that address that no call has returned before. */
+  /** The next email to that address that no earlier call has returned. */
   mailTo: (email: string) => Promise<ReceivedMail>;
   /** Stops listening, and cuts its connections. */
   stop: () => Promise<void>;

@@ -40,7 +40,7 @@ export async function mute(by: Person, chatId: string, userId: string, until: Da
   return (await by.ask(document, { chatId, userId, until })).outcome;
 }
 
-/** The result of joinChat, with the end and the reason of a ban. */
+/** The result of joinChat, with the end of a ban and the reason for it. */
 export async function tryToJoin(by: Person, chatId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!) {
     outcome: joinChat(chatId: $chatId) { __typename ... on Error { message } ${forbidden} }
@@ -55,7 +55,7 @@ export async function bansOf(by: Person, chatId: string): Promise<Data[] | null>
   return chat.bans?.edges.map(({ node }: Data) => node) ?? null;
 }
 
-/** The time in `count` minutes. */
+/** The time `count` minutes from now. */
 export function inMinutes(count: number): Date {
   return new Date(Date.now() + count * 60_000);
 }

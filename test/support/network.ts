@@ -5,14 +5,14 @@ import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 
 /**
- * Two machines and two networks, as network namespaces of Linux: one network connects the machines to each other, and
+ * Two machines and two networks, as Linux network namespaces: one network connects the machines to each other, and
  * the other connects this machine to the first of them. They use the kernel's defaults, regardless of this machine's
  * settings.
  */
 export type Network = {
   /** Runs a program on the first machine, the server: put its arguments after these. */
   onServer: string[];
-  /** The address of the server for this machine, and for the client. */
+  /** The server's address as seen from this machine, and from the client. */
   serverFor: { us: string; client: string };
   /** Runs a Node script on the client until the test is over; calls back with each line of its output. */
   runClient: (script: string, onLine: (line: string) => void) => void;
@@ -24,7 +24,7 @@ export type Network = {
 
 const run = async (...args: string[]) => (await promisify(execFile)('ip', args)).stdout;
 
-/** Sets up such a network, and removes it when the test is over. This needs Linux and root. */
+/** Sets up the network, and removes it when the test is over. This needs Linux and root. */
 export async function createNetwork(): Promise<Network> {
   const name = randomBytes(3).toString('hex');
   const [server, client] = [`parley-s-${name}`, `parley-c-${name}`];

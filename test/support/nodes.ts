@@ -2,13 +2,13 @@ import type { Overrides } from '../../src/app.ts';
 import { TestNetwork, type Trouble } from './channels.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** How the nodes of a test file exchange events: each reads the log, or they tell each other about them. */
+/** How the nodes of a test file exchange events: each node reads the log, or they send the events to each other. */
 type Exchange = { env: Record<string, string>; overridesFor: (databaseUrl: string) => Overrides };
 
 const byLog: Exchange = { env: {}, overridesFor: () => ({}) };
 let exchange = byLog;
 
-/** What every server of the test file gets in addition to what its test says. */
+/** What every server in the test file gets, in addition to the options that its test passes. */
 export function currentExchange(): Exchange {
   return exchange;
 }

@@ -54,14 +54,18 @@ export async function startExplainedServer(
   return startServer({ database, overrides: quiet });
 }
 
-/** The settings of the database for new connections, e.g. those of another node. Only superusers may change some. */
+/**
+ * The database settings that new connections get, e.g. those of another node. Only superusers may change some of them.
+ */
 export async function setForNewConnections(database: TestDatabase, settings: Record<string, string>): Promise<void> {
   const name = new URL(database.url).pathname.slice(1);
   const statements = Object.entries(settings).map(([key, value]) => `alter database ${name} set ${key} = '${value}'`);
   await asSuperuser(database, (client) => client.query(statements.join(';')));
 }
 
-/** Writes many rows as a superuser, without logging a plan for each row's checks, which takes most of the time. */
+/**
+ * Writes many rows as a superuser, without logging a plan for each row's checks: that logging takes most of the time.
+ */
 export async function fill(database: TestDatabase, statement: string, values: unknown[] = []): Promise<void> {
   await asSuperuser(database, async (client) => {
     await client.query('set auto_explain.log_min_duration = -1');
@@ -70,7 +74,7 @@ export async function fill(database: TestDatabase, statement: string, values: un
 }
 
 /**
- * Measures what `work` costs the database of such a server, once the search index contains everything from before. Run
+ * Measures what `work` costs the server's database, once the search index contains everything written before. Run
  * one at a time, because concurrent work counts too.
  */
 export async function costOf(server: TestServer, work: () => Promise<unknown>): Promise<Cost> {

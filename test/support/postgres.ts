@@ -8,7 +8,7 @@ import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embed
 import { createPostgresFolder } from './postgres-folder.ts';
 import { createTemplate } from './template.ts';
 
-/** A PostgreSQL server of this run: `url` is its maintenance database, as the superuser. */
+/** A PostgreSQL server of this run: `url` connects to its maintenance database as the superuser. */
 export type TestPostgres = {
   url: string;
   /** Shuts it down, and deletes its files. */
@@ -16,7 +16,7 @@ export type TestPostgres = {
 };
 
 /**
- * Nothing needs to survive a crash of the machine, because nothing outlives the run. The last four save a run a seventh
+ * Nothing needs to survive a machine crash, because nothing outlives the run. The last four save a run a seventh
  * of its CPU time: small databases need neither many buffers nor processes that read ahead or vacuum, and connections
  * need not load PL/pgSQL one by one.
  */

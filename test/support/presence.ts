@@ -61,7 +61,7 @@ export async function untilHere(server: TestServer, person: Person, count: numbe
   await expect.poll(async () => (await server.sql.query(text, [keyOf(person.userId)])).rowCount).toBe(count);
 }
 
-/** Creates a lease for a node that does not exist, valid until that time (an SQL expression). */
+/** Creates a lease for a node that does not exist. `until`: when it expires, as an SQL expression. */
 export async function leaseTo(server: TestServer, node: string, until: string): Promise<void> {
   await server.sql.query(
     `insert into leases (name, holder, until) values ($1, gen_random_uuid(), ${until})

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 export type Hold = {
   /** Resolves once an answer is held back. By then the target has executed the request. */
   caught: Promise<void>;
-  /** Releases it, and everything after it. */
+  /** Releases the answer, and everything after it. */
   release: () => void;
 };
 
@@ -25,7 +25,7 @@ export type Proxy = {
   silence: (options?: { all?: boolean }) => number;
   /** New connections pass data again. */
   speak: () => void;
-  /** Holds back the answer of `target` on the next connection that sends this text, until it is released. */
+  /** Holds back the answer from `target` on the next connection that sends this text, until it is released. */
   hold: (text: string) => Hold;
   /**
    * Starts to count the pieces of data to `target` that contain this text. Returns a function that returns their number

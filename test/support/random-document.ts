@@ -14,7 +14,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 
-/** A source of chance: returns an integer from 0 to `count` − 1. */
+/** A source of randomness: returns an integer from 0 to `count` − 1. */
 export type Dice = (count: number) => number;
 
 /** The same numbers for the same seed (mulberry32). */
@@ -33,7 +33,7 @@ export type Vocabulary = {
   ids: readonly string[];
   texts: readonly string[];
   roots: readonly string[];
-  /** Beginnings of aliases, which the test's resolvers react to. */
+  /** Alias prefixes that the test's resolvers react to. */
   aliases: readonly string[];
 };
 
@@ -47,7 +47,7 @@ export type RandomDocument = {
 
 const maxDepth = 5;
 
-/** Writes documents over a schema: all kinds of selections, arguments, variables, directives and fragments. */
+/** Writes random documents for a schema: all kinds of selections, arguments, variables, directives and fragments. */
 export class RandomWriter {
   readonly #schema: GraphQLSchema;
   readonly #dice: Dice;
@@ -171,7 +171,7 @@ export class RandomWriter {
   }
 }
 
-/** A value as a document writes it: enumerated values have no quotes. */
+/** A value as it is written in a document: enum values have no quotes. */
 function print(type: GraphQLInputType, value: unknown): string {
   const inner = getNullableType(type);
   if (isListType(inner) && Array.isArray(value))

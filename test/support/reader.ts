@@ -53,7 +53,7 @@ const patienceMs = 15_000;
 export class Reader {
   /** The events in the order of arrival, without the notices. */
   readonly told: Told[] = [];
-  /** The reasons of the Resets. */
+  /** The reasons for the Resets. */
   readonly resets: string[] = [];
   readonly faults: string[] = [];
   /** How many typing events it received. */
@@ -93,7 +93,7 @@ export class Reader {
     this.#connect();
   }
 
-  /** The new messages of a chat that it has received, in order of arrival. */
+  /** The new messages that it has received in a chat, in order of arrival. */
   heardIn(chatId: string): Heard[] {
     return this.#heard.get(chatId) ?? [];
   }
@@ -161,7 +161,7 @@ export class Reader {
     }
   }
 
-  /** Resolves once its stream is live for at least the nth time. */
+  /** Resolves once its stream has become live at least `times` times. */
   async live(times = 1): Promise<this> {
     await this.until(() => this.caughtUpCount >= times, `CaughtUp (${times})`);
     return this;

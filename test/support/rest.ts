@@ -1,7 +1,7 @@
 import type { Data } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** An answer of the REST API; `body` is undefined if there is none. */
+/** An answer from the REST API; `body` is undefined if there is none. */
 export type RestAnswer = { status: number; headers: Headers; body: Data };
 
 /** The sender, body and headers of a request. */

@@ -15,7 +15,7 @@ process.env['AWS_REGION'] = 'us-east-1';
 export type S3 = {
   url: string;
   bucket: string;
-  /** Where its server stores the content of the bucket. */
+  /** Where the server stores the content of the bucket. */
   folder: string;
   /** The keys of all objects in the bucket. */
   listKeys: () => Promise<string[]>;
@@ -25,7 +25,7 @@ export type S3 = {
   refuse: (text: string | null) => void;
   /** Stops the server, and cuts off open requests. */
   goAway: () => Promise<void>;
-  /** Serves again at the same address, with the same content. */
+  /** Starts serving again at the same address, with the same content. */
   comeBack: () => Promise<void>;
   /** Shuts it down, and deletes its content. */
   remove: () => Promise<void>;

@@ -6,7 +6,7 @@ import { printText, readText } from '../../src/search/search-text.ts';
 /** Whether a search finds a text, by the rules in the server's code. */
 export const finds = (query: string, text: string) => matches(readText(text), readSearch(query));
 
-/** The same, by matching the patterns that a search sends to the database, as LIKE does. */
+/** Like `finds`, but matches the patterns that a search sends to the database, as LIKE does. */
 export function findsByPattern(query: string, text: string): boolean {
   const tokens = printText(text);
   return readSearch(query).some((terms) =>

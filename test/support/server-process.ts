@@ -14,7 +14,10 @@ export type ServerProcess = {
   pid: number;
   /** Resolves once it serves; rejects with its output when it exits first. */
   url: Promise<string>;
-  /** The output up to and including the first line that contains `text`. Rejects when the process exits without one. */
+  /**
+   * The output up to and including the first line that contains `text`. Rejects when the process exits without printing
+   * one.
+   */
   said: (text: string) => Promise<string>;
   kill: (signal: NodeJS.Signals) => void;
   /** Its exit status (null: killed by a signal), and all of its output. */
@@ -97,8 +100,8 @@ export async function readPostmaster(dataDir: string): Promise<number> {
 }
 
 /**
- * Whether the process runs and is a PostgreSQL server; one that has exited may wait a long time for its parent to reap
- * it.
+ * Whether the process is running and is a PostgreSQL server; one that has exited may wait a long time for its parent to
+ * reap it.
  */
 export async function isPostgres(pid: number): Promise<boolean> {
   const ps = await promisify(execFile)('ps', ['-o', 'stat=,comm=', '-p', String(pid)]).catch(() => ({ stdout: '' }));

@@ -11,7 +11,7 @@ import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
 import { currentExchange } from './nodes.ts';
 
-/** A whole server on its own port. Its database is dropped with it, unless another server lent it. */
+/** A whole server on its own port. Its database is dropped with it, unless the database belongs to another server. */
 export type TestServer = AsyncDisposable &
   TestClient & {
     url: string;
@@ -20,7 +20,7 @@ export type TestServer = AsyncDisposable &
     database: TestDatabase;
     /** Where it keeps its files; the nodes of one system share it. */
     dataDir: string;
-    /** The keys of its access tokens: a process with the same keys is another node. */
+    /** The keys of its access tokens; all nodes of one system share them. */
     jwtKeys: string;
     /** Runs statements without the server, as psql would. */
     sql: TestDatabase['sql'];
@@ -71,7 +71,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
     DATA_DIR: dataDir,
     JWT_KEYS: accessTokenKeys,
     PORT: '0',
-    // Tests sign up many users from one address at the same time; tests of the rate limits turn those on.
+    // Tests sign up many users from one address at the same time; tests of the rate limits turn the limits on.
     RATE_LIMITS: 'off',
     ...currentExchange().env,
     // Each new connection of PostgreSQL spends about 100 ms of CPU time on loading its catalog and planning statements.

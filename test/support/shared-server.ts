@@ -1,7 +1,7 @@
 import { atFileEnd } from './file-end.ts';
 import { exchangesByLog } from './nodes.ts';
 import { openServer, startServer, type TestServer } from './server.ts';
-// Recognizes the background work of servers that start after it is loaded.
+// Recognizes the background work of servers that start after this import.
 import './statements.ts';
 
 /** This worker's server with its second node, as far as they have been started. */
@@ -9,14 +9,14 @@ let nodes: TestServer[] = [];
 let isInUse = false;
 
 /**
- * A server with the default settings, for test files that need no database of their own. It saves them most of the time
- * of a start: it runs until the worker ends, and the files use it one after another. At the end of each file its log is
- * emptied, and its users lose their names and roles (see `freeNames`). Everything else stays: use `startServer` in
+ * A server with the default settings, for test files that need no database of their own. It saves them most of the
+ * startup time: it runs until the worker ends, and the files use it one after another. At the end of each file its log
+ * is emptied, and its users lose their names and roles (see `freeNames`). Everything else stays: use `startServer` in
  * files that read what all users share (lists of users or public channels, the whole event log), count rows of whole
  * tables, write very many rows, change the schema, leave webhooks behind, or need a server without an admin.
  */
 export async function sharedServer(): Promise<TestServer> {
-  // Nodes that exchange events in another way belong to a single file.
+  // A node that exchanges events in another way serves a single test file.
   if (!exchangesByLog()) return startServer();
   const isFirst = !isInUse;
   if (isFirst) {
@@ -25,7 +25,7 @@ export async function sharedServer(): Promise<TestServer> {
   }
   const isNew = nodes[0] === undefined;
   const server = (nodes[0] ??= await openServer({}));
-  // Again: a request that no test waited for may have been answered since.
+  // Free the names again: a request that no test waited for may have been answered since.
   if (isFirst && !isNew) await freeNames(server);
   return { ...server, ...staysOpen };
 }
@@ -44,7 +44,7 @@ async function refuseToClose(): Promise<never> {
 
 const staysOpen = { close: refuseToClose, [Symbol.asyncDispose]: refuseToClose };
 
-/** Prepares the server for the next file. If that fails, the next file gets a new one. */
+/** Prepares the server for the next file. If that fails, the next file gets a new server. */
 async function release(): Promise<void> {
   isInUse = false;
   const used = nodes;
@@ -59,8 +59,8 @@ async function release(): Promise<void> {
 }
 
 /**
- * Gives all users and chats other names, addresses and keys, so that tests can sign up users with the same ones again,
- * and ends all roles and API keys. An admin whom no test knows stays, because the server needs one.
+ * Gives all users and chats new names, addresses and keys, so that tests can use the old ones again, and ends all roles
+ * and API keys. An admin whom no test knows stays, because the server needs one.
  */
 export async function freeNames({ sql }: TestServer): Promise<void> {
   await sql.query(`

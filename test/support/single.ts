@@ -7,7 +7,7 @@ export const tokenHeader = 'x-graphql-event-stream-token';
 type Node = { url: string };
 type Caller = { token: string };
 
-/** A request to `/graphql/stream` as that user, or signed out. `search` begins with `?`. */
+/** A request to `/graphql/stream` as the given user, or signed out. `search` begins with `?`. */
 export function request(
   node: Node,
   by: Caller | null,

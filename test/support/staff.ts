@@ -53,7 +53,7 @@ export async function eraseUser(by: Person, userId: string, messages = 'KEEP'): 
   return (await by.ask(document, { userId, messages })).outcome;
 }
 
-/** The fields of a report that its reporter may see too, and those for staff. */
+/** The fields of a report: those that its reporter may see too, and those for staff only. */
 const reportFields = `id reason createdAt resolvedAt reported: message { id content } author { username } content
   files { name contentType size url } reporter { username } comment resolution note
   surroundings { seq content isReported fileCount sender { username } }`;

@@ -12,7 +12,7 @@ import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embed
 export type Standby = {
   /** The URL of a database in it, as the superuser. */
   urlOf: (name: string) => string;
-  /** Makes it a primary. The one that it followed should be dead by then. */
+  /** Makes it a primary. The server that it followed should be dead by then. */
   promote: () => Promise<void>;
   /** Stops it for good. */
   remove: () => Promise<void>;

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Data, Variables } from './client.ts';
 
 /**
- * One frame: its fields as they arrived, and the result in its data. `data` is null if that is empty, as in `complete`.
+ * One frame: its fields as they arrived, and the result in its data. `data` is null if the frame has no data, as in
+ * `complete`.
  */
 export type Frame = { id: string | null; event: string; data: Data };
 
@@ -93,7 +94,7 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(0, this.#handedOut).findLast(({ id }) => id !== null)?.id ?? null;
   }
 
-  /** How it ended: null while it is open, `ended` by the server, or why it broke. */
+  /** How it ended: null while it is open, `ended` if the server ended it, otherwise why it broke. */
   get end(): string | null {
     return this.#end;
   }

@@ -21,7 +21,7 @@ const template = 'parley_template';
 
 /**
  * Creates a migrated database that others can be cloned from, and the role that owns it and its clones. `urlOf` returns
- * the superuser's URL of a database in that PostgreSQL.
+ * the superuser's URL for a database in that PostgreSQL.
  */
 export async function createTemplate(urlOf: (name: string) => string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') });

@@ -23,7 +23,7 @@ export class TraceReceiver {
   readonly requests: IncomingMessage[] = [];
   readonly #server = createServer((request, response) => void this.#receive(request, response));
 
-  /** Starts one that listens until the test file ends. */
+  /** Starts a receiver that listens until the test file ends. */
   static async start(): Promise<TraceReceiver> {
     const receiver = new TraceReceiver();
     receiver.#server.listen(0, '127.0.0.1');

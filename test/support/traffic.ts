@@ -11,7 +11,7 @@ import { uploadWithTus } from './tus.ts';
 export type Traffic = {
   /** Waits until each kind of work has been done `times` more times. */
   progress: (times: number) => Promise<void>;
-  /** The addresses of the files that were uploaded so far. */
+  /** The addresses of the files that have been uploaded so far. */
   readonly files: readonly string[];
   /** Stops all work, lets every stream receive what was sent, and returns what went wrong. */
   stop: () => Promise<{ errors: string[]; counts: Record<string, number> }>;

@@ -3,7 +3,7 @@ import { createDatabase, type TestDatabase } from './database.ts';
 import { runServer, type ServerProcess } from './server-process.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** A node that stays, and one in a separate process, which a test may kill. */
+/** One node that stays, and one in a separate process that a test may kill. */
 export type VictimPair = AsyncDisposable & { database: TestDatabase; node: TestServer; victim: ServerProcess };
 
 /** Starts two nodes of one system. The caller disposes of them. */

@@ -44,7 +44,7 @@ export async function openAs(
   return window;
 }
 
-/** Signs in to a page that is open. */
+/** Signs in on a page that is already open. */
 export async function signInTo(page: Page, { email, password }: Pick<Person, 'email' | 'password'>): Promise<void> {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(password);

@@ -60,7 +60,7 @@ export class WebhookReceiver {
       .flatMap((each) => eventIn(each)?.message?.content ?? []);
   }
 
-  /** Waits until this holds; it is checked after each request. */
+  /** Waits until `isThere` holds; checks it after each request. */
   async until(isThere: (receiver: this) => boolean): Promise<void> {
     const deadline = Date.now() + patienceMs;
     while (!isThere(this)) {

@@ -5,7 +5,7 @@ import { post, type Person } from './client.ts';
 
 /** Sends numbered messages to its chats in turn, one after the other, until it is stopped. */
 export class Writer {
-  /** The contents that were acknowledged. They must exist in every case. */
+  /** The contents that were acknowledged. They must exist whatever happens. */
   readonly acknowledged: string[] = [];
   readonly #write: (chatId: string, content: string) => Promise<boolean>;
   readonly #chatIds: string[];

@@ -30,7 +30,7 @@ function nextEntry(zip: ZipFile): Promise<Entry | null> {
   });
 }
 
-/** A JSON file of a zip. */
+/** A JSON file in a zip. */
 export function jsonIn(files: Map<string, Buffer>, path: string): Data {
   const bytes = files.get(path);
   if (bytes === undefined) throw new Error(`The zip has no ${path}, only ${[...files.keys()].join(', ')}.`);

@@ -71,7 +71,7 @@ test.each(Object.entries(privateAddresses))(
   async (_, hosts) => {
     const { id } = await createWebhook(ada, 'https://receiver.invalid/');
     for (const host of hosts) {
-      // Like one that was created while WEBHOOK_ALLOW_PRIVATE was true.
+      // As if the webhook had been created while WEBHOOK_ALLOW_PRIVATE was true.
       await server.sql.query(
         `update webhooks set url = $2, failures = 0, version = version + 1, last_error = null where id = $1`,
         [keyOf(id), new URL(`https://${host}:9/`).href],

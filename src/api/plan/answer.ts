@@ -33,7 +33,7 @@ export class Answer {
   }
 
   /**
-   * Records the error of a value that failed. A required value may fail here only after its frame's fields were run.
+   * Records the error of a value that failed. A required value may fail here only after its frame's fields have run.
    */
   failPlace({ frame, key, value }: FailedPlace, error: Error): void {
     if (value.isRequired) return this.failFrame(frame, error);

@@ -190,7 +190,7 @@ export class PlanExecution {
     try {
       for (const each of found as Iterable<unknown>) {
         const key = items.length;
-        // Keeps the next item's index right, even if this item fails.
+        // Keeps the next item's index correct, even if this item fails.
         items.push(undefined);
         this.#put(place.itemAt(list, key, item), each);
       }

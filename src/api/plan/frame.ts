@@ -9,7 +9,7 @@ export type Path = {
 export class Frame {
   /** The frame around it; null for the root. */
   readonly up: Frame | null;
-  /** Where it is in that frame. */
+  /** Where it is in the frame around it. */
   readonly key: string | number;
   /** Whether null in its place is an error. */
   readonly isRequired: boolean;
@@ -23,7 +23,7 @@ export class Frame {
   error: Error | null = null;
   /** Whether it is complete, or has failed. */
   isSettled = false;
-  /** The keys whose values errors have set to null; null if there are none. */
+  /** The keys whose values were set to null because of errors; null if there are none. */
   nulled: Set<string | number> | null = null;
 
   constructor(
@@ -38,7 +38,7 @@ export class Frame {
     this.result = result;
   }
 
-  /** The path to one of its values; only errors and a few resolvers need it. */
+  /** The path to one of the frame's values; only errors and a few resolvers need it. */
   pathTo(key: string | number): Path {
     return { prev: this.up?.pathTo(this.key), key, typename: this.typeName };
   }

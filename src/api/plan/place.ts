@@ -30,7 +30,7 @@ export class Place implements GraphQLResolveInfo {
     return new Place(list, index, { field: this.field, value: item, shared: this.#shared });
   }
 
-  /** The `info` argument of a type's own resolvers: for an item, that of the field that returned the list. */
+  /** The `info` argument of a type's own resolvers; an item gets the `info` of the field that returned the list. */
   get info(): Place {
     let { frame, key } = this;
     if (frame.typeName !== undefined) return this;

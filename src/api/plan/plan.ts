@@ -135,7 +135,7 @@ export class Plan {
 
 /**
  * The extension of a field whose resolver takes nothing but the object, and never fails: `(source) => value`. A field
- * without a resolver is its object's property.
+ * without a resolver reads the object's property of that name.
  */
 export const plainResolver = 'plainResolver';
 

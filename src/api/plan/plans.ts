@@ -10,8 +10,7 @@ const maxConditions = 6;
 
 /**
  * The plans of the operations in use. An operation has one plan for each combination of the variables in its `@skip` and
- * `@include`, so that a plan has no conditions left in it. Beyond the limit, those that have not been used for longest
- * are dropped.
+ * `@include`, so that a plan has no conditions left in it. Beyond the limit, the least recently used ones are dropped.
  */
 export class Plans {
   readonly #maxFields: number;
@@ -22,7 +21,7 @@ export class Plans {
     this.#maxFields = limit;
   }
 
-  /** How many fields the kept plans have. */
+  /** The total number of fields in the plans that are kept. */
   get fieldCount(): number {
     return this.#fieldCount;
   }

@@ -6,7 +6,7 @@ import { PlanExecution, type Inputs } from './execution.ts';
 import type { Plan } from './plan.ts';
 import { Plans } from './plans.ts';
 
-/** The plans of this process. */
+/** The execution plans that this process keeps. */
 const plans = new Plans();
 
 /** An operation of a valid document, and what to execute it with. */
@@ -21,9 +21,9 @@ export type Run = {
 };
 
 /**
- * Executes an operation with its compiled plan, or with graphql-js if it cannot have one (plan/plans.ts). Either way
- * the data is the same, and so are the errors, except for their order and for which of several errors is reported where
- * they set the same place to null. Returns the result at once if the plan had nothing to await. Never rejects.
+ * Executes an operation with its compiled plan, or with graphql-js if it cannot have one (plan/plans.ts). Either way,
+ * the data and the errors are the same, except for the order of the errors; where several errors set the same place to
+ * null, a different one may be reported. Returns the result at once if the plan had nothing to await. Never rejects.
  */
 export function runOperation(run: Run): Soon<ExecutionResult> {
   const { schema, operation, context, rootValue } = run;
@@ -33,7 +33,7 @@ export function runOperation(run: Run): Soon<ExecutionResult> {
   try {
     plan = plans.find(schema, operation, inputs.variables);
   } catch (error) {
-    // A `@skip` or `@include` at the root has the condition null: graphql-js gives the same answer.
+    // A `@skip` or `@include` at the root has a null condition: graphql-js gives the same answer.
     if (error instanceof GraphQLError) return { errors: [error], data: null };
     throw error;
   }

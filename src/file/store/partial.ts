@@ -38,8 +38,8 @@ export class PartialFiles {
   /**
    * Appends the source's bytes at `offset`, which is the upload's current size, and returns the new size. If the source
    * or the disk fails, the bytes written so far stay. They are synced to the disk, so that a client never has to send
-   * acknowledged bytes again. Throws StoreFull if the disk has no room, and otherwise rejects with the error of the
-   * source. The method takes ownership of the chunks, as `FileStore.stage` does.
+   * acknowledged bytes again. Throws StoreFull if the disk has no room, and rejects with the source's error if the
+   * source fails. The method takes ownership of the chunks, as `FileStore.stage` does.
    */
   async append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
     await using file = await open(this.#pathOf(id), 'r+');

@@ -9,8 +9,8 @@ const idleMs = 60_000;
 const maxAttempts = 3;
 
 /**
- * Creates a client that talks to the S3 service, or one that makes links for clients to do so (`isPublic`). The AWS SDK
- * finds the credentials in the environment, in its own files, or through the machine's role.
+ * Creates a client that talks to the S3 service or, with `isPublic`, one that makes links for clients to use. The AWS
+ * SDK finds the credentials in the environment, in its own files, or through the machine's role.
  */
 export function createS3Client(location: S3Location, { isPublic }: { isPublic: boolean }): S3Client {
   const endpoint = (isPublic ? location.publicEndpoint : null) ?? location.endpoint;
@@ -40,7 +40,7 @@ export function isMissing(error: unknown): boolean {
   return error instanceof S3ServiceException && ['NoSuchKey', 'NotFound'].includes(error.name);
 }
 
-/** Whether the store does not know the operation. */
+/** Whether the store does not support the operation. */
 export function isNotImplemented(error: unknown): boolean {
   return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 501;
 }

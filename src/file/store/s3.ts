@@ -143,7 +143,7 @@ export class S3Store implements FileStore {
     );
   }
 
-  /** Uploads the bytes, unless there is already an object of their hash and size. */
+  /** Uploads the bytes, unless there is already an object with their hash and size. */
   async #send({ hash, size, path }: TakenBytes): Promise<void> {
     const command = new HeadObjectCommand(this.#objectOf(hash));
     const found = await this.#ask('looking', (options) => this.#client.send(command, options).catch(nullIf(isMissing)));

@@ -31,8 +31,8 @@ export type FileStore = {
 export type LinkHeaders = { contentType: string; disposition: string };
 
 /**
- * A store and, if clients may download from it directly, the function that makes a URL for that. The URL is valid for
- * GET and for a few minutes.
+ * A store and, if clients may download from it directly, the function that makes a URL for that. The URL is valid only
+ * for GET, and only for a few minutes.
  */
 export type StoreAccess = {
   store: FileStore;
@@ -53,7 +53,7 @@ export type StagedBytes = {
    */
   send: () => Promise<void>;
   /**
-   * Puts the bytes in the store, where they also survive a crash if they are in a file. The store may already have the
+   * Puts the bytes in the store; bytes in a file then also survive a crash. The store may already have the
    * same bytes.
    */
   keep: () => Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * One tool: its stored document, whose variables are the tool's arguments, and the descriptions of it and of each
- * argument for a language model.
+ * One tool: its stored document, whose variables are the tool's arguments, and the descriptions, for a language model,
+ * of the tool and of each argument.
  */
 export type Tool = {
   name: string;
@@ -85,7 +85,7 @@ export const tools: readonly Tool[] = [
     name: 'find_users',
     title: 'Find users',
     description: 'Finds users whose username or display name starts with a text.',
-    arguments: { search: 'What the name starts with.', ...page },
+    arguments: { search: 'The text that the name starts with.', ...page },
     document: `query FindUsers($search: String!, $first: Int = 20, $after: String) {
       users(search: $search, first: $first, after: $after) {
         edges { node { id username displayName } }

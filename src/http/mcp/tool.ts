@@ -8,7 +8,7 @@ import { tools, type Tool } from './tool-table.ts';
 /** A tool: its prepared operation, and its entry in the list that clients get. */
 export type CompiledTool = { operation: PreparedOperation; listed: Listed };
 
-/** Compiles all tools, by their names. Throws if a document is not valid, or if an argument is not described. */
+/** Compiles all tools, keyed by name. Throws if a document is not valid, or if an argument is not described. */
 export const compileTools = onceFor((schema: GraphQLSchema): ReadonlyMap<string, CompiledTool> => {
   const documents = new DocumentCache(schema);
   return new Map(

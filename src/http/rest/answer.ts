@@ -35,10 +35,12 @@ function find(data: unknown, path: string): { value: unknown } | { missingAt: nu
   return { value };
 }
 
-/** An object that is null does not exist or is hidden; below one that exists, a null list is one the asker may not see. */
+/**
+ * An object that is null does not exist or is hidden; a null list in an object that exists is hidden from the asker.
+ */
 function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean): Problem {
   if (!isKnown) return problem('UNAUTHENTICATED', 'An access token is required: send `Authorization: Bearer …`.');
-  // A caller who is known and has no account is a program with a server key.
+  // An authenticated caller without an account is a program with a server key.
   if (missingAt === 0 && result.startsWith('viewer')) {
     return problem('FORBIDDEN', 'A server key has no account: name a user in the header `parley-act-as`.');
   }

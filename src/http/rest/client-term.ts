@@ -7,7 +7,7 @@ export function inClientTerms(told: Problem, { inputs }: CompiledRoute): Problem
   const rename = ([first = '', ...rest]: readonly string[]): string[] => {
     const name = names.get(first);
     if (name !== undefined) return [name, ...rest];
-    // The parts of an input object are parameters of their own.
+    // The fields of an input object are separate parameters.
     return rest.length > 0 && names.has(rest[0] ?? '') ? rename(rest) : [first, ...rest];
   };
   const { fields, taken, ...same } = told;

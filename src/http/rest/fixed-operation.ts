@@ -54,7 +54,7 @@ const importReport: JsonSchema = {
     discarded: { type: 'integer' },
     refused: { type: 'integer', description: 'Lines that were refused: `errors` says why.' },
     errors: remarks,
-    notes: { ...remarks, description: 'Lines that were not imported exactly as they were sent.' },
+    notes: { ...remarks, description: 'Lines that were imported, but not exactly as they were sent.' },
   },
 };
 
@@ -65,8 +65,12 @@ const hookPayload: JsonSchema = {
     content: { ...text, description: "The text, in Discord's form." },
     text: { ...text, description: "The text, in Slack's form." },
     username: { ...text, description: "A label beside the bot's name." },
-    embeds: { type: 'array', items: { type: 'object' }, description: 'Their text is added (Discord).' },
-    attachments: { type: 'array', items: { type: 'object' }, description: 'Their text is added (Slack).' },
+    embeds: { type: 'array', items: { type: 'object' }, description: 'Their text is added to the message (Discord).' },
+    attachments: {
+      type: 'array',
+      items: { type: 'object' },
+      description: 'Their text is added to the message (Slack).',
+    },
   },
 };
 

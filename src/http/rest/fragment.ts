@@ -2,8 +2,8 @@ import { Kind, parse, validate, type GraphQLSchema } from 'graphql';
 import type { PreparedOperation } from '../../api/document.ts';
 
 /**
- * The objects of the REST API. The name of each fragment is that of the schema in openapi.json. Files of messages have
- * links, which are made for one session: the documents of events, whose results many receivers share, leave them out.
+ * The objects of the REST API. The name of each fragment is that of the schema in openapi.json. Links to files are made
+ * for one session, so the documents of events, whose results many receivers share, leave them out.
  */
 const fragments: Readonly<Record<string, string>> = {
   Author: 'on User { id key username displayName }',
@@ -46,8 +46,8 @@ const fragments: Readonly<Record<string, string>> = {
 const prepared = new WeakMap<GraphQLSchema, Map<string, PreparedOperation>>();
 
 /**
- * Prepares a stored document, with the fragments that it uses. Each text is prepared once for a schema, and is not part
- * of the cache of clients' documents, which could push it out.
+ * Prepares a stored document, with the fragments that it uses. Each text is prepared once per schema, and kept outside
+ * the cache of clients' documents, which could push it out.
  */
 export function prepareStored(schema: GraphQLSchema, document: string): PreparedOperation {
   let known = prepared.get(schema);

@@ -100,7 +100,7 @@ function readValue({ name, type }: Input, given: unknown, errors: FieldError[]):
     coerceInputValue(value, type, (path, _, { message }) => {
       const complaint = describeValues(getNamedType(type)) ?? message;
       errors.push({ path: [name, ...path.map(String)], code: 'MALFORMED', message: complaint });
-      // A long list may have an error in each entry, and making all of them would take seconds.
+      // A long list may have an error in each entry, and creating all of these errors would take seconds.
       if (errors.length >= maxFieldErrors) throw new EnoughErrors();
     });
   } catch (error) {

@@ -79,7 +79,7 @@ function printPaths(printer: OperationPrinter): JsonSchema {
   return Object.fromEntries(paths);
 }
 
-/** The schema of an event: one for each type that the document selects. */
+/** The schema of an event: one alternative for each type that the document selects. */
 function printEvent(schema: GraphQLSchema, printer: SchemaPrinter): JsonSchema {
   const { document } = prepareStored(schema, eventsDocument);
   const fragments = new Map(

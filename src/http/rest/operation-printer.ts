@@ -20,7 +20,7 @@ import { problemKinds } from './problem.ts';
 import type { Route } from './route.ts';
 import { describe, referTo, type Fragments, type JsonSchema, type SchemaPrinter } from './schema-printer.ts';
 
-/** The largest page of most lists. */
+/** The largest page size of most lists. */
 const maxLimit = 100;
 
 /** The place in a route's document that the answer comes from: the last field of `result`, or the root. */
@@ -28,7 +28,7 @@ type Place = {
   field: GraphQLField<unknown, unknown> | null;
   type: GraphQLOutputType;
   set: SelectionSetNode | undefined;
-  /** Whether an object on the way may be null, which is answered with 404. */
+  /** Whether an object on the path may be null, which is answered with 404. */
   mayBeMissing: boolean;
 };
 
@@ -135,7 +135,7 @@ export class OperationPrinter {
     return pageOf(this.#printer.ofOutput(edge.getFields()['node']?.type ?? edge, node.selectionSet, fragments));
   }
 
-  /** The members of a union or interface that are a success, with what the document selects of them. */
+  /** The members of a union or interface that stand for success, with what the document selects of them. */
   #membersOf({ set }: Place): { type: GraphQLObjectType; set: SelectionSetNode }[] {
     return (set?.selections ?? []).flatMap((selection) => {
       if (selection.kind !== Kind.INLINE_FRAGMENT || selection.typeCondition === undefined) return [];
@@ -175,7 +175,7 @@ function lifted({ lift }: Route, schema: JsonSchema): JsonSchema {
 }
 
 function descriptionOf({ isReversed }: Route, { field }: Place): string | null {
-  // The pages of such a list are not in the order that the API describes.
+  // The pages of a reversed list are not in the order that the API describes.
   return isReversed === true ? null : (field?.description ?? null);
 }
 
@@ -209,7 +209,7 @@ function answer(description: string | null | undefined, schema: JsonSchema): Jso
   return { description: description ?? 'Success.', content: { 'application/json': { schema } } };
 }
 
-/** The statuses of the problems that a route may meet, besides those that every route may meet. */
+/** The statuses of the problems that a route may return, besides those that every route may return. */
 function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[], schema: GraphQLSchema): number[] {
   const statuses = new Set<number>([429]);
   if (inputs.length > 0) statuses.add(400);
@@ -227,7 +227,7 @@ function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[],
   return [...statuses].toSorted((a, b) => a - b);
 }
 
-/** The answers of failure. Others, such as a failure of the server, have the same form. */
+/** The answers of failure. Other failures, such as a server fault, have the same form. */
 export function printFailures(statuses: readonly number[]): JsonSchema {
   const failure = { $ref: '#/components/responses/Problem' };
   return Object.fromEntries([...statuses.map((status) => [String(status), failure]), ['default', failure]]);

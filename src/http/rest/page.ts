@@ -3,7 +3,7 @@ export function pageOf(node: string): string {
   return `{ edges { node { ${node} } } pageInfo { hasMore: hasNextPage nextCursor: endCursor } }`;
 }
 
-/** The selection of a connection that is read from its end, for a route that `isReversed`. */
+/** The selection of a connection that is read from its end, for a route with `isReversed`. */
 export function pageFromEnd(node: string): string {
   return `{ edges { node { ${node} } } pageInfo { hasMore: hasPreviousPage nextCursor: startCursor } }`;
 }

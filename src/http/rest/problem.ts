@@ -52,10 +52,10 @@ export const problemKinds = {
 
 type Code = keyof typeof problemKinds;
 
-/** An error of a GraphQL result, either as thrown or parsed from JSON. */
+/** An error in a GraphQL result, as thrown or as parsed from JSON. */
 type Told = { message: string; extensions?: Record<string, unknown> | undefined };
 
-/** Makes a problem of this kind. `status`: where it differs from that of the kind. */
+/** Makes a problem of this kind. `status`: if it differs from the kind's. */
 export function problem(code: Code, detail: string, more: Partial<Problem> = {}): Problem {
   const { status, title } = problemKinds[code];
   return {
@@ -98,8 +98,8 @@ export function problemOfMember(member: Record<string, unknown>): Problem | null
 }
 
 /**
- * The problem of a status, for a route that runs no document. It repeats the detail as `error`, which these routes sent
- * before they sent problems.
+ * The problem details for a status, from a route that runs no document. It repeats the detail as `error`, which these
+ * routes sent before they sent problems.
  */
 export function problemOfStatus(status: number, detail: string): Problem & { error: string } {
   const code = codesByStatus.get(status) ?? (status < 500 ? 'BAD_REQUEST' : 'INTERNAL');
@@ -168,7 +168,7 @@ export async function sendProblem(told: Problem, request: IncomingMessage, respo
   await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
 }
 
-/** The content type of a problem. */
+/** The content type of a problem document. */
 export const problemType = 'application/problem+json';
 
 function headersOf(told: Problem): Record<string, string> {

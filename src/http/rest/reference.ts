@@ -35,7 +35,7 @@ const page = `<!doctype html>
 </html>
 `;
 
-/** Shows the description of this server. A token that is entered in the page is kept until the tab closes. */
+/** Shows the description of this server. A token that is entered on the page is kept until the tab closes. */
 const start = `SwaggerUIBundle({
   url: '/api/openapi.json',
   dom_id: '#reference',

@@ -16,7 +16,7 @@ import { Router, type Route } from './route.ts';
 import { routes } from './table.ts';
 
 /**
- * Serves the REST API: finds the request's route in the table, runs its document by the same executor as every other
+ * Serves the REST API: finds the request's route in the table, runs its document with the same executor as every other
  * operation, and answers with the object, or with a problem.
  */
 export function serveRest(options: GraphqlOptions): Handler {
@@ -50,7 +50,7 @@ function findPage(reference: ReadonlyMap<string, Handler>, { url = '/', method }
 function findRoute(router: Router, { url = '/', method = 'GET' }: IncomingMessage, response: ServerResponse) {
   const [path, search] = splitOnce(url, '?');
   const match = router.find(path);
-  if (match === null) throw new HttpError(404, 'There is no such route: /api/openapi.json lists them.', notFound);
+  if (match === null) throw new HttpError(404, 'There is no such route: /api/openapi.json lists all routes.', notFound);
   const route = match.routes.get(method === 'HEAD' ? 'GET' : method);
   if (route !== undefined) return { route, parameters: match.parameters, query: new URLSearchParams(search) };
   const allowed = [...match.routes.keys()].flatMap((each) => (each === 'GET' ? ['GET', 'HEAD'] : [each])).join(', ');

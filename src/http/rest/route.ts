@@ -1,10 +1,10 @@
-/** What a route is about: the headings under which the reference lists them. */
+/** What routes are about: the headings under which the reference lists them. */
 export const tags = ['Account', 'Users', 'Chats', 'Members', 'Messages', 'Files', 'Events'] as const;
 
 /** The HTTP methods of the REST API. */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** Another name for a variable in the body: how its value becomes the variable's, and its JSON schema. */
+/** Another name for a variable in the body, with its JSON schema and a function that converts its value. */
 export type Alias = {
   variable: string;
   read: (value: unknown) => unknown;
@@ -20,7 +20,7 @@ export type Route = {
   method: Method;
   /** From `/api`, with its parameters in braces: `/api/chats/{chatId}`. */
   path: string;
-  /** Its name in generated clients. */
+  /** The route's name in generated clients. */
   id: string;
   tag: (typeof tags)[number];
   /** One line for the reference. */
@@ -31,11 +31,11 @@ export type Route = {
   result: string;
   /** The status of success, by default 200. 204 has no body. */
   status?: number;
-  /** The types that are a success, where there are several, and the status of each. Any other type is a 404. */
+  /** The types that count as success, if there are several, with the status of each. Any other type is a 404. */
   statuses?: Readonly<Record<string, number>>;
   /** For a list whose pages are read from the end, so that each has its newest entry first. */
   isReversed?: boolean;
-  /** The largest page, where it is smaller than the list's own. */
+  /** The maximum page size, where it is smaller than that of the list. */
   maxLimit?: number;
   /**
    * Properties that are replaced by one of their own properties: `{ viewer: 'user' }` moves `viewer.user` to `user`.

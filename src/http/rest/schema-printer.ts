@@ -33,8 +33,8 @@ const scalars: Readonly<Record<string, JsonSchema>> = {
 };
 
 /**
- * Prints the JSON schemas of what documents select and of what they take. Each fragment and each enum becomes a schema
- * of its own, which `components` collects by name.
+ * Prints the JSON schemas of the fields that documents select and of the variables that they take. Each fragment and
+ * each enum becomes a schema of its own, which `components` collects by name.
  */
 export class SchemaPrinter {
   readonly components = new Map<string, JsonSchema>();
@@ -52,7 +52,10 @@ export class SchemaPrinter {
     return this.#ofLeaf(getNamedType(present));
   }
 
-  /** The schema of an object with this selection. A selection of a single fragment refers to it. */
+  /**
+   * The schema of an object with this selection. For a selection of a single fragment, a reference to the fragment's
+   * schema.
+   */
   ofSelection(set: SelectionSetNode, type: GraphQLObjectType, fragments: Fragments): JsonSchema {
     const only = onlyFragmentOf(set, fragments);
     if (only === null) return this.ofFields(set.selections, type, fragments);

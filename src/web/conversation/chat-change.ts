@@ -63,7 +63,10 @@ const updateDocument = graphql(
   [failure],
 );
 
-/** How the viewer changes a chat. Each resolves with whether it succeeded; a failure is shown. */
+/**
+ * The changes that the viewer can make to a chat. Each function resolves with whether it succeeded, and shows a
+ * failure.
+ */
 export function useChatChanges(id: string) {
   const client = useClient();
   const attempt = useAttempt();

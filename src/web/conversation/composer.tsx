@@ -25,7 +25,7 @@ type Props = {
   editLast: (message: Message) => void;
 };
 
-/** Where a message is written. */
+/** The form for writing a message. */
 export function Composer({ chat, draft, editLast }: Props) {
   const client = useClient();
   const [text, setText] = useDraft(chat.id);
@@ -46,7 +46,7 @@ export function Composer({ chat, draft, editLast }: Props) {
     if (!canSend) return;
     const fileIds = files.flatMap(({ file }) => file?.id ?? []);
     const reply = replyTo !== null && { replyToId: replyTo.id };
-    // A refusal is shown by the page, because it may come much later.
+    // The page shows a refusal, because the refusal may come much later.
     client.sendMessage(chat.id, { content: text, ...reply, ...(fileIds.length > 0 && { fileIds }) }).catch(() => {});
     setText('');
     draft.clear();
@@ -96,14 +96,14 @@ export function Composer({ chat, draft, editLast }: Props) {
   );
 }
 
-/** The newest message of the viewer's own, to edit it. */
+/** The viewer's own newest message, for editing. */
 function findLastOwn({ messages, viewer }: State, chatId: string): Message | undefined {
   return messages[chatId]?.messages.findLast(
     ({ senderId, deletedAt }) => senderId === viewer?.user.id && deletedAt === null,
   );
 }
 
-/** The text of a field, with a piece in place of the selection. Moves the focus to the field, after the piece. */
+/** The text of a field, with a piece in place of the selection. Focuses the field, with the caret after the piece. */
 function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
   const { selectionStart: start, selectionEnd: end } = field ?? {
     selectionStart: text.length,

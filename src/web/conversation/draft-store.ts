@@ -9,7 +9,7 @@ export type DraftFile = {
   isPaused: boolean;
   /** Where the browser has the picture; null for other files. */
   preview: string | null;
-  /** Null while it is on its way. */
+  /** Null while it is being uploaded. */
   file: FileInfo | null;
 };
 
@@ -18,12 +18,12 @@ export type Draft = { readonly files: readonly DraftFile[]; readonly replyTo: Me
 
 const empty: Draft = { files: [], replyTo: null };
 
-/** What belongs to the messages that the user is writing, by chat. Files upload whichever chat is shown. */
+/** What belongs to the messages that the user is writing, by chat. Files keep uploading, whichever chat is shown. */
 export class DraftStore {
   readonly #client: Client;
   readonly #onFailure: (name: string, error: unknown) => void;
   readonly #listeners = new Set<() => void>();
-  /** By the keys of the files; null until the code for uploads is loaded. */
+  /** Uploads by the keys of their files; null until the code for uploads is loaded. */
   readonly #running = new Map<number, Upload | null>();
   readonly #drafts = new Map<string, Draft>();
   #next = 0;
@@ -80,7 +80,7 @@ export class DraftStore {
     this.#change(chatId, { files: files.filter(release), replyTo: null });
   }
 
-  /** Discards the drafts of all other chats. */
+  /** Discards the drafts of all chats for which `isKept` returns false. */
   keep(isKept: (chatId: string) => boolean): void {
     for (const [chatId, { files }] of this.#drafts) {
       if (isKept(chatId)) continue;
@@ -124,7 +124,7 @@ function toDraft(file: File, key: number): DraftFile {
   return { key, name, size, sentBytes: 0, isPaused: false, preview, file: null };
 }
 
-/** Releases the browser's memory for the preview. Always false, for use in a filter. */
+/** Releases the browser's memory for the preview. Always returns false, for use in a filter. */
 function release({ preview }: DraftFile): boolean {
   if (preview) URL.revokeObjectURL(preview);
   return false;

@@ -44,12 +44,12 @@ export function DraftsProvider({ children }: { children: ReactNode }): ReactNode
   return createElement(Context, { value: store }, children);
 }
 
-/** What the user is writing in a chat, besides its text. */
+/** The draft of a chat without its text, and the functions that change it. */
 export function useDraftActions(chatId: string): DraftActions {
   const store = useStore();
   const notify = useNotice();
   const draft = useDraftOf(chatId);
-  // These functions stay the same when the draft changes, because the rows of the history receive them.
+  // These functions stay the same when the draft changes, because they are passed to the rows of the history.
   const actions = useMemo(
     () => ({
       reply: (message: Message | null) => store.reply(chatId, message),

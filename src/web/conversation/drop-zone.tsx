@@ -1,7 +1,7 @@
 import { useState, type DragEvent, type ReactNode } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Takes files that are dropped anywhere on it. */
+/** Accepts files dropped anywhere on it. */
 export function DropZone({
   className,
   isOpen,

@@ -21,7 +21,7 @@ export function useMentions(
   const client = useClient();
   const id = useId();
   const canMentionAll = ['OWNER', 'ADMIN'].includes(useChat(chatId)?.role ?? '');
-  // The members may arrive while a name is typed.
+  // The members may arrive while a name is being typed.
   useParley(({ members }) => members[chatId]);
   const [typed, setTyped] = useState<Typed | null>(null);
   const [index, setIndex] = useState(0);
@@ -99,7 +99,7 @@ export function MentionList({ id, choices, index, choose }: ReturnType<typeof us
           id={`${id}-${place}`}
           role="option"
           aria-selected={place === index}
-          // Before the field loses the focus.
+          // A click would be too late: by then the field has lost the focus.
           onPointerDown={(event) => {
             event.preventDefault();
             choose(choice);

@@ -44,7 +44,7 @@ export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string
   );
 }
 
-/** Moves the focus to the heading of what opens, and back when it was inside what has closed. */
+/** Moves the focus to the heading of the panel that opens, and back if it was inside the panel that has closed. */
 function useFocusWhile(panel: string | null, heading: RefObject<HTMLElement | null>): void {
   useLayoutEffect(() => {
     if (panel === null) return undefined;

@@ -13,13 +13,13 @@ const rightsDocument = graphql(`
 
 const none: ReadonlySet<string> = new Set();
 
-/** What the viewer may do in a chat, and how many members it has; asked for again when that may have changed. */
+/** What the viewer may do in a chat, and how many members it has; fetched again when that may have changed. */
 export function useChatFacts(chatId: string): { rights: ReadonlySet<string>; memberCount: number | null } {
   const client = useClient();
   const connection = useConnection();
   const chat = useChat(chatId);
   const [facts, setFacts] = useState<{ rights: ReadonlySet<string>; memberCount: number | null }>({
-    // Until the rights are known, writing is possible: a message waits, and is refused if it must be.
+    // Until the rights are known, the user can write: a message waits, and is refused later if it must be.
     rights: new Set(['SEND_MESSAGE']),
     memberCount: null,
   });

@@ -119,7 +119,7 @@ function HitButton({ hit: { node, snippet, ranges }, isNamed }: { hit: Hit; isNa
   );
 }
 
-/** The text with what was found in it marked. The ranges count code points; see `TextRange` in the schema. */
+/** The text, with the matches marked. The ranges count code points; see `TextRange` in the schema. */
 function markRanges(text: string, ranges: Hit['ranges']): ReactNode[] {
   const points = [...text];
   const slice = (start: number, end?: number) => points.slice(start, end).join('');

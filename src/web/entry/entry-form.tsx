@@ -8,7 +8,7 @@ import { closeChat, openChat, openInvite } from '../route.ts';
 
 const fields = ['username', 'email', 'password'];
 
-/** Signs a visitor in or up. `onSent`: called if the account begins with a link in an email. */
+/** Signs a visitor in or up. `onSent`: called if an email was sent with a link that completes the sign-up. */
 export function EntryForm({
   isNew,
   inviteCode,
@@ -37,7 +37,7 @@ export function EntryForm({
     } catch (error) {
       setBusy(false);
       if (!(error instanceof ParleyError) || error.code !== 'CONFIRM_EMAIL') return setFailure(error);
-      onSent(credentials.email, `An email to ${credentials.email} has a link that completes your account.`);
+      onSent(credentials.email, `An email to ${credentials.email} contains a link that completes your sign-up.`);
     }
   };
   const problem = (name: string) => problemWith(failure, name);

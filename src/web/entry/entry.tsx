@@ -9,7 +9,8 @@ import { SentNote } from './sent-note.tsx';
 type Step = { kind: 'sign-in' | 'sign-up' | 'forgotten' } | { kind: 'sent'; text: string };
 
 /**
- * Where users sign in or up. `inviteCode`: the code of the invite that brought them here, with which they can sign up.
+ * Where users sign in or sign up. `inviteCode`: the code of the invite that brought them here, with which they can sign
+ * up.
  */
 export function Entry({ inviteCode, chatName }: { inviteCode: string | null; chatName: string | null }) {
   const [step, go] = useState<Step>({ kind: inviteCode === null ? 'sign-in' : 'sign-up' });

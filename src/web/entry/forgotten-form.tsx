@@ -5,7 +5,7 @@ import { askAsVisitor } from '../visitor.ts';
 
 const requestDocument = 'mutation ($email: String!) { requestPasswordReset(email: $email) }';
 
-/** Asks for a link with which a user chooses a new password. */
+/** Requests a link with which the user can choose a new password. */
 export function ForgottenForm({ email, onSent }: { email: string; onSent: (email: string, text: string) => void }) {
   const [failure, setFailure] = useState<unknown>(null);
   const request = async (form: FormData) => {
@@ -13,7 +13,7 @@ export function ForgottenForm({ email, onSent }: { email: string; onSent: (email
     try {
       await askAsVisitor(requestDocument, { email: address });
       // The server does not say which addresses have accounts.
-      onSent(address, `If ${address} has an account, an email with a link to a new password is on its way.`);
+      onSent(address, `If ${address} has an account, an email with a link for setting a new password is on its way.`);
     } catch (error) {
       setFailure(error);
     }

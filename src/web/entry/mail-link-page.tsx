@@ -20,7 +20,7 @@ const resetDocument = `mutation ($token: String!, $newPassword: String!) {
 
 type Props = { link: MailLink; onDone: () => void };
 
-/** The page to which a link in an email leads. `onDone`: shows the chat, or where users sign in. */
+/** The page to which a link in an email leads. `onDone`: shows the chat, or the sign-in page. */
 export function MailLinkPage({ link, onDone }: Props) {
   const leave = (
     <button className="link-button" onClick={onDone}>

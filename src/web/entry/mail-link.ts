@@ -1,7 +1,7 @@
 /** Where a link in an email leads, and the code in it; see docs/mail.md. */
 export type MailLink = { page: 'verify-email' | 'reset-password'; token: string };
 
-/** The link in an email that has opened the page; null if none has. */
+/** The email link that opened the page; null if none did. */
 export function readMailLink(): MailLink | null {
   const page = /\/(verify-email|reset-password)$/.exec(location.pathname)?.[1];
   const token = /^#token=(.+)$/.exec(location.hash)?.[1];

@@ -100,7 +100,7 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** From the field, the arrow leads to what was found and Enter takes the first; the arrow leads back from there. */
+/** In the field, the down arrow moves to the first result and Enter picks it; there, the up arrow moves back. */
 function moveFound(event: KeyboardEvent<HTMLElement>): void {
   const { currentTarget, target, key } = event;
   const field = currentTarget.querySelector('input');

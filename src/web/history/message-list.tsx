@@ -111,7 +111,7 @@ function useActiveRow() {
   const [active, setActive] = useState<string | null>(null);
   const [stop, setStop] = useState<string | null>(null);
   const note = (event: SyntheticEvent) => {
-    // What belongs to a row, such as its menu, stays while the pointer crosses others on the way to it.
+    // A row's popover, such as its menu, stays open while the pointer crosses other rows on the way to it.
     if (document.querySelector('.popover:popover-open') !== null) return;
     const row = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-key]') : null;
     if (row !== null) setActive(row.dataset['key'] ?? null);
@@ -119,7 +119,7 @@ function useActiveRow() {
   };
   const { onKeyDown } = useRowKeys();
   const watch = {
-    // A finger has no place between two touches: there, the focus says which row is meant.
+    // A finger has no position between touches, so the focus says which row is meant.
     onPointerMove: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
     // While the user works with the keyboard, a row that scrolls under a resting pointer does not become active.
     onPointerOver: (event: PointerEvent) => {
@@ -138,7 +138,7 @@ function useActiveRow() {
   return { active, stop, watch };
 }
 
-/** The arrow keys move from message to message; letters act on the one that has the focus. */
+/** The arrow keys move from message to message; letter keys act on the focused one. */
 function useRowKeys() {
   const { rights, reply, edit, remove, write } = useMessageActions();
   const client = useClient();

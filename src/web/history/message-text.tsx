@@ -3,7 +3,10 @@ import { memo, type ReactNode } from 'react';
 /** What is shown differently from plain text: code, addresses and mentions. */
 const parts = /```([^]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]'])|(?<![\w@])@([\w][\w.-]*)/g;
 
-/** The text of a message. `names`: the usernames that it mentions; undefined: all that look like one. */
+/**
+ * The text of a message. `names`: the usernames that it mentions; if undefined, everything that looks like a mention
+ * counts.
+ */
 export const MessageText = memo(function MessageText({ text, names }: { text: string; names?: ReadonlySet<string> }) {
   const shown: ReactNode[] = [];
   let end = 0;

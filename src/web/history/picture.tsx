@@ -6,7 +6,7 @@ import { Icon } from '../icon.tsx';
 import { useUi } from '../ui.tsx';
 import { Viewer } from './viewer.tsx';
 
-/** The files of a message: pictures, and links to the others. */
+/** The files of a message: pictures, and links to other files. */
 export function Attachments({ files }: { files: readonly FileInfo[] }) {
   const { showDialog } = useUi();
   const links = useFileLinks(useMemo(() => files.map(({ id }) => id), [files]));

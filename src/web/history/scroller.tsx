@@ -19,9 +19,9 @@ type Props = {
   hasFailed: boolean;
   loadOlder: () => void;
   loadNewer: () => void;
-  /** The message to show in the middle; another object asks again. */
+  /** The message to show in the middle; a new object repeats the request. */
   target: { readonly seq: number } | null;
-  /** Told whether the newest messages are in sight. */
+  /** Called with whether the newest messages are in sight. */
   onEnd: (isAtEnd: boolean) => void;
   /** The row that the Tab key leads to; the last one if there is no such row. */
   stop: string | null;
@@ -35,9 +35,9 @@ type State = { from: number | null };
 type Anchor = { key: string; top: number };
 
 /**
- * Shows a long list of messages with few rows: those around the part in sight. Rows that come and go above that part do
- * not move it, because a row that stays is kept where it was. The list needs no heights, so it never jumps to correct
- * an estimate.
+ * Shows a long list of messages but renders only the rows around the visible part. Rows that come and go above that
+ * part do not move it, because a row that stays is kept where it was. The list needs no heights, so it never jumps to
+ * correct an estimate.
  */
 export class MessageScroller extends Component<Props, State> {
   override state: State = { from: null };
@@ -104,14 +104,14 @@ export class MessageScroller extends Component<Props, State> {
     current.scrollTop = current.scrollHeight;
   }
 
-  /** Which of the items have rows. */
+  /** Which items are rendered as rows. */
   #span(): { start: number; end: number } {
     const { items } = this.props;
     const [first] = items;
     const { from } = this.state;
     if (from === null || first?.message == null)
       return { start: Math.max(0, items.length - endRows), end: items.length };
-    // Messages have consecutive seqs; what is pending has none, and comes last.
+    // Messages have consecutive seqs; pending messages have none, and come last.
     const start = Math.min(Math.max(0, from - first.message.seq), Math.max(0, items.length - endRows));
     return { start, end: Math.min(items.length, start + maxRows) };
   }

@@ -3,7 +3,7 @@ import type { FileInfo } from 'parley-client';
 import { useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Shows pictures over the whole window. The arrow keys lead to the next. */
+/** Shows pictures over the whole window. The arrow keys move between them. */
 export function Viewer({ files, first, onClose }: { files: readonly FileInfo[]; first: number; onClose: () => void }) {
   const ref = useRef<HTMLDialogElement>(null);
   const [index, setIndex] = useState(first);

@@ -2,7 +2,7 @@ import { useClient, useConnection } from 'parley-client/react';
 import { useEffect, useState } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Connections come and go: what lasts less than this is not worth saying. */
+/** Connections come and go: an interruption shorter than this is not worth showing. */
 const patienceMs = 1_500;
 
 /** Says that the page is not in step with the server. It goes on working. */

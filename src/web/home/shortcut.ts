@@ -6,8 +6,8 @@ import { FindDialog } from '../finder/find-dialog.tsx';
 import { ShortcutsDialog } from './shortcuts-dialog.tsx';
 
 /**
- * Keys that work everywhere: Ctrl K finds, Ctrl Shift F searches, Alt ↑ and ↓ go to the next chat, ? lists the keys,
- * Escape closes the panel. Text typed while nothing has the focus goes into the message field.
+ * Keys that work everywhere: Ctrl K finds, Ctrl Shift F searches, Alt ↑ and ↓ go to the previous and the next chat, ?
+ * lists the shortcuts, Escape closes the panel. Text typed while nothing has the focus goes into the message field.
  */
 export function useShortcuts(): void {
   const client = useClient();

@@ -13,7 +13,7 @@ const keys = [
   ['Escape', 'Close what is open'],
 ] as const;
 
-/** The keys that do something. */
+/** The keyboard shortcuts. */
 export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keyboard" onClose={onClose} className="narrow">

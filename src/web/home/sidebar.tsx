@@ -10,7 +10,7 @@ import { ChatRow } from './chat-row.tsx';
 import { FindDialog } from '../finder/find-dialog.tsx';
 import { NewChatDialog } from '../finder/new-chat-dialog.tsx';
 
-/** The user's chats, and what leads to others. */
+/** The user's chats, and the buttons that find or create others. */
 export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | null }) {
   const chats = useChats();
   const { showDialog } = useUi();

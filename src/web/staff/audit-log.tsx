@@ -68,7 +68,7 @@ export function AuditLog() {
   );
 }
 
-/** The object of an entry as text: `reason: SPAM, until: …`. Leaves out ids, which mean nothing to people. */
+/** The detail object of an entry, as text: `reason: SPAM, until: …`. Leaves out ids, which mean nothing to people. */
 function describe(detail: unknown): string {
   if (typeof detail !== 'object' || detail === null) return '';
   const parts = Object.entries(detail).flatMap(([name, value]) =>

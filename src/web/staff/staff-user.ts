@@ -1,6 +1,6 @@
 import { graphql } from 'parley-client/tada';
 
-/** A user as the lists of the staff show them. */
+/** A user as the staff's lists show them. */
 export const staffUser = graphql(`
   fragment StaffUser on User @_unmask {
     id
@@ -13,7 +13,7 @@ export const staffUser = graphql(`
   }
 `);
 
-/** The failure of a change. */
+/** The error when a change fails. */
 export const failure = graphql('fragment StaffFailure on Error @_unmask { code message }');
 
 /** An enum value of the API as words: `SELF_HARM` is `Self harm`. */

@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 
 /**
- * graphql-js executes a document with the key `__proto__`, because no plan takes it. Both keys have the same length.
+ * graphql-js executes a document with the key `__proto__`, because no plan supports it. Both keys have the same length.
  */
 const keys = { planned: 'with_plan', plain: '__proto__' };
 
@@ -45,8 +45,8 @@ function tellAll(_: Data, errors: readonly GraphQLFormattedError[]): string[] {
 }
 
 /**
- * The errors of nullable fields, and the places that other errors have set to null: of several errors that would set
- * the same place to null, the specification asks for one, and which one comes first varies.
+ * The errors of nullable fields, and the places that other errors have set to null: when several errors would set the
+ * same place to null, the specification asks for only one of them, and which one comes first varies.
  */
 function tellPlaces(data: Data, errors: readonly GraphQLFormattedError[]): string[] {
   const told = errors.map((error) => {
@@ -71,7 +71,8 @@ async function outcomeOf(
   });
   const { status, data, errors } = (answer ?? {}) as unknown as Answer;
   const told = errors && tell(data, errors);
-  // As text, so that the order of the keys counts. Requests for signed links differ in the time that they name.
+  // As text, so that the order of the keys matters. The two documents differ in the alias of one field, which is left
+  // out.
   const body = JSON.stringify({ errors: told, data }, (key, value) => (key === extra ? undefined : value));
   return { status, body, statements: statements.toSorted() };
 }
@@ -94,8 +95,8 @@ async function compare(
     const what = `seed ${seed + number}: ${document.head} { ${document.selections} } ${document.fragments} ${JSON.stringify(document.variables)}`;
     expect({ ...planned, statements: null }, what).toEqual({ ...plain, statements: null });
     expect({ ...again, statements: null }, what).toEqual({ ...plain, statements: null });
-    // How often a loader runs depends on which answers of the database arrive first.
-    // After an error, an answer may be there while other fields are still about to send a statement.
+    // How often a loader runs depends on which answers from the database arrive first.
+    // After an error, the answer may arrive while other fields still have statements to send.
     const sent = plain.body.includes('"errors"') ? [] : plain.statements;
     const sentAgain = plain.body.includes('"errors"') ? [] : again.statements;
     expect(new Set(sentAgain), what).toEqual(new Set(sent));

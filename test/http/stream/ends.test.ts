@@ -131,7 +131,7 @@ describe('a session', () => {
       expect(error?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
       expect(complete).toEqual({ id: null, event: 'complete', data: { id } });
     }
-    // The session may be cached for another moment; the stream is not.
+    // The session may stay cached for a moment; the stream does not.
     expect([401, 404]).toContain((await give(server, device, token, { id: 'late', query: eventsDocument })).status);
     await stream.ended();
     expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);

@@ -6,7 +6,7 @@ import { signUp } from '../../support/client.ts';
 import { sharedServer } from '../../support/shared-server.ts';
 import { eventsDocument } from '../../support/stream.ts';
 
-/** The timers of a socket in /proc/net/tcp of Linux. */
+/** The timers of a socket, as Linux shows them in /proc/net/tcp. */
 const retransmission = '01';
 const keepAlive = '02';
 

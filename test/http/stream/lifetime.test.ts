@@ -222,7 +222,7 @@ test('a node that has announced its stop answers whatever reaches it on a connec
   const [early, late] = [await openSocket(going), await openSocket(going)];
   const closed = going.close();
   const read = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n';
-  // The server still listens, so that no connection has to be replaced by a new one.
+  // The server still listens and keeps connections open, so that none has to be replaced by a new one.
   early.write(read);
   expect((await once(early, 'data'))[0]).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: keep-alive\r\n/i);
   // Once the streams end, new connections are refused. A proxy may be sending a request on an existing one, even on

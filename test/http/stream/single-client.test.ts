@@ -51,7 +51,7 @@ function connect(options: Partial<ClientOptions<true>> = {}) {
   return { client, sent, authorizations };
 }
 
-/** A subscription and what its client reports of it. */
+/** A subscription and what its client reports about it. */
 function subscribe(client: ReturnType<typeof connect>['client'], document: string) {
   const results: Data[] = [];
   const ends: unknown[] = [];

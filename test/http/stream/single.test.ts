@@ -108,7 +108,7 @@ describe('a reservation', () => {
       const headers = { [tokenHeader]: token, accept: method === 'GET' ? accept : '*/*' };
       expect((await request(server, null, method, { headers })).status).toBe(401);
     }
-    // None of that changes it.
+    // None of that changes the reservation.
     await using stream = await openReserved(server, ada, token);
     expect(stream.response.status).toBe(200);
   });
@@ -314,7 +314,7 @@ describe('an operation', () => {
     expect((await give(server, grace, token, { id: '1', query: eventsDocument })).status).toBe(202);
     await insertMessage(server, chatId, ada, 'once');
     await stream.next(happened('1', 'NewMessage'));
-    // If another one were still running, it would have received the event at the same moment.
+    // If a second operation were still running, it would have received the event at the same moment.
     await give(server, grace, token, { id: 'last', query: '{ __typename }' });
     await stream.next(completed('last'));
     expect(stream.frames.filter(happened('1', 'NewMessage'))).toHaveLength(1);

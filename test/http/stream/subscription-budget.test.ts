@@ -8,8 +8,8 @@ import { completed, give, openReserved, reserve, takeBack } from '../../support/
 import { eventOf, eventsDocument, followEvents, openStream } from '../../support/stream.ts';
 
 /**
- * Selects a page of 100 messages with each event, whose complexity is that of the page. Each name makes a different
- * document.
+ * Selects a page of 100 messages with each event, so that an event is as complex as the page. Each name makes a
+ * different document.
  */
 const page = (name: string, fields: string) => `subscription ${name} { events { cursor event { __typename
   ... on NewMessage { message { chat { messages(last: 100) { edges { node { ${fields} } } } } } } } } }`;
@@ -85,7 +85,7 @@ test('a client whose budget is used up can reopen its streams before the server 
   expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_520, 1_000, 500));
   await Promise.all(dead.map((stream) => stream.close()));
 
-  // It can do so any number of times: the share of the former streams is released only once.
+  // The client can reconnect any number of times: the share of the earlier streams is released only once.
   for (let times = 0; times < 3; times += 1) {
     again.push(await followEvents(server, ada, { document: small('One') }));
     again.push(await followEvents(server, ada, { document: small('Two') }));
@@ -142,7 +142,7 @@ test('the limit for one event is lower than for a query, and the refusal says wh
   expect(stream.end).toBe(null);
 });
 
-/** Every scalar of a type and of its objects, down to `levels` levels. Lists in pages are not part of an event. */
+/** Every scalar of a type and of its objects, down to `levels` levels. Paginated lists are not part of an event. */
 function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): string {
   const fields = Object.values(type.getFields()).flatMap(({ name, args, type: result }) => {
     const named = getNamedType(result);

@@ -30,7 +30,8 @@ test('one node reads the log, the messages in it and the notifications, and the 
   const countReads = ['events_next', 'messages_by_id'].map((name) => proxy.count(name));
   for (let count = 0; count < 20; count += 1) await insertMessage(first, count % 2 ? chatId : otherId, ada, `${count}`);
   await expectWhole(first.sql, [chatId, otherId], { readers, writers: [] });
-  // No reads, unless the machine is so busy that the publisher is silent for seconds; without the channels, 20.
+  // There are no reads, unless the machine is so busy that the publisher is silent for seconds; without the channels,
+  // there would be 20.
   for (const count of countReads) expect(count()).toBeLessThan(5);
   const pieces = network.published.map(({ message }) => decodePiece(message)).filter((piece) => piece !== null);
   const chats = new Set(pieces.flatMap(({ events }) => events).map((event) => String(event.chatId)));
