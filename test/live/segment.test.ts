@@ -1,0 +1,155 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { askerKey, type Asker } from '../../src/core/asker.ts';
+import type { Batch } from '../../src/live/delivery.ts';
+import type { EventRenderer } from '../../src/live/event-renderer.ts';
+import { FanOut } from '../../src/live/fan-out.ts';
+import type { FindEvents } from '../../src/live/segment-renderer.ts';
+import type { SharedSubscription } from '../../src/live/shared-subscription.ts';
+import type { LoggedEvent } from '../../src/log/event.ts';
+import type { Db } from '../../src/postgres/client.ts';
+import { Loaders } from '../../src/postgres/loader.ts';
+
+/** A document that shows the text that each event's message has when it is read, and what was executed for it. */
+class Document {
+  text = 'first text';
+  readonly executed: bigint[] = [];
+  /** The ids that were read from the log. */
+  readonly read: bigint[] = [];
+  /** Resolves when the rows that are being read may arrive. */
+  mayArrive: Promise<void> = Promise.resolve();
+  readonly shared: SharedSubscription;
+  readonly #isPersonal: boolean;
+
+  constructor({ isPersonal = false, complexity = 10 } = {}) {
+    this.#isPersonal = isPersonal;
+    const fanOut = new FanOut({ epoch: () => 'epoch', report: () => undefined, maxComplexityPerPerson: 0 });
+    this.shared = fanOut.join('document', 1n, () => this.#rendererOf(complexity));
+  }
+
+  /** What the asker gets for these events, read in stretches of at most `limit`. */
+  async replay(asker: Asker, ids: readonly bigint[], limit = 512): Promise<{ batches: Batch[]; texts: string[] }> {
+    const batches: Batch[] = [];
+    for (let from = 0; from < ids.length;) {
+      const { segments } = this.shared.segments.cut(ids.slice(from).join(','), limit);
+      for (const group of this.shared.segments.group(segments)) {
+        batches.push(
+          ...((await this.shared.segments.render(group, { asker, findEvents: this.#findEvents })) ?? []).flat(),
+        );
+      }
+      from += segments.reduce((sum, { length }) => sum + length, 0);
+    }
+    return { batches, texts: batches.flatMap(({ renderings }) => renderings.map(({ payload }) => payload)) };
+  }
+
+  readonly #findEvents: FindEvents = async (segments) => {
+    this.read.push(...segments.flatMap(({ ids }) => ids));
+    return segments.map(({ ids }) => ids.map(eventWith));
+  };
+
+  #rendererOf(complexity: number): EventRenderer {
+    let texts = '';
+    return {
+      wantsPresence: false,
+      cost: { complexity, bytes: 100 },
+      newLoaders: () => new Loaders({} as Db),
+      prefetch: async () => {
+        texts = this.text;
+        await this.mayArrive;
+      },
+      render: ({ id }, _, { asker }) => {
+        this.executed.push(id);
+        // Every tenth event is about something that is gone.
+        if (id % 10n === 0n) return null;
+        const payload = `${id} ${texts}${this.#isPersonal ? ` for ${asker.userId}` : ''}`;
+        return { payload, personalTo: this.#isPersonal ? askerKey(asker) : null };
+      },
+      renderNotice: () => Promise.reject(new Error('there are only events here')),
+    };
+  }
+}
+
+function eventWith(id: bigint): LoggedEvent {
+  return { id, kind: 'NewMessage', at: new Date(0) } as LoggedEvent;
+}
+
+function askerOf(userId: bigint): Asker {
+  return { kind: 'SESSION', userId, sessionId: userId, expiresAt: new Date(0) };
+}
+
+const ids = Array.from({ length: 1_500 }, (_, index) => BigInt(index + 1));
+const shown = (list: readonly bigint[], end: string) =>
+  list.filter((id) => id % 10n !== 0n).map((id) => `${id} ${end}`);
+
+test('readers with different cursors share executions, batches and their bytes', async () => {
+  const document = new Document();
+  const first = await document.replay(askerOf(1n), ids);
+  expect(first.texts).toEqual(shown(ids, 'first text'));
+  for (const start of [1, 100, 777, 1_499]) {
+    const later = await document.replay(askerOf(2n), ids.slice(start));
+    expect(later.texts).toEqual(shown(ids.slice(start), 'first text'));
+    const common = later.batches.filter((batch) => first.batches.includes(batch));
+    expect(common.length).toBeGreaterThanOrEqual(later.batches.length - 1);
+  }
+  expect(document.executed).toHaveLength(ids.length);
+});
+
+test('readers of different chats share executions, too', async () => {
+  const document = new Document();
+  const odd = ids.filter((id) => id % 2n === 1n || id % 5n === 0n);
+  expect((await document.replay(askerOf(1n), ids)).texts).toEqual(shown(ids, 'first text'));
+  expect((await document.replay(askerOf(2n), odd)).texts).toEqual(shown(odd, 'first text'));
+  expect(document.executed).toHaveLength(ids.length);
+  expect(document.read).toHaveLength(ids.length);
+});
+
+test('each reader of a personal document gets their own renderings', async () => {
+  const document = new Document({ isPersonal: true });
+  for (const userId of [1n, 2n, 1n]) {
+    const { texts } = await document.replay(askerOf(userId), ids.slice(0, 300));
+    expect(texts).toEqual(shown(ids.slice(0, 300), `first text for ${userId}`));
+  }
+});
+
+test('what was rendered before an edit is not shown after it, not even if its rows were still on their way', async () => {
+  const document = new Document();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  document.mayArrive = promise;
+  const early = document.replay(askerOf(1n), ids.slice(0, 300));
+  await expect.poll(() => document.read.length).toBe(300);
+  document.text = 'second text';
+  document.shared.publish({ ...eventWith(2_000n), kind: 'MessageEdited' }, []);
+  resolve();
+  // The edit follows in the log.
+  expect((await early).texts).toEqual(shown(ids.slice(0, 300), 'first text'));
+  const late = await document.replay(askerOf(2n), ids.slice(0, 300));
+  expect(late.texts).toEqual(shown(ids.slice(0, 300), 'second text'));
+});
+
+test('however readers and stretches differ, all get every event once and in order', async () => {
+  const reader = fc.record({
+    userId: fc.bigInt(1n, 4n),
+    step: fc.bigInt(1n, 4n),
+    start: fc.nat(1_400),
+    limit: fc.constantFrom(1, 10, 100, 512),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(reader, { minLength: 1, maxLength: 8 }),
+      fc.boolean(),
+      fc.constantFrom(10, 400, 10_000),
+      async (readers, isPersonal, complexity) => {
+        const document = new Document({ isPersonal, complexity });
+        await Promise.all(
+          readers.map(async ({ userId, step, start, limit }) => {
+            const own = ids.slice(start).filter((id) => id % step === 0n);
+            const { texts } = await document.replay(askerOf(userId), own, limit);
+            expect(texts).toEqual(shown(own, `first text${isPersonal ? ` for ${userId}` : ''}`));
+          }),
+        );
+        if (!isPersonal) expect(document.executed.length).toBeLessThanOrEqual(ids.length);
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
