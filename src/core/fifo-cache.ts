@@ -12,7 +12,13 @@ export type FifoLimits = {
   ttlMs: number;
 };
 
-type Entry<Key, Value> = { key: Key; value: Value; weight: number; until: number };
+/** `value`: undefined once the entry has been dropped; the queue may still hold the entry. */
+type Entry<Key, Value> = {
+  readonly key: Key;
+  value: Value | undefined;
+  readonly weight: number;
+  readonly until: number;
+};
 
 /** How many dropped entries the queue may have at its front before it is shortened. */
 const maxDropped = 1_024;
@@ -83,6 +89,7 @@ export class FifoCache<Key, Value> {
     if (entry === undefined || this.#entries.get(entry.key) !== entry) return;
     this.#entries.delete(entry.key);
     this.#weigh(-entry.weight);
+    entry.value = undefined;
   }
 
   #dropFirst(): void {

@@ -39,11 +39,18 @@ export class MissedEvents {
       this.#known.clear();
       this.#epochOfKnown = epoch;
     }
-    const unknown = segments.filter(({ key }) => this.#known.get(key) === undefined);
-    const begun = new Map(unknown.length === 0 ? [] : this.#begin(unknown));
+    const unknown: Segment[] = [];
+    // Held here, because the cache may drop them before they are awaited, for example to make room for the unknown ones.
+    const reads = new Map<string, SegmentEvents>();
+    for (const segment of segments) {
+      const known = this.#known.get(segment.key);
+      if (known === undefined) unknown.push(segment);
+      else reads.set(segment.key, known);
+    }
+    if (unknown.length > 0) for (const [key, events] of this.#begin(unknown)) reads.set(key, events);
     const found: LoggedEvent[][] = [];
     for (const { key } of segments) {
-      const events = await (begun.get(key) ?? this.#known.get(key));
+      const events = await reads.get(key);
       if (events == null) return null;
       found.push(events);
     }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FifoCache, type CacheBudget } from '../../src/core/fifo-cache.ts';
@@ -65,4 +67,24 @@ test('entries are gone some time after they have expired', async () => {
   cache.set(1, 'again', 1);
   expect(cache.get(1)).toBe('again');
   await expect.poll(() => cache.get(1), { timeout: 10_000 }).toBeUndefined();
+});
+
+test('what a cache has dropped, replaced or deleted is no longer in memory', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const cache = new FifoCache<number, object>({ max: 10, ttlMs: 60_000 });
+  const values: WeakRef<object>[] = [];
+  const set = (key: number) => {
+    const value = { key };
+    values.push(new WeakRef(value));
+    cache.set(key, value, 1);
+  };
+  for (let key = 0; key < 100; key += 1) set(key);
+  for (let round = 0; round < 100; round += 1) set(99);
+  cache.delete(99);
+  // A WeakRef holds its target until the end of the turn.
+  await new Promise((resolve) => void setImmediate(resolve));
+  collectGarbage();
+  expect(values.filter((value) => value.deref() !== undefined)).toHaveLength(9);
+  expect(cache.get(98)).toBeDefined();
 });

@@ -1,0 +1,74 @@
+import type pg from 'pg';
+import { expect, test } from 'vitest';
+import { MissedEvents } from '../../src/log/missed-events.ts';
+import { cutSegments, type Segment } from '../../src/log/segment.ts';
+
+/** A log that has every event, and what was read from it. */
+class Log {
+  readonly reads: bigint[][] = [];
+  /** The statements whose rows have not arrived. */
+  #held: (() => void)[] | null = null;
+
+  get pool(): pg.Pool {
+    return { query: (statement: { values: [bigint[]] }) => this.#read(statement.values[0]) } as unknown as pg.Pool;
+  }
+
+  hold(): void {
+    this.#held = [];
+  }
+
+  release(): void {
+    for (const resolve of this.#held ?? []) resolve();
+    this.#held = null;
+  }
+
+  async #read(ids: bigint[]): Promise<{ rows: { id: bigint }[] }> {
+    this.reads.push(ids);
+    if (this.#held !== null) await new Promise<void>((resolve) => void this.#held?.push(resolve));
+    return { rows: ids.map((id) => ({ id })) };
+  }
+}
+
+/** Segments of these 100 events each. */
+function segmentsFrom(first: number, count: number): Segment[] {
+  const ids = Array.from({ length: 100 * count }, (_, index) => first + index).join(',');
+  const { segments } = cutSegments(ids, { limit: 100 * count + 1, most: 100 });
+  return segments;
+}
+
+const idsOf = (segments: readonly Segment[]) => segments.map(({ ids }) => ids);
+const found = async (missed: MissedEvents, segments: readonly Segment[]) =>
+  (await missed.find(segments))?.map((events) => events.map(({ id }) => id));
+
+test('events that are dropped to make room for the rest of a find are found nevertheless', async () => {
+  const log = new Log();
+  const missed = new MissedEvents(log.pool, () => 'epoch');
+  const [oldest, ...others] = segmentsFrom(1, 190);
+  if (oldest === undefined) throw new Error('there are segments');
+  expect(await found(missed, [oldest])).toEqual(idsOf([oldest]));
+  await missed.find(others);
+  const both = [oldest, ...segmentsFrom(100_000, 20)];
+  expect(await found(missed, both)).toEqual(idsOf(both));
+});
+
+test('events that are dropped while others are being read are found nevertheless', async () => {
+  const log = new Log();
+  const missed = new MissedEvents(log.pool, () => 'epoch');
+  const [late, known] = [segmentsFrom(1, 1), segmentsFrom(1_000, 1)];
+  await missed.find(known);
+  log.hold();
+  const finding = found(missed, [...late, ...known]);
+  const filling = missed.find(segmentsFrom(100_000, 199));
+  log.release();
+  await filling;
+  expect(await finding).toEqual(idsOf([...late, ...known]));
+});
+
+test('each event is read once for all who look for it at the same time', async () => {
+  const log = new Log();
+  const missed = new MissedEvents(log.pool, () => 'epoch');
+  const segments = segmentsFrom(1, 5);
+  const results = await Promise.all([found(missed, segments), found(missed, segments.slice(2))]);
+  expect(results).toEqual([idsOf(segments), idsOf(segments.slice(2))]);
+  expect(log.reads.flat()).toHaveLength(500);
+});
