@@ -20,8 +20,7 @@ test('segments together have the ids of a list, each once and in order', () => {
       expect(isFull).toBe(ids.length >= limit);
       expect(all).toEqual(ids.slice(0, all.length));
       // A full list may leave the beginning of its last segment to the next list, but never everything.
-      if (isFull) expect(all.length).toBeGreaterThan(0);
-      else expect(all).toHaveLength(ids.length);
+      expect(isFull ? all.length > 0 : all.length === ids.length).toBe(true);
       for (const segment of segments) {
         expect(segment.ids).toHaveLength(segment.length);
         expect(segment.length).toBeLessThanOrEqual(most);

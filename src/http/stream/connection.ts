@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { forgetHeads } from './forget-heads.ts';
 import { encoderFor, type Encoder, type Framing } from './framing.ts';
 
 /**
@@ -81,9 +82,7 @@ export class Connection {
       'x-accel-buffering': 'no',
     });
     response.flushHeaders();
-    // Nothing reads these again, and Node would keep them for as long as the stream is open.
-    request.rawHeaders = [];
-    request.headers.authorization = '';
+    forgetHeads(request, response);
     this.write(this.encoder.encode(framing.opening()));
   }
 
