@@ -136,7 +136,7 @@ function readPostgresParts(cell: Cell): Pick<Costs, 'readPostgres' | 'renderPost
 
 type Part = { batch: number; event: number };
 
-/** Splits the cost of an event on a node that it concerns into reading, which all nodes do, and rendering. */
+/** For a node that an event concerns, splits the event's cost into reading, which every node does, and rendering. */
 function splitOff(cell: Cell, what: string, { batch, event }: Part): { read: Part; render: Part } {
   const share = (per: string) => {
     const [none, one] = ['no stream', 'one stream'].map((place) =>

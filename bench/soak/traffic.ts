@@ -8,7 +8,7 @@ export type Chat = { id: string; owner: Actor; members: Actor[]; movable: Actor[
 
 type Action = 'send' | 'edit' | 'delete' | 'react' | 'read' | 'type' | 'remove' | 'add' | 'upload' | 'hook' | 'fetch';
 
-/** How often each happens, among 100 actions. */
+/** How many of every 100 actions are of each kind. */
 const shares: Record<Action, number> = {
   send: 58,
   edit: 7,

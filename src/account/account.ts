@@ -190,7 +190,7 @@ export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'
   if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
 }
 
-/** Queues an email to the user if the device is new to their account, or its network is (not `isKnown`). */
+/** Queues an email to the user if the device is new to their account, or if the network is (`isKnown` is false). */
 async function reportNewDevice(
   client: Queryable,
   { mail, keys }: Pick<Accounts, 'mail' | 'keys'>,

@@ -2,7 +2,7 @@ import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { InvalidCredentials, RateLimited } from '../errors.ts';
 
-/** What recording failed sign-ins needs. */
+/** What is needed to record a failed sign-in. */
 export type Noting = { report?: Report | undefined; metrics?: Metrics | undefined };
 
 /**

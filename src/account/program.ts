@@ -53,8 +53,8 @@ export class Programs {
   }
 
   /**
-   * The bot of a key that is identified by something other than its secret: an incoming webhook. Throws Unauthenticated
-   * for a key that is no longer valid, and Forbidden for a suspended bot.
+   * The bot of a key, where the key is identified by something other than its secret, as for an incoming webhook.
+   * Throws Unauthenticated for a key that is no longer valid, and Forbidden for a suspended bot.
    */
   speakForBot(key: KeyGrant & { botId: bigint }): Promise<KeyAsker> {
     return this.#speakFor(key, { userId: key.botId, isActing: false });

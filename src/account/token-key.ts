@@ -113,8 +113,8 @@ async function createOnce(path: string, text: string, folder: string): Promise<s
   try {
     await file.writeFile(text);
     await file.sync();
-    // Unlike a rename, a link never replaces the file of another process, which may have signed with those keys
-    // already.
+    // Unlike a rename, a link never replaces a file that another process has created: that process may already have
+    // signed tokens with the keys in it.
     await link(draft, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });

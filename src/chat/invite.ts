@@ -35,9 +35,9 @@ export function isUsable(invite: string): string {
 }
 
 /**
- * Creates an invite to a chat, for those who may add members to it; or to the server alone, for its admins. Throws
- * InvalidInput for a number of uses or a time that is not allowed, and when there are `maxInvites` already; NotFound for
- * a hidden chat; Forbidden if the asker's role does not allow it, and for a single chat.
+ * Creates an invite: to a chat, if the asker may add members to it; or to the server alone, if they are an admin.
+ * Throws InvalidInput for a number of uses or a time that is not allowed, and when there are `maxInvites` already;
+ * NotFound for a hidden chat; Forbidden if the asker's role does not allow it, and for a single chat.
  */
 export async function createInvite(db: Db, asker: Asker, input: NewInvite): Promise<Invite> {
   checkUses(input.maxUses);

@@ -11,7 +11,7 @@ import { requireTarget } from './membership.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * Mutes a member until that time, in place of an earlier mute, or ends the mute (`until` null). All members receive
+ * Mutes a member until the given time, replacing any earlier mute; a null `until` ends the mute. All members receive
  * MemberUpdated. Until then, the member, whatever their role, can read and leave, but cannot send, edit, react, pin or
  * show that they are typing, and can neither change nor moderate the chat. A mute stays in force when the member leaves
  * and comes back. Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not

@@ -64,7 +64,8 @@ function join(window: MessageWindow, page: MessageWindow): MessageWindow {
   const reachesBack = earlier.length === 0;
   const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
-  // If both end at the same message, nothing follows it if either says so: new messages arrive as events, after it.
+  // If both end at the same message, it is the newest if either has `hasNewer: false`: messages sent since then arrive
+  // as events and are appended.
   const hasNewer =
     pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
   return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };

@@ -16,7 +16,7 @@ import {
 /**
  * A separate process that decodes one picture at a time, so that a picture that makes a decoder crash, hang or use too
  * much memory affects only this process. The server that started the process kills it when a picture takes too long;
- * when it has used too much memory, the process exits.
+ * the process exits by itself when it has used too much memory.
  */
 
 /**

@@ -14,11 +14,9 @@ const lastUseMs = 5_500;
 /** How long a new connection from a proxy may take to send its first request while the server drains, in ms. */
 const firstRequestMs = 1_000;
 
-/**
- * A turn of the event loop that is shorter than this, in ms, counts as quiet; and how many turns to wait for a quiet
- * one.
- */
+/** A turn of the event loop that is shorter than this, in ms, counts as quiet. */
 const quietTurnMs = 0.3;
+/** How many turns to wait for a quiet one. */
 const maxTurns = 200;
 
 /** Tracks the connections and requests of an HTTP server, and closes it without losing a request. */

@@ -84,8 +84,8 @@ async function sendFile(path: string, request: IncomingMessage, response: Server
 }
 
 /**
- * The page may load scripts from this server only, and may not run inline scripts. Its styles are inline, and are named
- * by their hash (CSP Level 3, 2.3.1).
+ * The page may load scripts from this server only, and may not run inline scripts. Its styles are inline, and the
+ * policy allows them by hash (CSP Level 3, 2.3.1).
  */
 function policyOf(html: string, pictureOrigins: readonly string[]): string {
   const styles = [...html.matchAll(/<style>([^]*?)<\/style>/g)].map(([, style = '']) => `'sha256-${hashOf(style)}'`);

@@ -43,6 +43,6 @@ export interface Outlet {
    * Sends the log's current position. This also tells the client that notices, which are not kept, may have been lost.
    */
   refresh(listeners: readonly Listener[], position: bigint): void;
-  /** Everything held for this listener is void: its stream closes immediately, so that the client reconnects. */
+  /** Discards everything held for this listener and closes its stream immediately, so that the client reconnects. */
   interrupt(listener: Listener): void;
 }

@@ -127,7 +127,10 @@ export function printReadings([words, ...others]: Readings): string {
 const special = /[^\x00-\x7f]|['`+#]|\.[A-Za-z]|[A-Za-z0-9][A-Z]/;
 const longWord = /[A-Za-z0-9]{65}/;
 
-/** What the index stores of a text. Most messages take a tenth of the time, because nothing in them needs a close look. */
+/**
+ * What the index stores of a text. Most messages take a tenth of the time that the others need, because nothing in them
+ * needs a close look.
+ */
 export function printText(text: string): string {
   if (special.test(text) || (text.length > 64 && longWord.test(text))) return printReadings(readText(text));
   return ` ${text} `.toLowerCase().replace(/[^a-z0-9]+/g, ' ');

@@ -13,8 +13,8 @@ const triedEvents = 1;
 const firstRead = 50;
 
 /**
- * Creates the delivery of webhooks on a node with streams: each webhook is a subscriber like an open stream, and shares
- * the renderings of streams and webhooks with the same document.
+ * Creates the delivery of webhooks on a node with streams: each webhook is a subscriber, like an open stream, and
+ * shares renderings with the streams and webhooks that have the same document.
  */
 export function createWebhookKeeper(
   server: OperationServices,

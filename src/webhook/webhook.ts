@@ -221,7 +221,7 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
   return webhook;
 }
 
-/** Translates the refusal of the database: the webhook's owner may have lost their rights a moment ago. */
+/** Turns the database's refusal into Forbidden: the webhook's owner may have lost their rights a moment ago. */
 async function asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();

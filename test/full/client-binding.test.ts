@@ -30,7 +30,7 @@ beforeAll(async () => {
   return () => database.drop();
 });
 
-/** An app that keeps the cache of another client. */
+/** An app that uses the cache of another GraphQL client (Apollo Client or urql). */
 type App = {
   /** Shows a query until the end of the test. The returned function says what is shown at the moment. */
   show: (document: string) => () => Data;
@@ -249,7 +249,7 @@ test('Apollo Client keeps what is loaded of a chat as one stretch, to which even
   await receive(5);
   expect(known()).toEqual([1, 2, 3, 4, 5]);
   for (const text of ['six', 'seven']) await say(grace, chatId, text);
-  // Shown without "six", "seven" would leave a gap.
+  // If "seven" were shown without "six", there would be a gap.
   await receive(7);
   expect(known()).toEqual([1, 2, 3, 4, 5]);
   await load(3);

@@ -1,7 +1,7 @@
 /**
- * Keeps the bytes of files, each content once, under its SHA-256 in lower-case hex. A store knows nothing about
- * permissions. Every method may reject with an error of the store, or with StoreUnavailable if the store is remote and
- * does not answer; `stage` may also reject with StoreFull.
+ * Keeps the bytes of files under their SHA-256 in lower-case hex; identical files are stored once. A store knows
+ * nothing about permissions. Every method may reject with an error of the store, or with StoreUnavailable if the store
+ * is remote and does not answer; `stage` may also reject with StoreFull.
  */
 export type FileStore = {
   /** Checks that everything the other methods need is available. Throws CannotStart if it is not. */

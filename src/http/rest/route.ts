@@ -29,7 +29,7 @@ export type Route = {
   document: string;
   /** Where the answer is in the data, e.g. `viewer.chats`; '' for all of the data. */
   result: string;
-  /** The status of success, by default 200. 204 has no body. */
+  /** The status on success, 200 by default. 204 has no body. */
   status?: number;
   /** The types that count as success, if there are several, with the status of each. Any other type is a 404. */
   statuses?: Readonly<Record<string, number>>;

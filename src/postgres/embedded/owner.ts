@@ -6,8 +6,8 @@ export type Owner = { uid: number; gid: number } | null;
 
 /**
  * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: if
- * this process is root, it runs as `postgres`, or as another user that every machine has. Throws CannotStart if there
- * is neither.
+ * this process is root, PostgreSQL runs as `postgres` or, failing that, as `nobody`. Throws CannotStart if the machine
+ * has neither user.
  */
 export async function findOwner(folder: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return null;

@@ -16,7 +16,7 @@ const server = await startServer({
 });
 const ada = await signUp(server, 'ada');
 
-/** A new user for each test, because open streams count per session. */
+/** A new user for each test, because open streams are counted per session. */
 let count = 0;
 const newPerson = () => signUp(server, `person-${(count += 1)}`);
 
