@@ -50,6 +50,11 @@ export class FanOut {
     return shared;
   }
 
+  /** Call this when earlier renderings must not be shown again. */
+  forget(): void {
+    for (const shared of this.#subscriptions.values()) shared.forget();
+  }
+
   leave(shared: SharedSubscription, userId: bigint): void {
     shared.holders.remove(userId);
     this.#budget.giveBack(userId, shared.holders.priceFor(userId));

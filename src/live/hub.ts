@@ -27,6 +27,12 @@ export class Hub {
   /** Called, in the order of the log, when a webhook has been created, changed, paused or deleted. */
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
 
+  /**
+   * Called when earlier renderings must not be shown again: before the edit or deletion of a message goes out, and when
+   * the log has been replaced.
+   */
+  onOutdated: () => void = () => undefined;
+
   constructor(log: HubLog, attendance: HubAttendance) {
     this.#log = log;
     this.#attendance = attendance;
@@ -140,6 +146,8 @@ export class Hub {
    * here.
    */
   restart(): void {
+    // In another history, the same id stands for a different event.
+    this.onOutdated();
     const people = [...this.#roster.people.values()];
     for (const listener of this.#server.listeners) listener.outlet.interrupt(listener);
     this.#server.clear();
@@ -155,6 +163,8 @@ export class Hub {
 
   #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
     this.#position = event.id;
+    // Not only where someone is in its chat: a reader who has just left may return, and replay the message.
+    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.onOutdated();
     for (const { userId, ...membership } of added.get(event.id) ?? []) this.#roster.change(userId, event, membership);
     let audience = this.#audienceOf(event, circles);
     for (const userId of recipients.get(event.id) ?? []) audience = this.#withMissed(audience, userId, event);

@@ -63,9 +63,13 @@ export class SharedSubscription implements Outlet {
     this.wantsPresence = this.#renderer.wantsPresence;
   }
 
+  /** Call this when earlier renderings must not be shown again, not even by a replay that overtakes the queue. */
+  forget(): void {
+    this.#renderer.forget();
+    this.segments.forget();
+  }
+
   publish(event: LoggedEvent, listeners: readonly Listener[]): void {
-    // Earlier renderings of a changed message must not be shown again, not even by a replay that overtakes the queue.
-    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.#forget();
     if (this.#queue.length >= maxWaiting) this.#leaveToLog();
     // Every listener of this outlet joined it as a receiver.
     this.#enqueue({ event, receivers: listeners as readonly Receiver[] });
@@ -86,8 +90,6 @@ export class SharedSubscription implements Outlet {
   }
 
   interrupt(listener: Listener): void {
-    // In another history, the same id stands for a different event.
-    this.#forget();
     // Immediately: what is still waiting would go out with cursors of the new history, and the client would resume from
     // there.
     (listener as Receiver).interrupt();
@@ -100,11 +102,6 @@ export class SharedSubscription implements Outlet {
   /** As in SharedRenderer. */
   renderNotice(notice: StreamNotice, id: bigint, asker: Caller): Promise<Rendering> {
     return this.#renderer.renderNotice(notice, id, asker);
-  }
-
-  #forget(): void {
-    this.#renderer.forget();
-    this.segments.forget();
   }
 
   #enqueue(item: Item): void {

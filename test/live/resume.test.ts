@@ -10,6 +10,7 @@ import {
   say,
 } from '../support/chat.ts';
 import { type Data, type Person, signUp, signUpAll } from '../support/client.ts';
+import { deleteMessage, editMessage } from '../support/message.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 import {
@@ -189,6 +190,21 @@ test('objects that were deleted in the meantime do not appear again', async () =
     { __typename: 'MessageDeleted', message: { id, content: null } },
     { __typename: 'CaughtUp' },
   ]);
+});
+
+test('what a message said is not replayed after its edit or deletion, which no one in the chat was there to receive', async () => {
+  const chat = await createGroup(ada, [grace]);
+  // Keeps the document, and what it showed, in the memory of the server.
+  await using stream = await followEvents(server, linus);
+  for (const change of [editMessage, deleteMessage]) {
+    const cursor = await cursorNow(grace);
+    const id = await say(ada, chat, 'better unsaid');
+    expect(contentsOf(await readMissed(server, grace, cursor))).toEqual(['better unsaid']);
+    await change(ada, id, 'well said');
+    const content = change === editMessage ? 'well said' : null;
+    expect(contentsOf(await readMissed(server, grace, cursor))).toEqual([content, content]);
+  }
+  expect(stream.end).toBeNull();
 });
 
 /**

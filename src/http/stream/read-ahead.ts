@@ -1,9 +1,15 @@
 import type { Range } from '../../log/log-reader.ts';
 
+/**
+ * How old a stretch may be when it is taken, in ms. A socket may take minutes to drain; by then, its reader may have lost
+ * access to a chat whose messages have been edited since.
+ */
+const maxAgeMs = 1_000;
+
 /** Reads stretches of the log one after the other. The next one can be read while the current one is being sent. */
 export class ReadAhead<Stretch> {
   readonly #read: (range: Range) => Promise<Stretch>;
-  #begun: { range: Range; stretch: Promise<Stretch> } | null = null;
+  #begun: { range: Range; stretch: Promise<Stretch>; at: number } | null = null;
 
   constructor(read: (range: Range) => Promise<Stretch>) {
     this.#read = read;
@@ -11,18 +17,20 @@ export class ReadAhead<Stretch> {
 
   /** Begins to read a stretch that will probably be taken next. */
   begin(range: Range): void {
+    const at = performance.now();
     const stretch = this.#read(range);
     // Whoever takes the stretch gets its error; it may also never be taken.
     stretch.catch(() => undefined);
-    this.#begun = { range, stretch };
+    this.#begun = { range, stretch, at };
   }
 
-  /** The stretch of this range: the one that was begun, if it has at least this range's events. */
+  /** The stretch of this range: the one that was begun, if it is recent and has at least this range's events. */
   take(range: Range): Promise<Stretch> {
     const begun = this.#begun;
     this.#begun = null;
     const fits =
       begun !== null &&
+      performance.now() - begun.at < maxAgeMs &&
       begun.range.after === range.after &&
       begun.range.through === range.through &&
       begun.range.limit >= range.limit;

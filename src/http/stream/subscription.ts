@@ -194,6 +194,8 @@ export class EventSubscription implements Receiver {
     const missed = this.#openReplay();
     let head = through;
     for (;;) {
+      // Until then, renderings may be kept of a message that has been edited or deleted in the meantime.
+      await this.#options.realtime.whenAt(head);
       await this.#replay(missed, head);
       // Until then, this node does not know whether the log has more, or whether the next event will reach this
       // stream.
