@@ -33,6 +33,12 @@ export class Pace {
     return this.#wholeCount >= steadyCount;
   }
 
+  /** Call this when the socket has no room for more than these events of those that were read. */
+  slowDown(events: number): void {
+    this.#wholeCount = 0;
+    this.#size = Math.max(size.least, events);
+  }
+
   /**
    * Sends the batches. Returns null when all were sent or, if there was no more room, the id of the last event that was
    * sent. The rest is not kept, because room may take hours to appear. `onSend` is called before each batch goes out.
@@ -49,9 +55,12 @@ export class Pace {
       unchecked = 0;
       if (!sink.takesAll()) break;
     }
-    const isWhole = sent === batches.length;
-    this.#wholeCount = isWhole ? this.#wholeCount + 1 : 0;
-    this.#size = isWhole ? Math.min(size.most, 2 * this.#size) : Math.max(size.least, events);
-    return isWhole ? null : (batches[sent - 1]?.renderings.at(-1)?.eventId ?? null);
+    if (sent < batches.length) {
+      this.slowDown(events);
+      return batches[sent - 1]?.renderings.at(-1)?.eventId ?? null;
+    }
+    this.#wholeCount += 1;
+    this.#size = Math.min(size.most, 2 * this.#size);
+    return null;
   }
 }

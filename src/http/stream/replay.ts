@@ -61,16 +61,20 @@ export class Replay<Stretch extends MissedStretch> {
     const { segments, isFull } = shared.segments.cut(ids, limit);
     const end = isFull ? (segments.at(-1)?.lastId ?? through) : through;
     if (isFull && pace.isSteady) this.#ahead.begin({ after: end, through, limit });
-    let position = after;
+    let [position, count] = [after, 0];
     for (const group of shared.segments.group(segments)) {
       // The rest is not kept: it may be hours before there is room, and it is read again then.
-      if (position !== after && !sink.takesAll()) return position;
+      if (count > 0 && !sink.takesAll()) {
+        pace.slowDown(count);
+        return position;
+      }
       const rendered = await shared.segments.render(group, { asker, findEvents });
       // Some of the events were pruned in the meantime: the next stretch says so.
       if (isOver() || rendered === null) return position;
       const stoppedAt = pace.send(rendered.flat(), sink, (batch) => this.#budget.take(batch));
       if (stoppedAt !== null) return stoppedAt;
       position = group.at(-1)?.lastId ?? position;
+      count += group.reduce((sum, { length }) => sum + length, 0);
     }
     return end;
   }

@@ -23,12 +23,13 @@ const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: ne
 /** A document that shows `length` characters of each event, and nothing of those that `isShown` leaves out. */
 function documentWith({
   length = 100,
+  complexity = 10,
   isShown = () => true,
-}: { length?: number; isShown?: (id: bigint) => boolean } = {}): SharedSubscription {
+}: { length?: number; complexity?: number; isShown?: (id: bigint) => boolean } = {}): SharedSubscription {
   const fanOut = new FanOut({ epoch: () => 'epoch', report: () => undefined, maxComplexityPerPerson: 0 });
   return fanOut.join('document', 1n, () => ({
     wantsPresence: false,
-    cost: { complexity: 10, bytes: 100 },
+    cost: { complexity, bytes: 100 },
     newLoaders: () => new Loaders({} as Db),
     prefetch: () => Promise.resolve(),
     render: ({ id }) => (isShown(id) ? { payload: String(id).padEnd(length), personalTo: null } : null),
@@ -138,6 +139,13 @@ test('a replay goes on when nothing in a stretch is shown', async () => {
   const { reads } = await replayAll(5_000, { sink, document: documentWith({ isShown: (id) => id > 4_990n }) });
   expect(sink.sent).toEqual(upTo(5_000).slice(-10));
   expect(reads.length).toBeLessThan(20);
+});
+
+test('a reader who is slower than a large document gets little of the log at a time', async () => {
+  const sink = new Socket(() => 0);
+  const { reads } = await replayAll(1_000, { sink, document: documentWith({ complexity: 1_000 }) });
+  expect(sink.sent).toEqual(upTo(1_000));
+  expect(reads.reduce((sum, { limit }) => sum + limit, 0)).toBeLessThan(4_000);
 });
 
 test.each([1, 2, 10, 511, 512, 513, 1_024])('a replay of exactly %i events ends', async (count) => {
