@@ -11,10 +11,14 @@ import { letLag, type Batch, type Delivery, type Receiver, type Rendering } from
 import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.ts';
 import type { StreamNotice, Transient } from './notice.ts';
 import { RecentRenderings } from './recent-rendering.ts';
+import type { SliceLoaders } from './slice-loaders.ts';
 
-/** What a document is rendered for: an event, a notice that is not kept, or a report of how far a stream has read. */
+/**
+ * What a document is rendered for: an event, a notice that is not kept, or a report of how far a stream has read.
+ * `edition`: the one that was current when the event arrived.
+ */
 export type Renderable =
-  | { event: LoggedEvent; receivers: readonly Receiver[] }
+  | { event: LoggedEvent; edition: number; receivers: readonly Receiver[] }
   | { transient: Transient; receivers: readonly Receiver[] }
   | { caughtUpTo: bigint; receivers: readonly Receiver[] };
 
@@ -28,7 +32,7 @@ export type Rest = {
  * The loaders for the items of one slice, the edition that was current when they were made, and a list of what is left to
  * do afterwards.
  */
-export type SliceParts = { loaders: Loaders; edition: number; rest: Rest[] };
+export type SliceParts = { loaders: SliceLoaders; edition: number; rest: Rest[] };
 
 type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics };
 
@@ -116,11 +120,11 @@ export class SharedRenderer {
    * rendered. Never rejects: a rejection would stop the queue for good.
    */
   async prepare(item: Renderable, parts: SliceParts): Promise<Delivery> {
-    if ('event' in item) return this.#prepareEvent(item.event, item.receivers, parts);
+    if ('event' in item) return this.#prepareEvent(item, parts);
     try {
       return 'transient' in item
         ? await this.#prepareTransient(item, parts)
-        : await this.#prepareRefresh(item, parts.loaders);
+        : await this.#prepareRefresh(item, parts.loaders.of());
     } catch (error) {
       this.#reportLoss(error);
       return () => {
@@ -132,11 +136,20 @@ export class SharedRenderer {
   readonly #reportLoss = (error: unknown) => this.#options.report('warn', 'a notice was left out', { error });
 
   /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
-  async #prepareEvent(event: LoggedEvent, receivers: readonly Receiver[], parts: SliceParts): Promise<Delivery> {
-    const { loaders, edition, rest } = parts;
+  async #prepareEvent(
+    { event, edition, receivers }: Extract<Renderable, { event: LoggedEvent }>,
+    parts: SliceParts,
+  ): Promise<Delivery> {
+    const { rest } = parts;
+    const loaders = parts.loaders.of(event.shared);
     const prober = receivers.find(({ isReceiving }) => isReceiving);
     if (prober === undefined) return null;
-    const probe = await this.renderFor(event, { asker: prober.asker, loaders, edition });
+    const probe = await this.renderFor(event, {
+      asker: prober.asker,
+      loaders,
+      // Rows that came with the event were read before it arrived.
+      edition: event.shared === undefined ? parts.edition : edition,
+    });
     if (probe === null) return null;
     if (probe.personalTo === null) return { receivers, rendering: this.toRendering(event.id, probe.payload) };
     const askers = receivers.filter(({ isReceiving }) => isReceiving).map(({ asker }) => asker);
@@ -167,7 +180,10 @@ export class SharedRenderer {
     const head = { cursor: cursorPlaceholder, at: new Date() };
     const results = new ResultsByAudience<string[]>();
     const render = async (asker: Caller) => {
-      const { payload, personalTo } = await this.#renderer.renderNotice(transient, head, { asker, loaders });
+      const { payload, personalTo } = await this.#renderer.renderNotice(transient, head, {
+        asker,
+        loaders: loaders.of(),
+      });
       results.add(personalTo, payload.split(cursorPlaceholder));
     };
     const askers = receivers.map(({ asker }) => asker);

@@ -9,6 +9,7 @@ import { Holders } from './holder.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
 import type { PresenceChange, StreamNotice, Typing } from './notice.ts';
 import { cut, sliceSize, type RenderTurns } from './render-turn.ts';
+import { SliceLoaders } from './slice-loaders.ts';
 import { SegmentRenderer } from './segment-renderer.ts';
 import { SharedRenderer, type Renderable, type Rest } from './shared-renderer.ts';
 
@@ -72,7 +73,7 @@ export class SharedSubscription implements Outlet {
   publish(event: LoggedEvent, listeners: readonly Listener[]): void {
     if (this.#queue.length >= maxWaiting) this.#leaveToLog();
     // Every listener of this outlet joined it as a receiver.
-    this.#enqueue({ event, receivers: listeners as readonly Receiver[] });
+    this.#enqueue({ event, edition: this.#renderer.edition, receivers: listeners as readonly Receiver[] });
   }
 
   publishTyping(typing: Typing, listeners: readonly Listener[]): void {
@@ -148,8 +149,12 @@ export class SharedSubscription implements Outlet {
 
   async #prepareSlice(rest: Rest[]): Promise<Slice> {
     const items = this.#queue.splice(0, sliceSize(this.#renderer.cost, maxConcurrentExecutions));
-    // Rows do not depend on the asker: one set of loaders fetches the rows of all these events together.
-    const parts = { loaders: this.#renderer.newLoaders(), edition: this.#renderer.edition, rest };
+    // Rows do not depend on the asker: the loaders fetch the rows of all these events together.
+    const parts = {
+      loaders: new SliceLoaders(() => this.#renderer.newLoaders()),
+      edition: this.#renderer.edition,
+      rest,
+    };
     const startedAt = Date.now();
     const deliveries = await Promise.all(
       items.map(async (item) => ('tell' in item ? item.tell : this.#renderer.prepare(item, parts))),

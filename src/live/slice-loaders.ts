@@ -1,0 +1,27 @@
+import type { SharedRows } from '../log/event.ts';
+import type { Loaders } from '../postgres/loader.ts';
+
+/**
+ * The loaders of a slice of events. Events that came with rows share loaders only with those whose rows were read at the
+ * same time: the rows that came with an earlier event may be older than a later one, which would then show what it
+ * has changed as it was before.
+ */
+export class SliceLoaders {
+  readonly #create: () => Loaders;
+  readonly #byRows = new Map<number | null, Loaders>();
+
+  constructor(create: () => Loaders) {
+    this.#create = create;
+  }
+
+  /** The loaders for an event with these rows, or for everything that came without rows. */
+  of(rows?: SharedRows): Loaders {
+    const key = rows?.until ?? null;
+    let loaders = this.#byRows.get(key);
+    if (loaders === undefined) {
+      loaders = this.#create();
+      this.#byRows.set(key, loaders);
+    }
+    return loaders;
+  }
+}
