@@ -19,9 +19,12 @@ class Document {
   /** Resolves when the rows that are being read may arrive. */
   mayArrive: Promise<void> = Promise.resolve();
   readonly shared: SharedSubscription;
-  readonly #isPersonal: boolean;
+  readonly #isPersonal: (id: bigint) => boolean;
 
-  constructor({ isPersonal = false, complexity = 10 } = {}) {
+  constructor({
+    isPersonal = () => false,
+    complexity = 10,
+  }: { isPersonal?: (id: bigint) => boolean; complexity?: number } = {}) {
     this.#isPersonal = isPersonal;
     const fanOut = new FanOut({ epoch: () => 'epoch', report: () => undefined, maxComplexityPerPerson: 0 });
     this.shared = fanOut.join('document', 1n, () => this.#rendererOf(complexity));
@@ -61,8 +64,9 @@ class Document {
         this.executed.push(id);
         // Every tenth event is about something that is gone.
         if (id % 10n === 0n) return null;
-        const payload = `${id} ${texts}${this.#isPersonal ? ` for ${asker.userId}` : ''}`;
-        return { payload, personalTo: this.#isPersonal ? askerKey(asker) : null };
+        const isPersonal = this.#isPersonal(id);
+        const payload = `${id} ${texts}${isPersonal ? ` for ${asker.userId}` : ''}`;
+        return { payload, personalTo: isPersonal ? askerKey(asker) : null };
       },
       renderNotice: () => Promise.reject(new Error('there are only events here')),
     };
@@ -104,11 +108,26 @@ test('readers of different chats share executions, too', async () => {
 });
 
 test('each reader of a personal document gets their own renderings', async () => {
-  const document = new Document({ isPersonal: true });
+  const document = new Document({ isPersonal: () => true });
   for (const userId of [1n, 2n, 1n]) {
     const { texts } = await document.replay(askerOf(userId), ids.slice(0, 300));
     expect(texts).toEqual(shown(ids.slice(0, 300), `first text for ${userId}`));
   }
+});
+
+test("a reader of a document that is personal only for some events gets no one else's renderings", async () => {
+  const isPersonal = (id: bigint) => id % 97n === 0n;
+  const document = new Document({ isPersonal });
+  for (const userId of [1n, 2n, 3n, 1n]) {
+    const { texts } = await document.replay(askerOf(userId), ids);
+    expect(texts.filter((text) => text.includes('for'))).toEqual(
+      shown(ids.filter(isPersonal), `first text for ${userId}`),
+    );
+    expect(texts).toHaveLength(shown(ids, '').length);
+  }
+  // What is not personal is executed once.
+  const personalCount = ids.filter(isPersonal).length;
+  expect(document.executed.length).toBeLessThanOrEqual(ids.length + 3 * personalCount);
 });
 
 test('what was rendered before an edit is not shown after it, not even if its rows were still on their way', async () => {
@@ -139,7 +158,7 @@ test('however readers and stretches differ, all get every event once and in orde
       fc.boolean(),
       fc.constantFrom(10, 400, 10_000),
       async (readers, isPersonal, complexity) => {
-        const document = new Document({ isPersonal, complexity });
+        const document = new Document({ isPersonal: () => isPersonal, complexity });
         await Promise.all(
           readers.map(async ({ userId, step, start, limit }) => {
             const own = ids.slice(start).filter((id) => id % step === 0n);

@@ -39,7 +39,7 @@ test('the rows of an event do not make later events, or a replay, show what was 
     document: 'subscription { events { event { __typename ... on ChatUpdated { chat { name } } } } }',
   });
   await say(ada, chatId, 'hold');
-  await expect.poll(() => heldCount).toBeGreaterThan(0);
+  await expect.poll(() => heldCount, { timeout: 10_000 }).toBeGreaterThan(0);
   await quick.next('NewMessage');
   const id = await say(ada, chatId, 'first text');
   await quick.next('NewMessage');
