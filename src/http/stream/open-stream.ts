@@ -14,6 +14,9 @@ export type StreamTimes = {
 /** A stream with more unsent bytes than this drops typing notices, which are useless later. */
 const maxBytesBeforeTyping = 16 * 1024;
 
+/** How long a stream whose token is no longer valid may wait for the event that says so, in ms. */
+const sessionEndMs = 1_000;
+
 /** Spreads the heartbeats of streams that opened together. */
 const heartbeatSpread = 0.2;
 
@@ -118,6 +121,8 @@ export class OpenStream {
   async #checkToken(now: number, isTokenLive: () => Promise<boolean>): Promise<void> {
     this.#tokenCheckedAt = now;
     // While the database is unavailable, nothing is known about the token; the next check asks again.
-    if (!(await isTokenLive().catch(() => true))) this.interrupt();
+    if (await isTokenLive().catch(() => true)) return;
+    // The event that ended the session is usually on its way: it ends the stream too, and tells the client why.
+    setTimeout(() => this.interrupt(), sessionEndMs).unref();
   }
 }
