@@ -2,6 +2,7 @@ import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import type { EventRenderer } from './event-renderer.ts';
 import type { EventTraces } from './event-trace.ts';
+import { Outdated } from './outdated.ts';
 import { RenderTurns } from './render-turn.ts';
 import { SharedSubscription, type SharedSubscriptionOptions } from './shared-subscription.ts';
 import { SubscriptionBudget } from './subscription-budget.ts';
@@ -27,7 +28,7 @@ export class FanOut {
   readonly #subscriptions = new Map<string, SharedSubscription>();
 
   constructor({ epoch, report, maxComplexityPerPerson, metrics = noMetrics, traces = null }: FanOutOptions) {
-    this.#options = { epoch, report, metrics, traces, turns: new RenderTurns() };
+    this.#options = { epoch, report, metrics, traces, turns: new RenderTurns(), outdated: new Outdated() };
     this.#budget = new SubscriptionBudget(maxComplexityPerPerson);
   }
 
@@ -50,9 +51,13 @@ export class FanOut {
     return shared;
   }
 
-  /** Call this when earlier renderings must not be shown again. */
-  forget(): void {
-    for (const shared of this.#subscriptions.values()) shared.forget();
+  /**
+   * Call this when earlier renderings of a chat (null: of all chats) must not be shown again, not even by a replay that
+   * overtakes the queue.
+   */
+  forget(chatId: bigint | null): void {
+    this.#options.outdated.begin(chatId);
+    if (chatId === null) for (const shared of this.#subscriptions.values()) shared.clear();
   }
 
   leave(shared: SharedSubscription, userId: bigint): void {

@@ -28,10 +28,10 @@ export class Hub {
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
 
   /**
-   * Called when earlier renderings must not be shown again: before the edit or deletion of a message goes out, and when
-   * the log has been replaced.
+   * Called when earlier renderings of a chat must not be shown again, before the edit or deletion of a message goes out;
+   * and with null when the log has been replaced.
    */
-  onOutdated: () => void = () => undefined;
+  onOutdated: (chatId: bigint | null) => void = () => undefined;
 
   constructor(log: HubLog, attendance: HubAttendance) {
     this.#log = log;
@@ -147,7 +147,7 @@ export class Hub {
    */
   restart(): void {
     // In another history, the same id stands for a different event.
-    this.onOutdated();
+    this.onOutdated(null);
     const people = [...this.#roster.people.values()];
     for (const listener of this.#server.listeners) listener.outlet.interrupt(listener);
     this.#server.clear();
@@ -164,7 +164,7 @@ export class Hub {
   #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
     this.#position = event.id;
     // Not only where someone is in its chat: a reader who has just left may return, and replay the message.
-    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.onOutdated();
+    if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.onOutdated(event.chatId);
     for (const { userId, ...membership } of added.get(event.id) ?? []) this.#roster.change(userId, event, membership);
     let audience = this.#audienceOf(event, circles);
     for (const userId of recipients.get(event.id) ?? []) audience = this.#withMissed(audience, userId, event);

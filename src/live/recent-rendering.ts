@@ -1,6 +1,7 @@
 import { FifoCache, type CacheBudget } from '../core/fifo-cache.ts';
 import { isPromise, type Soon } from '../core/soon.ts';
 import type { RenderedEvent } from './event-renderer.ts';
+import type { Outdated } from './outdated.ts';
 
 /** How long the renderings of a document are kept, and how much they may weigh, in characters and what an entry costs. */
 const kept = { max: 4 * 1024 * 1024, least: 512 * 1024, ttlMs: 2_000 };
@@ -13,6 +14,11 @@ function toMapKey(id: bigint): MapKey {
   return id <= Number.MAX_SAFE_INTEGER ? Number(id) : id;
 }
 
+/**
+ * The rendering of an event; null if there is nothing to show. `chatId`: the event's chat. `edition`: see Outdated.
+ */
+export type Recent = { outcome: Soon<RenderedEvent | null>; chatId: bigint | null; edition: number };
+
 /** What all documents of this process may keep together. */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
@@ -21,40 +27,47 @@ const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
  * restart, for example, every stream replays.
  */
 export class RecentRenderings {
+  readonly #outdated: Outdated;
   /** The renderings that are not finished, whose size is therefore unknown. */
-  readonly #begun = new Map<MapKey, Promise<RenderedEvent | null>>();
-  readonly #done = new FifoCache<MapKey, RenderedEvent | null>({ ...kept, budget });
+  readonly #begun = new Map<MapKey, Recent>();
+  readonly #done = new FifoCache<MapKey, Recent>({ ...kept, budget });
+
+  constructor(outdated: Outdated) {
+    this.#outdated = outdated;
+  }
 
   /** What the stored renderings weigh. */
   get weight(): number {
     return this.#done.weight;
   }
 
-  /** The rendering, null if there is nothing to show, or undefined if it is not kept. */
-  get(eventId: bigint): Soon<RenderedEvent | null> | undefined {
+  /** The latest rendering of an event; undefined if it is not kept, or outdated. */
+  get(eventId: bigint): Recent | undefined {
     const key = toMapKey(eventId);
-    return this.#begun.get(key) ?? this.#done.get(key);
+    const known = this.#begun.get(key) ?? this.#done.get(key);
+    return known !== undefined && this.#outdated.isCurrent(known.edition, known.chatId) ? known : undefined;
   }
 
   /** Keeps a rendering from the moment it begins; drops it if it turns out to be too large. */
-  add(eventId: bigint, outcome: Soon<RenderedEvent | null>): void {
+  add(eventId: bigint, recent: Recent): void {
     const key = toMapKey(eventId);
-    if (!isPromise(outcome)) return this.#keep(key, outcome);
-    this.#begun.set(key, outcome);
+    const { outcome } = recent;
+    if (!isPromise(outcome)) return this.#keep(key, recent, outcome);
+    this.#begun.set(key, recent);
     void outcome.then((rendered) => {
-      if (this.#begun.get(key) !== outcome) return;
+      if (this.#begun.get(key) !== recent) return;
       this.#begun.delete(key);
-      this.#keep(key, rendered);
+      this.#keep(key, { ...recent, outcome: rendered }, rendered);
     });
   }
 
-  /** Call this when earlier renderings must not be shown again. */
+  /** Drops everything. */
   clear(): void {
     this.#begun.clear();
     this.#done.clear();
   }
 
-  #keep(key: MapKey, rendered: RenderedEvent | null): void {
-    this.#done.set(key, rendered, entryWeight + (rendered?.payload.length ?? 0));
+  #keep(key: MapKey, recent: Recent, rendered: RenderedEvent | null): void {
+    this.#done.set(key, recent, entryWeight + (rendered?.payload.length ?? 0));
   }
 }

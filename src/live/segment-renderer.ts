@@ -24,6 +24,9 @@ const batchBytes = 32 * 1024;
 /** What a document shows of a segment, in order. Empty if it shows nothing. */
 export type RenderedSegment = readonly Batch[];
 
+/** `chatIds`: the chats of its events, each once. `edition`: see Outdated. */
+type RecentSegment = { batches: RenderedSegment; chatIds: readonly (bigint | null)[]; edition: number };
+
 /** The events of each segment; null if some of them are no longer kept. */
 export type FindEvents = (segments: readonly Segment[]) => Promise<LoggedEvent[][] | null>;
 
@@ -35,7 +38,7 @@ export type FindEvents = (segments: readonly Segment[]) => Promise<LoggedEvent[]
 export class SegmentRenderer {
   readonly #renderer: SharedRenderer;
   readonly #turns: RenderTurns;
-  readonly #recent = new FifoCache<string, RenderedSegment>({ ...kept, budget });
+  readonly #recent = new FifoCache<string, RecentSegment>({ ...kept, budget });
   readonly #sliceSize: number;
 
   constructor(renderer: SharedRenderer, turns: RenderTurns) {
@@ -64,8 +67,8 @@ export class SegmentRenderer {
     if (group.length > 0) yield group;
   }
 
-  /** Call this when earlier renderings must not be shown again. */
-  forget(): void {
+  /** Drops all renderings. */
+  clear(): void {
     this.#recent.clear();
   }
 
@@ -84,25 +87,32 @@ export class SegmentRenderer {
 
   #findAll(group: readonly Segment[]): RenderedSegment[] | null {
     const found: RenderedSegment[] = [];
-    for (const { key } of group) {
-      const known = this.#recent.get(key);
-      if (known === undefined) return null;
+    for (const segment of group) {
+      const known = this.#find(segment);
+      if (known === null) return null;
       found.push(known);
     }
     return found;
+  }
+
+  #find({ key }: Segment): RenderedSegment | null {
+    const known = this.#recent.get(key);
+    if (known === undefined) return null;
+    const { outdated } = this.#renderer;
+    return known.chatIds.every((chatId) => outdated.isCurrent(known.edition, chatId)) ? known.batches : null;
   }
 
   async #renderNow(
     group: readonly Segment[],
     { asker, findEvents }: { asker: Caller; findEvents: FindEvents },
   ): Promise<RenderedSegment[] | null> {
-    const { edition } = this.#renderer;
+    const { edition } = this.#renderer.outdated;
     const loaders = this.#renderer.newLoaders();
     const rendered = new Map<Segment, RenderedSegment>();
     const unknown: Segment[] = [];
     for (const segment of group) {
       // Readers of other chats may have had its events in other segments.
-      const known = this.#recent.get(segment.key) ?? this.#compose(segment, asker);
+      const known = this.#find(segment) ?? this.#compose(segment, asker);
       if (known === null) unknown.push(segment);
       else rendered.set(segment, known);
     }
@@ -114,7 +124,8 @@ export class SegmentRenderer {
       const own = events[index] ?? [];
       await reads[index];
       const shown = await allThere(own.map((event) => this.#renderer.renderFor(event, { asker, loaders, edition })));
-      rendered.set(segment, this.#keep(segment, shown, edition));
+      const chatIds = own.map(({ chatId }) => chatId ?? null);
+      rendered.set(segment, this.#keep(segment, { shown, chatIds, edition }));
       if (unknown.length > 1) await afterIo();
     }
     return group.map((segment) => rendered.get(segment) ?? []);
@@ -123,16 +134,25 @@ export class SegmentRenderer {
   /** Makes a segment of its events' latest renderings; null if they are not all known. */
   #compose(segment: Segment, asker: Caller): RenderedSegment | null {
     const shown: (RenderedEvent | null)[] = [];
+    const chatIds: (bigint | null)[] = [];
     for (const id of segment.ids) {
       const known = this.#renderer.findFor(id, asker);
       if (known === undefined) return null;
-      shown.push(known);
+      shown.push(known.shown);
+      chatIds.push(known.chatId);
     }
-    return this.#keep(segment, shown, this.#renderer.edition);
+    return this.#keep(segment, { shown, chatIds, edition: this.#renderer.outdated.edition });
   }
 
   /** Makes batches of what a segment's events show, and keeps them if they are the same for everyone. */
-  #keep({ key, ids }: Segment, shown: readonly (RenderedEvent | null)[], edition: number): RenderedSegment {
+  #keep(
+    { key, ids }: Segment,
+    {
+      shown,
+      chatIds,
+      edition,
+    }: { shown: readonly (RenderedEvent | null)[]; chatIds: readonly (bigint | null)[]; edition: number },
+  ): RenderedSegment {
     const batches = toBatches(
       ids.flatMap((id, index) => {
         const each = shown[index];
@@ -140,9 +160,9 @@ export class SegmentRenderer {
       }),
     );
     const isShared = shown.every((each) => each === null || each.personalTo === null);
-    if (isShared && edition === this.#renderer.edition) {
+    if (isShared) {
       const bytes = batches.reduce((sum, batch) => sum + 2 * bytesOf(batch), 0);
-      this.#recent.set(key, batches, entryWeight + bytes);
+      this.#recent.set(key, { batches, chatIds: [...new Set(chatIds)], edition }, entryWeight + bytes);
     }
     return batches;
   }

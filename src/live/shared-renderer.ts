@@ -10,6 +10,7 @@ import { mayReceive, ResultsByAudience } from './audience.ts';
 import { letLag, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
 import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.ts';
 import type { StreamNotice, Transient } from './notice.ts';
+import type { Outdated } from './outdated.ts';
 import { RecentRenderings } from './recent-rendering.ts';
 import type { SliceLoaders } from './slice-loaders.ts';
 
@@ -34,7 +35,7 @@ export type Rest = {
  */
 export type SliceParts = { loaders: SliceLoaders; edition: number; rest: Rest[] };
 
-type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics };
+type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics; outdated: Outdated };
 
 /** In the payload of a notice that is not kept, marks where each stream inserts its own cursor. */
 const cursorPlaceholder = randomUUID();
@@ -48,20 +49,17 @@ export class SharedRenderer {
   readonly cost: EventCost;
   readonly #renderer: EventRenderer;
   readonly #options: RendererOptions;
-  readonly #recent = new RecentRenderings();
-  #edition = 0;
+  readonly outdated: Outdated;
+  readonly #recent: RecentRenderings;
 
   /** `epoch` returns the epoch of the log's current history. */
   constructor(renderer: EventRenderer, options: RendererOptions) {
     this.#renderer = renderer;
     this.#options = options;
+    this.outdated = options.outdated;
+    this.#recent = new RecentRenderings(options.outdated);
     this.wantsPresence = renderer.wantsPresence;
     this.cost = renderer.cost;
-  }
-
-  /** Changes whenever earlier renderings must not be shown again. */
-  get edition(): number {
-    return this.#edition;
   }
 
   /** Loaders for one batch of events. */
@@ -69,9 +67,8 @@ export class SharedRenderer {
     return this.#renderer.newLoaders();
   }
 
-  /** Call this when earlier renderings must not be shown again. */
-  forget(): void {
-    this.#edition += 1;
+  /** Drops all renderings. */
+  clear(): void {
     this.#recent.clear();
   }
 
@@ -84,19 +81,20 @@ export class SharedRenderer {
     { asker, loaders, edition }: { asker: Caller; loaders: Loaders; edition: number },
   ): Soon<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
-    const outcome = known === undefined ? this.#render(event, asker, loaders) : known;
-    if (known === undefined && edition === this.#edition) this.#recent.add(event.id, outcome);
+    const outcome = known === undefined ? this.#render(event, asker, loaders) : known.outcome;
+    if (known === undefined) this.#recent.add(event.id, { outcome, chatId: event.chatId ?? null, edition });
     return whenThere(outcome, (shared) => {
       const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
       return isOthers ? this.#render(event, asker, loaders) : shared;
     });
   }
 
-  /** What `renderFor` would return, if the event is rendered already; undefined otherwise. */
-  findFor(eventId: bigint, asker: Caller): RenderedEvent | null | undefined {
+  /** What `renderFor` would return, and the event's chat, if the event is rendered already; undefined otherwise. */
+  findFor(eventId: bigint, asker: Caller): { shown: RenderedEvent | null; chatId: bigint | null } | undefined {
     const known = this.#recent.get(eventId);
-    if (known === undefined || isPromise(known)) return undefined;
-    return known === null || mayReceive(asker, known.personalTo) ? known : undefined;
+    if (known === undefined || isPromise(known.outcome)) return undefined;
+    const shown = known.outcome;
+    return shown === null || mayReceive(asker, shown.personalTo) ? { shown, chatId: known.chatId } : undefined;
   }
 
   /** Reads what `renderFor` will need. Never rejects. */

@@ -8,6 +8,7 @@ import type { EventTraces } from './event-trace.ts';
 import { Holders } from './holder.ts';
 import type { EndReason, Listener, Outlet } from './listener.ts';
 import type { PresenceChange, StreamNotice, Typing } from './notice.ts';
+import type { Outdated } from './outdated.ts';
 import { cut, sliceSize, type RenderTurns } from './render-turn.ts';
 import { SliceLoaders } from './slice-loaders.ts';
 import { SegmentRenderer } from './segment-renderer.ts';
@@ -30,6 +31,7 @@ export type SharedSubscriptionOptions = {
   report: Report;
   metrics: Metrics;
   traces: EventTraces | null;
+  outdated: Outdated;
   turns: RenderTurns;
 };
 
@@ -64,16 +66,16 @@ export class SharedSubscription implements Outlet {
     this.wantsPresence = this.#renderer.wantsPresence;
   }
 
-  /** Call this when earlier renderings must not be shown again, not even by a replay that overtakes the queue. */
-  forget(): void {
-    this.#renderer.forget();
-    this.segments.forget();
+  /** Drops all renderings. */
+  clear(): void {
+    this.#renderer.clear();
+    this.segments.clear();
   }
 
   publish(event: LoggedEvent, listeners: readonly Listener[]): void {
     if (this.#queue.length >= maxWaiting) this.#leaveToLog();
     // Every listener of this outlet joined it as a receiver.
-    this.#enqueue({ event, edition: this.#renderer.edition, receivers: listeners as readonly Receiver[] });
+    this.#enqueue({ event, edition: this.#options.outdated.edition, receivers: listeners as readonly Receiver[] });
   }
 
   publishTyping(typing: Typing, listeners: readonly Listener[]): void {
@@ -152,7 +154,7 @@ export class SharedSubscription implements Outlet {
     // Rows do not depend on the asker: the loaders fetch the rows of all these events together.
     const parts = {
       loaders: new SliceLoaders(() => this.#renderer.newLoaders()),
-      edition: this.#renderer.edition,
+      edition: this.#options.outdated.edition,
       rest,
     };
     const startedAt = Date.now();

@@ -18,16 +18,23 @@ class Document {
   readonly read: bigint[] = [];
   /** Resolves when the rows that are being read may arrive. */
   mayArrive: Promise<void> = Promise.resolve();
+  readonly fanOut = new FanOut({ epoch: () => 'epoch', report: () => undefined, maxComplexityPerPerson: 0 });
   readonly shared: SharedSubscription;
   readonly #isPersonal: (id: bigint) => boolean;
+  readonly #eventOf: (id: bigint) => LoggedEvent;
 
   constructor({
     isPersonal = () => false,
     complexity = 10,
-  }: { isPersonal?: (id: bigint) => boolean; complexity?: number } = {}) {
+    eventOf = eventWith,
+  }: {
+    isPersonal?: (id: bigint) => boolean;
+    complexity?: number;
+    eventOf?: (id: bigint) => LoggedEvent;
+  } = {}) {
     this.#isPersonal = isPersonal;
-    const fanOut = new FanOut({ epoch: () => 'epoch', report: () => undefined, maxComplexityPerPerson: 0 });
-    this.shared = fanOut.join('document', 1n, () => this.#rendererOf(complexity));
+    this.#eventOf = eventOf;
+    this.shared = this.fanOut.join('document', 1n, () => this.#rendererOf(complexity));
   }
 
   /** What the asker gets for these events, read in stretches of at most `limit`. */
@@ -47,7 +54,7 @@ class Document {
 
   readonly #findEvents: FindEvents = async (segments) => {
     this.read.push(...segments.flatMap(({ ids }) => ids));
-    return segments.map(({ ids }) => ids.map(eventWith));
+    return segments.map((segment) => segment.ids.map(this.#eventOf));
   };
 
   #rendererOf(complexity: number): EventRenderer {
@@ -74,7 +81,7 @@ class Document {
 }
 
 function eventWith(id: bigint): LoggedEvent {
-  return { id, kind: 'NewMessage', at: new Date(0) } as LoggedEvent;
+  return { id, kind: 'NewMessage', at: new Date(0), chatId: 1n } as LoggedEvent;
 }
 
 function askerOf(userId: bigint): Asker {
@@ -137,12 +144,30 @@ test('what was rendered before an edit is not shown after it, not even if its ro
   const early = document.replay(askerOf(1n), ids.slice(0, 300));
   await expect.poll(() => document.read.length).toBe(300);
   document.text = 'second text';
-  document.shared.forget();
+  document.fanOut.forget(1n);
   resolve();
   // The edit follows in the log.
   expect((await early).texts).toEqual(shown(ids.slice(0, 300), 'first text'));
   const late = await document.replay(askerOf(2n), ids.slice(0, 300));
   expect(late.texts).toEqual(shown(ids.slice(0, 300), 'second text'));
+});
+
+test('an edit concerns the renderings of its chat and of events without a chat, and no others', async () => {
+  const of = (id: bigint) => ({ ...eventWith(id), chatId: [1n, 2n, null][Number(id / 500n)] ?? null });
+  const [first, second, chatless] = [ids.slice(0, 499), ids.slice(499, 999), ids.slice(999, 1_400)];
+  const document = new Document({ eventOf: of });
+  for (const list of [first, second, chatless]) await document.replay(askerOf(1n), list);
+  document.text = 'second text';
+  document.fanOut.forget(1n);
+  expect((await document.replay(askerOf(2n), first)).texts).toEqual(shown(first, 'second text'));
+  expect((await document.replay(askerOf(2n), second)).texts).toEqual(shown(second, 'first text'));
+  expect((await document.replay(askerOf(2n), chatless)).texts).toEqual(shown(chatless, 'second text'));
+  // More chats than are told apart.
+  document.text = 'third text';
+  for (let chatId = 10n; chatId < 1_500n; chatId += 1n) document.fanOut.forget(chatId);
+  for (const list of [first, second]) {
+    expect((await document.replay(askerOf(3n), list)).texts).toEqual(shown(list, 'third text'));
+  }
 });
 
 test('however readers and stretches differ, all get every event once and in order', async () => {

@@ -115,7 +115,7 @@ export class Streams {
     services.metrics.watch('subscriptions', () => realtime.hub.listenerCount);
     services.metrics.watch('subscriptionGroups', () => fanOut.size);
     services.metrics.watch('events', () => realtime.hub.passedCount);
-    realtime.hub.onOutdated = () => fanOut.forget();
+    realtime.hub.onOutdated = (chatId) => fanOut.forget(chatId);
     realtime.onStreamRing = (tokenHash) => this.#single.ring(tokenHash);
   }
 

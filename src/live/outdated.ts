@@ -1,0 +1,38 @@
+/** How many chats are told apart. Beyond that, all renderings are outdated. */
+const maxChats = 1_000;
+
+/**
+ * Says which renderings must not be shown again, because a message of their chat has been edited or deleted since. Every
+ * such change begins an edition; a rendering belongs to the one that was current before its rows were read. Nothing is
+ * searched: whether a rendering is outdated is asked when it is wanted, so a change costs the same however many renderings
+ * are kept, and storms of readers share the renderings of all other chats.
+ */
+export class Outdated {
+  #edition = 0;
+  /** The edition with which all earlier renderings became outdated. */
+  #ofAll = 0;
+  readonly #byChat = new Map<bigint, number>();
+
+  /** The current edition. */
+  get edition(): number {
+    return this.#edition;
+  }
+
+  /** Begins an edition, with which all earlier renderings of this chat (null: of all chats) are outdated. */
+  begin(chatId: bigint | null): void {
+    this.#edition += 1;
+    if (chatId !== null && this.#byChat.size < maxChats) {
+      this.#byChat.set(chatId, this.#edition);
+      return;
+    }
+    this.#byChat.clear();
+    this.#ofAll = this.#edition;
+  }
+
+  /** Whether a rendering of that edition may be shown. One without a chat (null) may be about any chat. */
+  isCurrent(edition: number, chatId: bigint | null): boolean {
+    if (edition === this.#edition) return true;
+    if (chatId === null || edition < this.#ofAll) return false;
+    return edition >= (this.#byChat.get(chatId) ?? 0);
+  }
+}
