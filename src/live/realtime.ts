@@ -17,16 +17,8 @@ import type { HubBatch, HubLog } from './hub-log.ts';
 import type { Listener } from './listener.ts';
 import { readCircles } from './acquaintance.ts';
 import { readExtent, type Extent } from '../log/event-log.ts';
-import {
-  readAddedMembers,
-  readRecipients,
-  readMissedOnServer,
-  readServerSnapshot,
-  type LogReader,
-  type MissedChatStretch,
-  type MissedStretch,
-  type Range,
-} from '../log/log-reader.ts';
+import { readAddedMembers, readRecipients, readServerSnapshot, type LogReader } from '../log/log-reader.ts';
+import { readMissedOnServer, type MissedChatStretch, type MissedStretch, type Range } from '../log/missed-stretch.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import { LogReads } from '../log/log-reads.ts';
 import type { Segment } from '../log/segment.ts';

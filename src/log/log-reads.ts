@@ -1,15 +1,13 @@
 import type pg from 'pg';
+import { readSnapshots, type LogReader, type Snapshot } from './log-reader.ts';
 import {
   readMissed,
   readMissedInChats,
-  readSnapshots,
-  type LogReader,
   type MissedChatKey,
   type MissedChatStretch,
   type MissedKey,
   type MissedStretch,
-  type Snapshot,
-} from './log-reader.ts';
+} from './missed-stretch.ts';
 import { SharedRead } from '../postgres/shared-read.ts';
 
 /** How many readers one statement serves at most. */

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { FifoCache } from '../core/fifo-cache.ts';
 import type { LoggedEvent } from './event.ts';
-import { readEvents } from './log-reader.ts';
+import { readEvents } from './missed-stretch.ts';
 import type { Segment } from './segment.ts';
 
 /**

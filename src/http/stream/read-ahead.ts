@@ -1,4 +1,4 @@
-import type { Range } from '../../log/log-reader.ts';
+import type { Range } from '../../log/missed-stretch.ts';
 
 /**
  * How old a stretch may be when it is taken, in ms. A socket may take minutes to drain; by then, its reader may have lost
@@ -19,7 +19,7 @@ export class ReadAhead<Stretch> {
   begin(range: Range): void {
     const at = performance.now();
     const stretch = this.#read(range);
-    // Whoever takes the stretch gets its error; it may also never be taken.
+    // `take` returns the same promise, with its error. If the stretch is never taken, the error does not matter.
     stretch.catch(() => undefined);
     this.#begun = { range, stretch, at };
   }

@@ -1,7 +1,7 @@
 import type { Caller } from '../../core/asker.ts';
 import type { FindEvents } from '../../live/segment-renderer.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
-import type { MissedStretch, Range } from '../../log/log-reader.ts';
+import type { MissedStretch, Range } from '../../log/missed-stretch.ts';
 import type { Pace } from './pace.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { ReplayBudget, type ReplayLimits } from './replay-budget.ts';

@@ -5,7 +5,7 @@ import type { StreamNotice } from '../../live/notice.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import { formatCursor } from '../../log/cursor.ts';
 import type { EndReason } from '../../live/listener.ts';
-import type { MissedChatStretch, MissedStretch, Range } from '../../log/log-reader.ts';
+import type { MissedChatStretch, MissedStretch, Range } from '../../log/missed-stretch.ts';
 import type { Realtime } from '../../live/realtime.ts';
 import { endPayloads } from './ending.ts';
 import { PendingBatches } from './pending-batches.ts';

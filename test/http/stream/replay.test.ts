@@ -12,7 +12,7 @@ import type { FindEvents } from '../../../src/live/segment-renderer.ts';
 import type { SharedSubscription } from '../../../src/live/shared-subscription.ts';
 import type { Realtime } from '../../../src/live/realtime.ts';
 import type { LoggedEvent } from '../../../src/log/event.ts';
-import type { MissedStretch, Range } from '../../../src/log/log-reader.ts';
+import type { MissedStretch, Range } from '../../../src/log/missed-stretch.ts';
 import type { Db } from '../../../src/postgres/client.ts';
 import { Loaders } from '../../../src/postgres/loader.ts';
 
