@@ -107,10 +107,7 @@ export class FifoCache<Key, Value> {
     setTimeout(() => {
       this.#isSweepDue = false;
       const now = performance.now();
-      for (let first = this.#queue[this.#first]; first !== undefined && first.until <= now;) {
-        this.#dropFirst();
-        first = this.#queue[this.#first];
-      }
+      while ((this.#queue[this.#first]?.until ?? Infinity) <= now) this.#dropFirst();
       if (this.#queue.length > 0) this.#sweepLater();
     }, this.#limits.ttlMs / 4).unref();
   }

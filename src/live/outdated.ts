@@ -1,4 +1,4 @@
-/** How many chats are told apart. Beyond that, all renderings are outdated. */
+/** How many chats are tracked separately. A change in one more outdates the renderings of all chats. */
 const maxChats = 1_000;
 
 /**

@@ -27,6 +27,13 @@ export type RenderedSegment = readonly Batch[];
 /** `chatIds`: the chats of its events, each once. `edition`: see Outdated. */
 type RecentSegment = { batches: RenderedSegment; chatIds: readonly (bigint | null)[]; edition: number };
 
+/** What a segment's events show, and their chats, both in the order of the events. `edition`: see Outdated. */
+type ShownEvents = {
+  shown: readonly (RenderedEvent | null)[];
+  chatIds: readonly (bigint | null)[];
+  edition: number;
+};
+
 /** The events of each segment; null if some of them are no longer kept. */
 export type FindEvents = (segments: readonly Segment[]) => Promise<LoggedEvent[][] | null>;
 
@@ -124,7 +131,7 @@ export class SegmentRenderer {
       const own = events[index] ?? [];
       await reads[index];
       const shown = await allThere(own.map((event) => this.#renderer.renderFor(event, { asker, loaders, edition })));
-      const chatIds = own.map(({ chatId }) => chatId ?? null);
+      const chatIds = own.map(({ chatId }) => chatId);
       rendered.set(segment, this.#keep(segment, { shown, chatIds, edition }));
       if (unknown.length > 1) await afterIo();
     }
@@ -145,14 +152,7 @@ export class SegmentRenderer {
   }
 
   /** Makes batches of what a segment's events show, and keeps them if they are the same for everyone. */
-  #keep(
-    { key, ids }: Segment,
-    {
-      shown,
-      chatIds,
-      edition,
-    }: { shown: readonly (RenderedEvent | null)[]; chatIds: readonly (bigint | null)[]; edition: number },
-  ): RenderedSegment {
+  #keep({ key, ids }: Segment, { shown, chatIds, edition }: ShownEvents): RenderedSegment {
     const batches = toBatches(
       ids.flatMap((id, index) => {
         const each = shown[index];

@@ -82,7 +82,7 @@ export class SharedRenderer {
   ): Soon<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
     const outcome = known === undefined ? this.#render(event, asker, loaders) : known.outcome;
-    if (known === undefined) this.#recent.add(event.id, { outcome, chatId: event.chatId ?? null, edition });
+    if (known === undefined) this.#recent.add(event.id, { outcome, chatId: event.chatId, edition });
     return whenThere(outcome, (shared) => {
       const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
       return isOthers ? this.#render(event, asker, loaders) : shared;

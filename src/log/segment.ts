@@ -8,6 +8,7 @@ export const maxLength = 4 * meanLength;
 export class Segment {
   readonly key: string;
   readonly length: number;
+  #ids: bigint[] | null = null;
 
   /** `key`: the ids, separated by commas. */
   constructor(key: string, length: number) {
@@ -15,8 +16,9 @@ export class Segment {
     this.length = length;
   }
 
-  get ids(): bigint[] {
-    return this.key.split(',').map(BigInt);
+  get ids(): readonly bigint[] {
+    this.#ids ??= this.key.split(',').map(BigInt);
+    return this.#ids;
   }
 
   get lastId(): bigint {

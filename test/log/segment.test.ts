@@ -47,7 +47,7 @@ test('wherever two readers missed the same events, they get the same segments', 
 
 test('a list that is read in parts gives the segments of the whole list', () => {
   const ids = Array.from({ length: 5_000 }, (_, index) => BigInt(1_000 + 2 * index));
-  const parts: bigint[][] = [];
+  const parts: (readonly bigint[])[] = [];
   for (let from = 0; from < ids.length; from = parts.flat().length) {
     parts.push(...cut(ids.slice(from), { limit: 512, most: 256 }));
   }

@@ -8,6 +8,7 @@ const size = { most: 512, least: 10 };
  * a reader that stalls here (and hundreds may stall at the same time).
  */
 const checkedBytes = 32 * 1024;
+/** How often in a row the socket must take everything before more is read in advance. */
 const steadyCount = 4;
 
 /**
