@@ -37,7 +37,7 @@ type Group = {
 
 const groups = new Map<string, Group>();
 
-/** The subscribers of all servers, in a separate process whose CPU time counts for no server. */
+/** The subscribers of all servers, in a separate process, so that no server is charged for their CPU time. */
 const methods = {
   /** Resolves when the whole crowd is subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {

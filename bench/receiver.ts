@@ -31,7 +31,9 @@ function take(last: number, { data }: Payload): number {
   return seq;
 }
 
-/** Webhook receivers, each on its own port, in a separate process, whose CPU time is not counted for any server. */
+/**
+ * Webhook receivers, each on its own port, in a separate process, whose CPU time is not counted towards any server's.
+ */
 const methods = {
   /** Opens the given number of receivers; returns their ports. */
   async listen({ receivers }: { receivers: number }): Promise<number[]> {

@@ -214,7 +214,7 @@ async function listWords(sql: pg.Pool): Promise<{ common: string; second: string
   return { common: at(0), second: at(1), rare: rows.find(({ count }) => count <= 20)?.word ?? at(rows.length - 1) };
 }
 
-/** Puts a word into every message of those groups that only the viewer sees. */
+/** Puts a word into every message of the groups that only the viewer is in. */
 async function hideWord(sql: pg.Pool): Promise<void> {
   await sql.query(
     `update search_entries e set tokens = ' hiddenword' || tokens from messages m

@@ -23,9 +23,9 @@ export type Sent = { warmUp: number; count: number; perSecond: number; p50: numb
 let started: Promise<Sent> | null = null;
 let onWarm: () => void = () => undefined;
 
-/** All senders of a server, in a separate process whose CPU time counts for no server. */
+/** All senders of a server, in a separate process, so that no server is charged for their CPU time. */
 const methods = {
-  /** Resolves when the senders are warm; the measurement starts now. */
+  /** Resolves when the senders are warm: the measurement starts at that moment. */
   async begin(sending: Sending): Promise<void> {
     const warm = new Promise<void>((resolve) => (onWarm = resolve));
     started = sendAll(sending);

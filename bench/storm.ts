@@ -11,7 +11,7 @@ import type { WriterMethods } from './writer.ts';
 const isQuick = process.argv.includes('--quick');
 const profileFolder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice(10);
 
-/** How many readers come back, at least how many events each has missed, and how far their cursors differ. */
+/** How many readers come back, the minimum number of events that each has missed, and how far their cursors differ. */
 const size = isQuick ? { readers: 200, missed: 500, spread: 250 } : { readers: 1_000, missed: 1_000, spread: 500 };
 const rounds = isQuick ? 2 : 5;
 /** Users who stay connected, in another chat, and the messages that they get during the storm. */

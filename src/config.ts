@@ -152,14 +152,14 @@ export const settings = {
     default: '65s',
     wants: durationMs,
     meaning:
-      'How long an idle connection is kept open. Set it longer than the idle timeout of the load balancer in front (Google: 600s).',
+      'How long an idle connection is kept open. Make it longer than the idle timeout of the load balancer in front (Google: 600s).',
   },
   stopDelayMs: {
     name: 'STOP_DELAY',
     default: null,
     wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
     meaning:
-      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Set it longer than the load balancer in front takes to notice that. Then it serves its open connections for at most six more seconds. Default: it stops at once.',
+      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Make it longer than the load balancer in front takes to notice that. Then it serves its open connections for at most six more seconds. Default: it stops at once.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',

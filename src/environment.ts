@@ -7,9 +7,9 @@ export type Environment = { values: Record<string, string | undefined>; problems
 const maxFileBytes = 1024 * 1024;
 
 /**
- * Reads the settings with these names: from the environment; from a file that `NAME_FILE` names, as container platforms
- * provide secrets; and otherwise from the file that CONFIG_FILE names, in the syntax of .env files. A problem names the
- * setting and the path, never what the file contains.
+ * Reads the settings with these names: from the environment; from a file that `NAME_FILE` names, which is how container
+ * platforms provide secrets; and otherwise from the file that CONFIG_FILE names, in the syntax of .env files. A problem
+ * names the setting and the path, never what the file contains.
  */
 export function readEnvironment(env: Record<string, string | undefined>, names: readonly string[]): Environment {
   const problems: string[] = [];

@@ -69,7 +69,7 @@ export class Forbidden extends ExpectedError {
   }
 }
 
-/** The value is already in use. `fields` are the inputs that are taken, e.g. `['username']`. */
+/** The value is already in use. `fields` are the inputs whose values are taken, e.g. `['username']`. */
 export class Conflict extends ExpectedError {
   readonly code = 'CONFLICT';
   readonly fields: string[];

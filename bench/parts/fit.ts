@@ -4,7 +4,7 @@
  */
 export type Point = { times: number; things: number; cost: number };
 
-/** The cost of each time, and the additional cost of each thing: `cost ≈ times × each + things × per`. */
+/** The cost each time, and the additional cost per thing: `cost ≈ times × each + things × per`. */
 export type Line = { each: number; per: number };
 
 /** Half a tick, in µs: CPU time is counted in ticks of 10 ms. */

@@ -14,7 +14,7 @@ export type Asking = {
 /** `p50`, `p99`: in ms. `bytes`: of one answer with its headers, on average. `sample`: the body of the first answer. */
 export type Asked = { count: number; p50: number; p99: number; bytes: number; sample: string };
 
-/** Reads over kept-alive connections, in a separate process whose CPU time counts for no server. */
+/** Reads over kept-alive connections, in a separate process, so that no server is charged for their CPU time. */
 const methods = {
   async ask({ port, requests, connections, ms }: Asking): Promise<Asked> {
     const endAt = now() + ms;

@@ -9,7 +9,7 @@ export type Costs = {
   sendPostgres: { commit: number; message: number };
   /** How long a commit delays other commits that notify. */
   commitLock: number;
-  /** Reading the log and passing it on, whether or not it concerns the node. */
+  /** Reading the log and passing it on, whether or not its events concern the node. */
   readNode: { batch: number; event: number };
   readPostgres: { batch: number; event: number };
   /** Executing the subscription for an event, without writing. */

@@ -1,7 +1,10 @@
 import type { SimNode } from './node.ts';
 import type { System } from './system.ts';
 
-/** As in src/http/stream: how a node that stops spreads its streams, and how its clients spread their return. In ms. */
+/**
+ * As in src/http/stream: the time over which a stopping node closes its streams, and that over which its clients
+ * reconnect. In ms.
+ */
 const drain = { each: 2, most: 2_000 };
 const retry = { least: 1_000, most: 5_000 };
 

@@ -18,7 +18,7 @@ export type Plan = {
   chats: number;
   /** Senders that wait for each answer before they send again; instead of `messagesPerSecond`. */
   senders?: number;
-  /** A writer by SQL, as in bench:delivery: its messages cause the node no work. */
+  /** Whether a writer inserts the messages by SQL, as in bench:delivery: they cause the node no work. */
   isWrittenBySql?: boolean;
 };
 

@@ -7,7 +7,8 @@ const root = join(import.meta.dirname, '../..');
 
 /**
  * Runs the model of the client package for the given number of minutes, with one seed after the other, starting at
- * `seed`. Returns the exit status: 0 if all is well. The model is a test, because it needs what the tests start.
+ * `seed`. Returns the exit status: 0 if all is well. The model is a test, because it needs the database that the tests
+ * start.
  */
 export async function soakClients(minutes: number, seed: number): Promise<number> {
   const args = ['run', '--config', 'vitest.full.config.ts', 'test/full/client-model.test.ts'];

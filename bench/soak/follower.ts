@@ -11,7 +11,7 @@ export type Received = { id: number; kind: string };
 
 /**
  * A stream of one user that reconnects with its last cursor, to any node, whenever it breaks. It reports each event,
- * and faults of its own: a cursor that does not grow, a Reset, an event with errors, an end for good.
+ * and faults of its own: a cursor that does not grow, a Reset, an event with errors, a stream that ended for good.
  */
 export class Follower {
   readonly userId: string;

@@ -30,7 +30,7 @@ export class Oracle {
   checkedCount = 0;
   readonly #sql: pg.Pool;
   readonly #members = new Map<string, Set<string>>();
-  /** By chat and user: the last event that a membership saw. */
+  /** By chat and user: the last event before the user was removed. */
   readonly #endings = new Map<string, number>();
   readonly #accounts: Account[] = [];
   /** The events that have been read, but not yet passed by all streams. */

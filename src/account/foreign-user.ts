@@ -138,7 +138,7 @@ function isFree(column: 'email', value: string, ownId = '0'): string {
 }
 
 /**
- * Applies the claims that have changed since they were read last, so that the user's own changes stay until a claim
+ * Applies the claims that have changed since they were last read, so that the user's own changes stay until a claim
  * changes. A claim that the token does not have changes nothing.
  */
 async function updateProfile(

@@ -32,7 +32,7 @@ export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Lett
   }
 }
 
-/** To the address that signs up or, if it has an account, to the owner of the account. */
+/** To the address of the sign-up or, if it has an account, to the owner of the account. */
 async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promise<Letter | null> {
   // Raw SQL, like the next ones: Prisma can express neither fold() nor a lock.
   const { rows } = await client.query<{ email: string; taken: string | null }>(

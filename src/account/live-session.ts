@@ -13,8 +13,8 @@ const staleMs = 250;
 const maxAlong = 1_000;
 
 /**
- * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. A session kept alive
- * by another system's tokens is over when the newest of them expires, until the next one arrives.
+ * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. A session that another
+ * system's tokens keep alive is over when the newest of them expires; the next one revives it.
  */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same duration, as a PostgreSQL interval. */

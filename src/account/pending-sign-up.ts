@@ -67,7 +67,7 @@ async function enterByInvite(client: Queryable, code: string | null, userId: big
   try {
     await applyInvite(client, code, userId);
   } catch (error) {
-    // verifyEmail has no other refusal.
+    // InvalidCredentials is the only refusal that verifyEmail declares.
     if (error instanceof Forbidden) throw new InvalidCredentials(error.message);
     throw error;
   }

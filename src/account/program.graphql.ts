@@ -9,7 +9,7 @@ builder.mutationField('createUserSession', (t) =>
   t.field({
     type: SignedInRef,
     description: `For a program with the scope ACT_AS that has signed the user in: opens a session, and returns its tokens to hand on to the
-user's client. Not for bots or suspended users; for staff, it needs the scope of their role. The rest of the operation
+user's client. Not for bots or suspended users; for staff, the key needs the scope of their role. The rest of the operation
 runs as the user.`,
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }) },

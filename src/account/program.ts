@@ -98,7 +98,7 @@ async function findByKey({ pool }: Db, key: string): Promise<bigint | null> {
   return rows[0]?.id ?? null;
 }
 
-/** Opens the session of a key with a user, or extends it. */
+/** Opens or extends the session of a key for a user. */
 async function openKeySession(
   { pool }: Pick<Db, 'pool'>,
   { keyId }: Pick<KeyGrant, 'keyId'>,

@@ -18,7 +18,7 @@ export const proofDescription =
 /** What is needed to verify a proof. */
 export type Verifier = { db: Db; limits: RateLimits; passwords: PasswordHasher; foreign: ForeignSessions };
 
-/** Adds to `errors` when the text cannot be the password of an account that has one. */
+/** If the account has a password, adds to `errors` when the secret cannot be one. */
 export function checkGivenProof({ user, secret }: Proof, path: string[], errors: FieldError[]): void {
   if (user.passwordHash !== null) checkGivenPassword(secret ?? '', path, errors);
 }

@@ -69,7 +69,7 @@ export function requireOwnScopes(caller: Caller, granted: readonly Scope[]): voi
   throw new Forbidden(`This API key cannot grant what it lacks: ${lacking.join(', ')}.`);
 }
 
-/** The user who answers for a new key; null for a program whose own key has no such user. */
+/** The user who is responsible for a new key; null for a program whose own key has no such user. */
 export async function creatorOf({ prisma }: Transaction, caller: Caller): Promise<bigint | null> {
   if (caller.userId !== null || caller.kind !== 'KEY') return caller.userId;
   const key = await prisma.apiKey.findUnique({ where: { id: caller.keyId }, select: { creatorId: true } });

@@ -4,7 +4,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairMany, pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-// What staff read of messages that they may not be able to see. Each statement also writes an entry to the audit log,
+// How staff read messages that they may not be able to see. Each statement also writes an entry to the audit log,
 // so nothing can be read without one. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
 // client reads a report where it displays it, in a list or by `node`.
 

@@ -68,7 +68,7 @@ export class DocumentRenderer implements EventRenderer {
 
   /**
    * The event as this asker may see it; null when there is nothing to show to anyone. Retries while the database is
-   * unavailable, because a skipped event would be lost for good. `loaders` may be shared with other events; never
+   * unavailable, because a skipped event would be lost for good. `loaders` may be shared with other events. Never
    * throws or rejects.
    */
   render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {

@@ -23,8 +23,8 @@ export function operationNameOf(prepared: PreparedOperation): string {
 type Found = { fields: Set<string>; seen: Set<string> };
 
 /**
- * The document is valid: its fragments exist and contain no cycles. Each fragment is visited once: if each of them
- * spread the next one twice, each would double the time.
+ * The document is valid: its fragments exist and contain no cycles. Each fragment is visited once: otherwise, each
+ * fragment that spreads the next one twice would double the time.
  */
 function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, found: Found): void {
   for (const selection of selections) {

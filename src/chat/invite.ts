@@ -109,7 +109,7 @@ async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest
 }
 
 /**
- * The usable invites with these ids that the asker may see, because they may invite there; in no particular order.
+ * The usable invites with these ids, if the asker may invite people to where they lead; in no particular order.
  */
 export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigint[]): Promise<Invite[]> {
   const { rows } = await db.pool.query<Invite & { role: ServerRole }>(

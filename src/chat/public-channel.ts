@@ -94,7 +94,7 @@ async function walkChannels(
   return rows;
 }
 
-/** Those of these channels that belong on the page; their names are not in the index yet. */
+/** The channels among these that belong on the page; their names are not in the index yet. */
 async function readUnindexed(
   pool: Queryable,
   asker: Asker,

@@ -123,8 +123,8 @@ export class Client {
    * Shows the message at once as pending; resolves once the server has it. Without a network it is stored, and sent
    * later. Files are uploaded first, and a message with files is stored only once they are uploaded.
    *
-   * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost the chat: if the network
-   * broke before that, the server may have the message, and the client cannot tell.
+   * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost access to the chat: if the
+   * connection broke before that, the server may have the message, and the client cannot tell.
    */
   async sendMessage(
     chatId: string,

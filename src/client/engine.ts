@@ -114,7 +114,7 @@ export class Engine {
     return persistence === 'memory' ? null : (this.#keeper ??= this.#openKeeper());
   }
 
-  /** Resolves once live, immediately if there is stored state, or once signed out again. */
+  /** Resolves at once if there is stored state, otherwise when the client is live, signed out or stopped. */
   async #begin(isKept = false): Promise<void> {
     if (!this.#isStarted) return;
     await this.#sharing;

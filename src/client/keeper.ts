@@ -14,7 +14,7 @@ type Kept = { version: number; state: Partial<State>; windows: string[] };
 /**
  * Keeps the state while the app is closed. The histories are written before the cursor, so that after a crash some
  * events are applied twice, which changes nothing, and none is missed. What the user can no longer see is deleted
- * immediately. Of the tabs that share a storage, one writes, because one tab's histories do not match another tab's
+ * immediately. Of the tabs that share storage, only one writes, because one tab's histories do not match another tab's
  * cursor.
  */
 export class Keeper {

@@ -67,7 +67,7 @@ export class Outbox {
     this.wake();
   }
 
-  /** Stops sending; what waits is kept. */
+  /** Stops sending; keeps what is waiting. */
   close(): void {
     this.#isOpen = false;
     for (const pause of this.#pause) pause.end();

@@ -27,7 +27,7 @@ export async function post<Data>(
   const [refusal] = answer.errors ?? [];
   if (refusal !== undefined) throw toError(refusal);
   for (const result of Object.values(answer.data ?? {})) throwFailure(result);
-  // The document says what the data are.
+  // The document determines the type of the data.
   return answer.data as Data;
 }
 

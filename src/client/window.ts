@@ -41,7 +41,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
   return { ...state, messages: { ...state.messages, [chatId]: joined } };
 }
 
-/** The pending messages that are not among `messages`, which the server has. */
+/** The pending messages that are not among `messages`, which come from the server. */
 function stillPending({ pending }: MessageWindow, messages: readonly Message[]): MessageWindow['pending'] {
   if (pending.length === 0) return pending;
   const arrived = new Set(messages.map(({ clientMessageId }) => clientMessageId));

@@ -1,7 +1,7 @@
 import { memberScopes, type Scope } from './scope.ts';
 
 /**
- * Who makes a request on behalf of a user, from the edge to the last rule: the user on one of their devices, or a
+ * Who makes a request on behalf of a user: the user on one of their devices, or a
  * program with an API key that speaks for its bot or acts as a user. Every rule takes an asker and decides by `userId`,
  * the user on whose behalf the request is made, and by what a key's scopes leave of that user's rights.
  */

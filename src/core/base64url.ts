@@ -14,7 +14,7 @@ const scratch = Buffer.alloc(512);
 /** Encodes ASCII text as base64url without padding. Reuses a buffer: a page of messages has 150 ids and cursors. */
 export function encodeBase64url(text: string): string {
   if (text.length > scratch.length) return Buffer.from(text, 'latin1').toString('base64url');
-  // A call of `scratch.write` takes longer than the loop.
+  // A call to `scratch.write` takes longer than the loop.
   for (let at = 0; at < text.length; at += 1) scratch[at] = text.charCodeAt(at);
   return scratch.toString('base64url', 0, text.length);
 }

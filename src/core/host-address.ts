@@ -5,8 +5,8 @@ import { Semaphore } from './semaphore.ts';
 export type HostAddress = { address: string; family: number };
 
 /**
- * How long one name server has to answer, in ms, and how often it is asked. In total, this is less than the time that
- * any request by the server may take.
+ * How long one name server has to answer, in ms, and how many times it is asked. In total, this is less than the time
+ * that any request by the server may take.
  */
 const patience = { timeout: 2_000, tries: 2 };
 

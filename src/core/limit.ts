@@ -2,8 +2,8 @@
 export type Quota = { count: number; windowSeconds: number };
 
 /**
- * One limit: its setting and default quota, whether without Redis all nodes count together (in PostgreSQL) or each on
- * its own (in memory), the error message for the client, and what the limit counts.
+ * One limit: its setting and default quota, the error message for the client, and what the limit counts. `isShared`:
+ * without Redis, all nodes count together in PostgreSQL, instead of each on its own in memory.
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
@@ -191,7 +191,7 @@ export const activityRules = {
     setting: 'RATE_LIMIT_UPLOADS',
     quotas: { account: '120/1m', session: '100/1m', address: '3000/1m' },
     complaint: 'You are uploading too many files',
-    activity: 'Uploads begun',
+    activity: 'Uploads started',
   },
 } as const satisfies Record<string, ActivityRule>;
 

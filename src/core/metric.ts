@@ -22,7 +22,7 @@ export const metricTable = {
   httpRequests: {
     name: 'parley_http_requests_total',
     kind: 'counter',
-    help: 'HTTP requests answered, by route and status class. A stream counts when it ends.',
+    help: 'HTTP requests answered, by route and status class. A stream is counted when it ends.',
     labels: ['route', 'status'],
   },
   httpConnections: {

@@ -1,4 +1,4 @@
-/** A value, or a promise of it. Code that mostly has its values at hand works without promises, which cost it more. */
+/** A value, or a promise of it. Code that mostly has its values at hand avoids the cost of promises. */
 export type Soon<Value> = Value | Promise<Value>;
 
 /** Whether the value still has to be awaited. */

@@ -10,7 +10,7 @@ export type TraceParent = { traceId: string; spanId: string; isSampled: boolean 
 export type Attributes = Record<string, string | number | boolean>;
 
 /**
- * What a span is: what serves a request, what another system does for us, what happens because of an event, or anything
+ * What a span records: how a request is served, what another system does for us, what an event causes, or anything
  * else.
  */
 export type SpanKind = 'SERVER' | 'CLIENT' | 'CONSUMER' | 'INTERNAL';

@@ -70,7 +70,7 @@ export class Arrivals {
     const share = this.#people.get(userId) ?? { count: 0, bytes: 0 };
     const ofAddress = this.#addresses.get(address) ?? 0;
     refuseFrom(share.count, maxArriving.perPerson, 'You are');
-    // Uploads by programs count per user, never per address.
+    // Uploads by programs are counted per user, never per address.
     if (kind !== 'KEY') refuseFrom(ofAddress, maxArriving.perAddress, 'Your network is');
     refuseFrom(this.#count, maxArriving.inAll, 'Other users are');
     share.count += 1;

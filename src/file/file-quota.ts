@@ -13,7 +13,7 @@ export async function lockStorage(client: Queryable, asker: Asker): Promise<void
 
 /**
  * How many bytes the asker has stored. The same bytes twice count twice, so that a quota does not reveal which bytes
- * other users have. A partial upload counts with the bytes that are reserved for it. Raw SQL: a function of the
+ * other users have. A partial upload counts as the bytes that are reserved for it. Raw SQL: a function of the
  * database, which `add_files` also calls.
  */
 export async function countStoredBytes(client: Queryable, asker: Asker): Promise<number> {

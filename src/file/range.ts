@@ -2,8 +2,8 @@
 export type ByteRange = { start: number; end: number };
 
 /**
- * Parses a Range header for a file of `size` bytes (RFC 9110, section 14). Returns null for all bytes, including for a
- * header of an unsupported kind (several ranges, other units), and 'unsatisfiable' for a range beyond the end.
+ * Parses a Range header for a file of `size` bytes (RFC 9110, section 14). Returns null if all bytes are to be sent, as
+ * for a header of an unsupported kind (several ranges, other units), and 'unsatisfiable' for a range beyond the end.
  */
 export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
   // An empty file has no ranges.

@@ -177,7 +177,7 @@ function hasHungUp(response: ServerResponse, error: unknown): boolean {
 const internalError = { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL' } }] };
 
 /**
- * Refuses CONNECT. Node provides no response object for it, and without this handler closes the connection unanswered.
+ * Refuses CONNECT. Node provides no response object for it, and would close the connection without an answer.
  */
 function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => undefined);

@@ -19,7 +19,7 @@ const systemSubtypes =
 
 /**
  * Converts a Slack export (a folder or a zip) to the lines of an import. Files are mentioned by name, because an import
- * has none; reactions are left out, and so is what Slack itself wrote.
+ * cannot contain files; reactions are left out, and so is what Slack itself wrote.
  */
 export async function* convertSlack(path: string): AsyncGenerator<string> {
   await using source = await openExport(path, /(^|\/)(org_)?users\.json$/);

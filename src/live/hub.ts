@@ -93,8 +93,8 @@ export class Hub {
   }
 
   /**
-   * Passes on the next events of the log, in order. Returns false, and passes nothing, if the batch lacks a shard that
-   * concerns this node.
+   * Passes on the next events of the log, in order. Returns false, and passes nothing on, if the batch lacks a shard
+   * that concerns this node.
    */
   async publish({ events, through, known: given, lacking = [] }: HubBatch): Promise<boolean> {
     const known = given ?? (await readKnown(this.#log, events, this.#roster.people));
@@ -163,7 +163,7 @@ export class Hub {
 
   #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
     this.#position = event.id;
-    // Not only where someone is in its chat: a reader who has just left may return, and replay the message.
+    // Even if no one here is in its chat: a reader who has just left may return and replay the message.
     if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.onOutdated(event.chatId);
     for (const { userId, ...membership } of added.get(event.id) ?? []) this.#roster.change(userId, event, membership);
     let audience = this.#audienceOf(event, circles);

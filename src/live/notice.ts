@@ -10,7 +10,7 @@ export type PresenceChange = { userId: bigint; presence: Presence };
 /** A person is typing in a chat. */
 export type Typing = { chatId: bigint; userId: bigint };
 
-/** Notices about the present moment: sent to the open streams, never stored, never replayed. */
+/** Transient notices: sent to the open streams, never stored, never replayed. */
 export type Transient = ({ kind: 'Typing' } & Typing) | ({ kind: 'PresenceChanged' } & PresenceChange);
 
 /** Notices about the stream itself: it is live, or its replay was not possible. */

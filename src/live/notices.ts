@@ -71,7 +71,7 @@ export class Notices {
   open(): void {
     const { typing, feed } = this.#options;
     if (typing === null) return;
-    // The log may reach a notice's place later than the notice reaches this node.
+    // A notice may arrive before this node has read the log up to the notice's place.
     const show = (placed: PlacedTyping) => this.#hearTyping(placed, () => feed.whenPassed(placed.place));
     this.#leaveTyping = typing.listen(show);
   }

@@ -3,9 +3,9 @@ const maxChats = 1_000;
 
 /**
  * Says which renderings must not be shown again, because a message of their chat has been edited or deleted since. Every
- * such change begins an edition; a rendering belongs to the one that was current before its rows were read. Nothing is
- * searched: whether a rendering is outdated is asked when it is wanted, so a change costs the same however many renderings
- * are kept, and storms of readers share the renderings of all other chats.
+ * such change begins an edition; a rendering belongs to the one that was current before its rows were read. A rendering
+ * is checked only when it is wanted, so a change costs the same however many renderings are kept, and storms of readers
+ * share the renderings of all other chats.
  */
 export class Outdated {
   #edition = 0;
@@ -18,7 +18,7 @@ export class Outdated {
     return this.#edition;
   }
 
-  /** Begins an edition, with which all earlier renderings of this chat (null: of all chats) are outdated. */
+  /** Begins an edition: all earlier renderings of this chat (null: of all chats) are now outdated. */
   begin(chatId: bigint | null): void {
     this.#edition += 1;
     if (chatId !== null && this.#byChat.size < maxChats) {

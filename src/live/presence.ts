@@ -35,7 +35,7 @@ export function readPresenceChanges(payload: string): PresenceChange[] {
   });
 }
 
-/** What sending presence changes requires: who is on this node, and lookups about the people who changed. */
+/** Needed to send presence changes: who is on this node, and lookups about the people whose presence changed. */
 export type PresenceSource = {
   hub: Hub;
   readCircles: (userIds: readonly bigint[], maxChats: number) => Promise<Circles>;

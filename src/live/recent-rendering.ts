@@ -3,7 +3,10 @@ import { isPromise, type Soon } from '../core/soon.ts';
 import type { RenderedEvent } from './event-renderer.ts';
 import type { Outdated } from './outdated.ts';
 
-/** How long the renderings of a document are kept, and how much they may weigh, in characters and what an entry costs. */
+/**
+ * How long the renderings of a document are kept, and how much they may weigh: their characters, plus `entryWeight` for
+ * each.
+ */
 const kept = { max: 4 * 1024 * 1024, least: 512 * 1024, ttlMs: 2_000 };
 const entryWeight = 400;
 

@@ -13,12 +13,12 @@ import type { SharedRenderer } from './shared-renderer.ts';
 const kept = { max: 8 * 1024 * 1024, least: 1024 * 1024, ttlMs: 2_000 };
 /** What an entry weighs besides its renderings: the texts of its ids. */
 const entryWeight = 1_000;
-/** What all documents of this process may keep together, in bytes. A rendering is kept as text and encoded. */
+/** What all documents of this process may keep together, in bytes. A rendering is kept both as text and encoded. */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
 /** The most events that are rendered in one turn, if they cost little. */
 const maxEvents = 512;
-/** A larger amount of renderings goes out in several batches, each of about this many bytes. */
+/** Renderings with more bytes than this in total go out in several batches of about this size. */
 const batchBytes = 32 * 1024;
 
 /** What a document shows of a segment, in order. Empty if it shows nothing. */
@@ -138,7 +138,7 @@ export class SegmentRenderer {
     return group.map((segment) => rendered.get(segment) ?? []);
   }
 
-  /** Makes a segment of its events' latest renderings; null if they are not all known. */
+  /** Renders a segment from its events' latest renderings; null if they are not all known. */
   #compose(segment: Segment, asker: Caller): RenderedSegment | null {
     const shown: (RenderedEvent | null)[] = [];
     const chatIds: (bigint | null)[] = [];

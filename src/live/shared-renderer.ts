@@ -227,7 +227,7 @@ export class SharedRenderer {
     return { renderings: [this.toRendering(eventId, payload)], encodings: new Map() };
   }
 
-  /** What the receivers of an event's result get. */
+  /** An event's result, as its receivers get it. */
   toRendering(eventId: bigint, payload: string): Rendering {
     return { eventId, cursor: this.#cursorOf(eventId), payload };
   }

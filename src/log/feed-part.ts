@@ -14,7 +14,7 @@ export type FeedReader = {
    */
   publish: (passage: Passage) => Promise<void>;
   /**
-   * The log has been replaced (restored, failed over, or pruned past the feed's position): nothing held can be
+   * The log has been replaced (restored, failed over, or pruned past the feed's position): nothing read before can be
    * trusted.
    */
   restart: () => void;
@@ -37,7 +37,7 @@ export type Broadcasted =
 export type FeedBroadcast = {
   /** Passes the next events after `position` on to the reader, if all that concern this node have arrived. */
   pass: (position: bigint) => Promise<Broadcasted>;
-  /** Drops what it holds, because it announces events that the log does not have. */
+  /** Drops what it holds; call this when it announces events that the log does not have. */
   forget: () => void;
   /** Called with the epoch when the feed opens, and when the log's history has changed. */
   follow: (epoch: string) => void;

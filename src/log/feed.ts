@@ -9,7 +9,7 @@ const maxBackoffMs = 2_000;
 /** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
 const staleMs = 5_000;
 /**
- * The maximum number of calls of `whenRead` that may wait. The notices that the callers want to send are soon outdated,
+ * The maximum number of calls to `whenRead` that may wait. The notices that the callers want to send are soon outdated,
  * so further calls are refused.
  */
 const maxWaiting = 1_000;

@@ -19,7 +19,7 @@ const maxReaders = 32;
  * itself (bench:storm).
  */
 export class LogReads {
-  /** A person's memberships, and the id of the latest event that they include. */
+  /** A person's memberships, and the id of the latest event that they reflect. */
   readonly snapshot: (reader: LogReader) => Promise<Snapshot>;
   /** The ids of the events that a person missed. */
   readonly missed: (key: MissedKey) => Promise<MissedStretch>;

@@ -190,7 +190,7 @@ export class MailDelivery {
     if (failure.kind === 'SERVER') throw failure;
   }
 
-  /** Runs `work` in a transaction in which no other node can take the lease. */
+  /** Runs `work` in a transaction during which no other node can take the lease. */
   #write<T>(lease: Lease, work: (client: Queryable) => Promise<T>): Promise<T> {
     // Without Prisma, which the outbox does not need.
     const { pool } = this.#options.db;

@@ -4,7 +4,7 @@ import type { Sender, SmtpServer } from './smtp-server.ts';
 import { readTemplates } from './template.ts';
 import { openSmtp, openTerminal, type MailTransport } from './transport.ts';
 
-/** The mail settings. The configuration ensures that a mail server comes with a sender and an address for links. */
+/** The mail settings. The configuration ensures that `mailFrom` and `appUrl` are set if `smtpUrl` is. */
 export type MailSettings = {
   smtpUrl: SmtpServer | null;
   mailFrom: Sender | null;

@@ -7,7 +7,7 @@ import type { MailKind } from '../postgres/generated/prisma/client.ts';
  */
 export type NewMail = { kind: MailKind; email?: string; userId?: bigint; signUpId?: bigint; device?: string | null };
 
-/** An email in the outbox. `attempts` is how often sending it has failed. */
+/** An email in the outbox. `attempts` is how many times sending it has failed. */
 export type QueuedMail = {
   id: bigint;
   messageKey: string;

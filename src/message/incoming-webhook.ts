@@ -113,7 +113,7 @@ async function createBot(client: Queryable, { chat }: LockedChat, displayName: s
   return id;
 }
 
-/** The key behind the bot's messages. Its secret hash is random, so no secret matches it. */
+/** The API key under which the bot posts. Its secret hash is random, so no secret matches it. */
 async function createKey(
   client: Queryable,
   { asker, botId, name }: { asker: Asker; botId: bigint; name: string },

@@ -20,7 +20,10 @@ builder.prismaObjectField(ChatRef, 'lastMessage', (t) =>
   }),
 );
 
-/** Call this after the message is read, so that it refuses anyone who lost the chat before the message was written. */
+/**
+ * Call this after the message is read, so that it refuses anyone who lost access to the chat before the message was
+ * written.
+ */
 async function maySee(context: Context, { chatId, seq }: { chatId: bigint; seq: number }): Promise<boolean> {
   const { loaders, eventId } = context;
   if (eventId !== null) {

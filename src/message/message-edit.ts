@@ -22,7 +22,7 @@ import { maxContentLength, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How often a message can be edited; the limit exists because every version is kept. */
+/** How many times a message can be edited; the limit exists because every version is kept. */
 export const maxEdits = 100;
 
 /** What a message said from `createdAt` until its next version. */

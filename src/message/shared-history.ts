@@ -14,8 +14,8 @@ const maxLaterEvents = 100;
 
 /**
  * The seq from which everyone who receives an event of a chat may see the chat's messages, including the newest; null
- * if someone may have lost the chat since the event. Such users receive the event, but must not see what was written
- * after their removal, although objects are shown as they are at delivery.
+ * if someone may have lost access to the chat since the event. Such users receive the event, but must not see what was
+ * written after their removal, although objects are shown as they are at delivery.
  */
 export const sharedFromOf = defineLoader({
   load: readSharedFrom,

@@ -16,7 +16,7 @@ const maxRepeated = 32;
 const { BOOL, INT2, INT4, INT8, TEXT, TIMESTAMPTZ } = pg.types.builtins;
 const JSONB: number = pg.types.builtins.JSONB;
 
-/** The driver's parser of text and of the types that it does not know, as enums: it returns the text. */
+/** The driver's parser of text and of the types that it does not know, such as enums: it returns the text. */
 const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
 
 /**

@@ -40,13 +40,13 @@ export class DataRow {
   }
 }
 
-/** The driver's parser. Its types hide what it calls for each message. */
+/** The driver's parser. In its types, the method that it calls for each message is private. */
 type OpenParser = {
   parse: Parser['parse'];
   handlePacket: (offset: number, code: number, length: number, bytes: Buffer) => BackendMessage | DataRow;
 };
 
-/** What a driver's connection has for the messages that arrive; see pg/lib/connection.js. */
+/** The parts of a driver's connection that handle incoming messages; see pg/lib/connection.js. */
 export type MessageTarget = {
   attachListeners: (stream: NodeJS.ReadableStream) => void;
   _emitMessage: boolean;
@@ -54,7 +54,7 @@ export type MessageTarget = {
 };
 
 /**
- * Makes a driver's connection leave the rows that arrive undecoded. The driver decodes each column into a string, with a
+ * Makes a driver's connection leave incoming rows undecoded. The driver decodes each column into a string, with a
  * call into C++ for each; a statement that knows the types of its columns reads numbers and times from the bytes, for a
  * third of the cost.
  */

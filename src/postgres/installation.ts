@@ -10,8 +10,8 @@ export function readInstallation(pool: Queryable): Promise<string> {
 }
 
 /**
- * Hashes what identifies a database to 12 hexadecimal digits. `columns`: SQL expressions over `pg_control_system() s` and
- * the row of the database in `pg_database d`.
+ * Returns a hash, of 12 hexadecimal digits, of what identifies a database. `columns`: SQL expressions over
+ * `pg_control_system() s` and the row of the database in `pg_database d`.
  */
 export async function readFingerprint(pool: Queryable, columns: string): Promise<string> {
   const { rows } = await pool.query<{ identity: string }>(

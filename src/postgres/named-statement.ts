@@ -17,7 +17,7 @@ type Wire = {
   parsedStatements: Record<string, string | undefined>;
 };
 
-/** How to make a row of the bytes that arrive. `empty` has every column, so that all rows have the same shape. */
+/** How to make a row from the bytes that arrive. `empty` has every column, so that all rows have the same shape. */
 type RowShape = { names: string[]; readers: ColumnReader[]; empty: Record<string, null> };
 
 type Field = { name: string; dataTypeID: number };
@@ -147,7 +147,7 @@ export class NamedStatement {
   }
 }
 
-/** `readInt32BE` checks its arguments at length. The message is complete, so there are four bytes. */
+/** Faster than `readInt32BE`, which checks its arguments. The message is complete, so there are four bytes. */
 function readLength(bytes: Buffer, at: number): number {
   return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
 }
@@ -155,7 +155,7 @@ function readLength(bytes: Buffer, at: number): number {
 function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
   const names = fields.map(({ name }) => name);
   const readers = fields.map(({ dataTypeID }) => createColumnReader(dataTypeID, parserOf(dataTypeID)));
-  // The copy of a literal is an object with a fixed shape, as rows are to be.
+  // The copy of a literal has a fixed shape, as rows should.
   return { names, readers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
 }
 

@@ -97,7 +97,7 @@ export function pageBounds({ after, before, limit }: PageRequest): [after: bigin
   return [after?.[0] ?? -1n, before?.[0] ?? 2n ** 62n, limit + 1];
 }
 
-/** Makes a page of the rows that were read: up to `limit + 1` of them, in the direction of reading. */
+/** Makes a page from the rows that were read: up to `limit + 1` of them, in the direction of reading. */
 export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
   const hasMore = read.length > request.limit;
   const rows = read.slice(0, request.limit);

@@ -40,7 +40,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     return this.find(key);
   }
 
-  /** Reads these keys, so that `find` has them at hand. Never rejects: `find` reads again those that failed. */
+  /** Reads these keys, so that `find` has them at hand. Never rejects: `find` retries those that failed. */
   async prefetch(keys: readonly Key[]): Promise<void> {
     const unknown = new Map(keys.map((key) => [this.#nameOf(key), key]));
     for (const name of unknown.keys()) if (this.#known.has(name)) unknown.delete(name);

@@ -38,8 +38,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether PostgreSQL itself reported that a statement failed, so that it has changed nothing. If the connection broke
- * or was terminated (57P01), the commit may have succeeded, with only the answer lost.
+ * Whether PostgreSQL itself reported that a statement failed: the statement has then changed nothing. If the connection
+ * broke or was terminated (57P01), the commit may have succeeded, with only the answer lost.
  */
 export function isUndone(error: unknown): boolean {
   const state = sqlStateOf(error);

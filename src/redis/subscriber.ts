@@ -7,7 +7,7 @@ import type { RedisHost } from './redis-url.ts';
  * How often connections are checked, in ms, and after how many checks a cluster is asked whether a channel has moved.
  */
 const checks = { everyMs: 1_000, moves: 5 };
-/** How often a channel may move while it is being subscribed to; after that, the next check tries again. */
+/** How many times a channel may move while it is being subscribed to; after that, the next check tries again. */
 const maxMoves = 4;
 
 /** A channel that this node wants. `place`: the server on which it was last subscribed, or will be. */
@@ -104,7 +104,7 @@ export class Subscriber {
     }
   }
 
-  /** Returns false if the channel has moved to another server, which may have to be connected to first. */
+  /** Returns false if the channel has moved to another server, to which there may be no connection yet. */
   async #subscribeAt(connection: Redis, wanted: Wanted): Promise<boolean> {
     try {
       await connection.ssubscribe(wanted.channel);
@@ -124,7 +124,7 @@ export class Subscriber {
     }
   }
 
-  /** The place to ask: where the channel was, or any server of a cluster that can be asked. */
+  /** The place to ask: where the channel was, or any server of the cluster that is ready. */
   #choose({ place }: Wanted): string | null {
     if (place !== null && this.#isReady(place)) return place;
     const ready = [...this.#connections.keys()].filter((each) => this.#isReady(each));
@@ -181,7 +181,7 @@ export class Subscriber {
     for (const wanted of this.#wanted.values()) if (wanted.since === null || mayHaveMoved) void this.#place(wanted);
   }
 
-  /** Servers leave a cluster: a connection that fails is kept only while a channel is expected there. */
+  /** Servers may leave a cluster, so a connection that fails is kept only while a channel is expected there. */
   #dropUseless(): void {
     const used = new Set([...this.#wanted.values()].map(({ place }) => place));
     for (const [place, connection] of this.#connections) {

@@ -28,8 +28,8 @@ export function printCondition(query: SearchQuery, tokens: string, bind: (value:
 }
 
 /**
- * The query to the index, as a tsquery: it finds every text that matches, and some others. Null if it cannot narrow the
- * search down, because there are no words, or because one of the alternatives only excludes words.
+ * The query for the index, as a tsquery: it finds every text that matches, and some others. Null if it cannot narrow
+ * the search down, because there are no words, or because one of the alternatives only excludes words.
  */
 export function printLexemes(query: SearchQuery): string | null {
   const alternatives = query.map((terms) => terms.filter(({ isExcluded }) => !isExcluded));

@@ -56,7 +56,7 @@ function scoreOf({ phrases }: Term, bind: Bind): string {
   const [phrase] = phrases;
   if (phrase === undefined || phrase.words.at(-1)?.isRun === true) return '0';
   const whole = printPattern({ ...phrase, isWhole: true });
-  // One more character, or two, and so on: an underscore stands for any one character.
+  // The phrase with 0, 1, 2 … more characters: an underscore stands for any one character.
   const grades = Array.from({ length: maxMissing }, (_, missing) => {
     const pattern = `${whole.slice(0, -2)}${'_'.repeat(missing)} %`;
     return `when e.tokens like ${bind(pattern)} then ${2 * (maxMissing - missing)}`;

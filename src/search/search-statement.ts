@@ -40,7 +40,7 @@ export type Stretch = { above: bigint | null; below: bigint | null };
  * The ids of the messages that match and that the viewer can see.
  *
  * A common word occurs in a large share of all messages, and its beginning in even more, so reading all index entries
- * for it takes a while. But its newest hits are among the newest messages: so the newest messages of the viewer's chats
+ * for it takes a while. But its newest hits are among the newest messages, so the newest messages of the viewer's chats
  * are read first, without looking up words in the index. The others are looked up by word only if these do not fill the
  * page. In both steps the index is restricted to the viewer's chats, so that hidden messages cost nothing.
  */
@@ -132,8 +132,8 @@ function listKeys(
 }
 
 /**
- * The conditions that the index does not cover, on `messages m` and `chats c`: the visibility rule, and whatever
- * changes without an edit.
+ * The conditions on `messages m` and `chats c`, in addition to those on the index: the visibility rule, and most
+ * filters.
  */
 export function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
   const isPinned = 'exists (select from pins p where p.chat_id = m.chat_id and p.seq = m.seq)';

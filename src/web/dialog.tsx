@@ -2,10 +2,7 @@ import { useId, useLayoutEffect, useRef, type ReactNode } from 'react';
 import { Icon } from './icon.tsx';
 import { NoticesAbove } from './notice.tsx';
 
-/**
- * The controls that can receive the focus first: those below the title, but of several radio buttons only the chosen
- * one.
- */
+/** The controls that can receive the focus first: those below the title, except radio buttons that are not checked. */
 const firstField =
   'header ~ * :is(button:not(:disabled), select, textarea, input:not([hidden], [type=radio]:not(:checked)))';
 

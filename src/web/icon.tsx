@@ -36,10 +36,10 @@ const paths = {
   warning: 'M12 4 2.5 20h19L12 4ZM12 10v4.5M12 17.2v.01',
 } as const;
 
-/** The name of a picture. */
+/** The name of an icon. */
 export type IconName = keyof typeof paths;
 
-/** A picture beside or in place of a text; it has no accessible name of its own. */
+/** An icon beside or in place of a text; it has no accessible name of its own. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">

@@ -29,6 +29,6 @@ export function UiProvider({ children }: { children: ReactNode }) {
 /** What is open in the page, and how to change it. */
 export function useUi(): Ui {
   const ui = useContext(Context);
-  if (ui === null) throw new Error('This component is outside the page.');
+  if (ui === null) throw new Error('This component must be inside a UiProvider.');
   return ui;
 }

@@ -187,7 +187,7 @@ async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progres
 /** How many of a webhook's attempts are kept. */
 export const keptDeliveries = 100;
 
-/** An email for each server admin about each webhook that began to fail. */
+/** Queues an email to each server admin about each webhook that has begun to fail. */
 async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress[]): Promise<void> {
   const webhookIds = all.filter(({ isAlarming }) => isAlarming).map(({ id }) => id);
   if (webhookIds.length === 0) return;

@@ -77,7 +77,7 @@ export class RunProgress {
     this.#isOver = true;
   }
 
-  /** What is to be saved; null if there is nothing new. After a call with an `ending`, there is never anything new. */
+  /** What is to be saved; null if there is nothing new, and always after a call with an `ending`. */
   take(ending: Ending | null): Progress | null {
     if (this.#isOver || (!this.#hasNews && ending === null)) return null;
     const { id, version, status: before } = this.#webhook;

@@ -104,7 +104,7 @@ export class WebhookSink {
     this.#makeRoom();
   }
 
-  /** Drops what waits, and takes nothing more. */
+  /** Drops what is waiting, and takes nothing more. */
   close(): void {
     this.#isOpen = false;
     this.#waiting = [];

@@ -54,7 +54,7 @@ const WebhookDeliveryRef = builder.objectRef<DeliveryAttempt>('WebhookDelivery')
     }),
     at: t.expose('at', { type: 'DateTime' }),
     attempt: t.exposeInt('attempt', {
-      description: '1 for the first attempt, 2 for the first that follows a failure.',
+      description: '1 for the first attempt, 2 for the first retry.',
     }),
     status: t.exposeInt('status', { nullable: true, description: 'The HTTP status; null if there was no answer.' }),
     durationMs: t.exposeInt('durationMs'),

@@ -201,7 +201,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   ]);
   await purgeReports(sweeping.db, 100);
   expect(await readReport(marge, report.id)).not.toBeNull();
-  // A second resolution does not extend the time.
+  // Resolving it again does not extend the 90 days.
   await resolveReport(marge, report.id, 'USER_WARNED');
   await server.sql.query(`update reports set resolved_at = resolved_at - interval '25 hours' where id = $1`, [
     keyOf(report.id),

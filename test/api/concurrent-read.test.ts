@@ -5,7 +5,7 @@ import { signUpAll, type Person } from '../support/client.ts';
 import { createDice, RandomWriter } from '../support/random-document.ts';
 import { startServer } from '../support/server.ts';
 
-/** A request of one of the users. */
+/** A request by one of the users. */
 type Request = { by: Person; text: string; variables: Record<string, unknown> };
 
 test('many users who read at the same time get what each of them gets alone', async () => {

@@ -38,7 +38,10 @@ function mutation(field: string, id: string) {
   return { query: `mutation ($id: ID!) { ${field} { __typename } }`, variables: { id } };
 }
 
-/** Sends that request once through a proxy that reports the address. Returns the limit that was reached, or null. */
+/**
+ * Sends the request for the limit `name` once, through a proxy that reports the address. Returns the limit that was
+ * reached, or null.
+ */
 async function act(node: TestServer, by: Person, { name, address }: { name: string; address: string }) {
   const what = activities.find(([activity]) => activity === name)?.[1]() ?? 'UPLOAD';
   const headers = { authorization: `Bearer ${by.token}`, 'x-forwarded-for': address };

@@ -41,7 +41,7 @@ test('jobs that arrive at random wait as long as theory says, and obey the laws 
   station.reset();
   engine.run(400_000);
   const { utilisation, meanJobs, perMs, meanStayMs, meanServiceMs } = station.figures();
-  // The stay in an M/M/1 queue: service time / (1 − utilisation).
+  // The time spent in an M/M/1 queue: service time / (1 − utilisation).
   expect(meanStayMs).toBeCloseTo(0.7 / 0.3, 0);
   expect(utilisation / (perMs * meanServiceMs)).toBeCloseTo(1, 2);
   expect(meanJobs / (perMs * meanStayMs)).toBeCloseTo(1, 2);

@@ -247,7 +247,7 @@ test.each(types)(
     expect(await heardBy(linus, stream)).toMatchObject([
       { __typename: 'AddToChat', members: [{ user: { username: 'hedy' } }], addedCount: 1 },
     ]);
-    // A member keeps their role, and does not count as a use.
+    // A member keeps their role, and no use is counted.
     for (const by of [hedy, ada]) expect(kindOf(await joinByInvite(by, code))).toBe('Chat');
     expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER', hedy: 'MEMBER' });
     expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });

@@ -106,7 +106,7 @@ test('a response that is too large or too slow is a failure', async () => {
   await expect(local.send(stuck, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');
   forgetNames();
   const { promise, resolve } = Promise.withResolvers<never>();
-  // Otherwise it would still count as a look-up in progress in the tests that follow.
+  // Otherwise it would still count as a lookup in progress in the tests that follow.
   onTestFinished(() => resolve([] as never));
   vi.spyOn(dns, 'lookup').mockReturnValue(promise);
   const lost = new URL('https://nowhere.example/');

@@ -109,7 +109,7 @@ test('a refresh token or stream token with its last character altered is refused
   for (const token of altered.filter((each) => each !== data.streamToken)) expect(await statusOf(token)).toBe(401);
 });
 
-/** Reads the text; undefined when it is refused. */
+/** Returns what `read` returns; undefined if it throws. */
 function attempt<Value>(read: () => Value): Value | undefined {
   try {
     return read();

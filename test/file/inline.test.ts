@@ -265,7 +265,7 @@ test('when users upload at the same time, on every node, each can use up their q
     expect(new Set(rows.map(({ id }) => id))).toEqual(new Set(acknowledged));
     expect(rows).toHaveLength(acknowledged.length);
     const bytes = rows.reduce((sum, { size }) => sum + size, 0);
-    // Even the largest refused request would not have fit.
+    // The room that is left is too small for the largest request.
     expect(bytes).toBeLessThanOrEqual(4_000);
     expect(bytes).toBeGreaterThan(4_000 - 3 * 130);
   }

@@ -25,7 +25,7 @@ let people: People;
 /** Two public channels that Ada owns. Grace is in both, and the large one also has a crowd. */
 let small: string;
 let large: string;
-/** Users who are alone in small groups, of which there are thousands. */
+/** Users who are only in small groups, of which there are thousands. */
 let strangers: string[];
 let heardOfCrowd: Data[];
 

@@ -11,7 +11,7 @@ import { hasNginx, startNginx } from '../support/nginx.ts';
 import { runServer, type ServerProcess } from '../support/server-process.ts';
 import { startTraffic } from '../support/traffic.ts';
 
-/** How often each of the two nodes is restarted. */
+/** How many times each of the two nodes is restarted. */
 const rounds = 2;
 
 test.runIf(hasNginx)('nodes are restarted one after the other under load, and no client sees an error', async () => {

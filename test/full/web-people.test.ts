@@ -214,7 +214,7 @@ function square(): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Goes to an address of the page, as a link opened in an empty tab does. */
+/** Opens the link as if in an empty tab. */
 async function goTo(page: Page, link: string): Promise<void> {
   await page.goto('about:blank');
   await page.goto(link);

@@ -38,7 +38,7 @@ describe.skipIf(!isChromiumInstalled)('staff in the chat (skipped without /usr/b
     await rexes.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
     await expect.poll(() => card.count()).toBe(1);
     await card.getByRole('button', { name: 'Delete the message' }).click();
-    await page.getByText('Nothing is left to look at').waitFor();
+    await page.getByText('There are no open reports').waitFor();
     await page.getByLabel('Show').selectOption('Resolved');
     await page.getByText('Sender suspended').waitFor();
     await page.getByText(/The second one/).waitFor();

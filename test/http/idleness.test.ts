@@ -7,8 +7,8 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 /**
- * A request that receives `bytesPerSecond`, for as long as `limitIdleness` lets it. Returns after how many seconds the
- * request ended.
+ * A request that receives `bytesPerSecond`, for as long as `limitIdleness` lets it. Returns the number of seconds until
+ * the request ended.
  */
 function receive(bytesPerSecond: number, { seconds, isOurTurn = false }: { seconds: number; isOurTurn?: boolean }) {
   const ended: number[] = [];

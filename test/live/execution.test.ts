@@ -25,7 +25,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, people.slice(1));
 });
 
-/** How often the envelope of each event was resolved, by the event's cursor. Each execution resolves it once. */
+/** How many times the envelope of each event was resolved, by the event's cursor. Each execution resolves it once. */
 const executions = new Map<string, number>();
 /** A field under the alias `slow` waits for this. */
 let pause: Promise<void> = Promise.resolve();

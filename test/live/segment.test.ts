@@ -162,7 +162,7 @@ test('an edit concerns the renderings of its chat and of events without a chat, 
   expect((await document.replay(askerOf(2n), first)).texts).toEqual(shown(first, 'second text'));
   expect((await document.replay(askerOf(2n), second)).texts).toEqual(shown(second, 'first text'));
   expect((await document.replay(askerOf(2n), chatless)).texts).toEqual(shown(chatless, 'second text'));
-  // More chats than are told apart.
+  // More chats than are tracked separately.
   document.text = 'third text';
   for (let chatId = 10n; chatId < 1_500n; chatId += 1n) document.fanOut.forget(chatId);
   for (const list of [first, second]) {

@@ -259,7 +259,7 @@ test('after a gap in the log, the consumer starts over at its end', async () => 
   await delay(5);
   expect(await pruneEvents(connect().pool, 1, 1_000)).toBeGreaterThan(0);
   // Both statements run in the transaction of the reset, so a reason appears only once, exactly when the earlier
-  // effects go.
+  // effects are deleted.
   const reset: LogConsumerOptions['reset'] = async (client, reason) => {
     await client.query('insert into resets (reason) values ($1)', [reason]);
     await client.query('delete from effects');

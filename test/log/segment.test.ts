@@ -37,7 +37,7 @@ test('wherever two readers missed the same events, they get the same segments', 
     fc.property(manyIds, fc.integer({ min: 0, max: 2_000 }), (ids, start) => {
       const whole = cut(ids, noLimits);
       const later = cut(ids.slice(start), noLimits);
-      // The first segment of the one who missed less is the end of one of the other's.
+      // The first segment of the reader who missed less may be only the end of one of the other reader's segments.
       const shared = later.slice(1).map(String);
       expect(whole.map(String).slice(whole.length - shared.length)).toEqual(shared);
     }),

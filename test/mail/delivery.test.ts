@@ -87,7 +87,7 @@ test('an address gets a few emails an hour, and requests past that are answered 
       {},
       { headers: { 'x-forwarded-for': address } },
     );
-  // The first network may cause three emails to one address, and other networks may cause more.
+  // The first network may trigger three emails to one address, and other networks may trigger more.
   for (let count = 0; count < 5; count += 1) {
     expect((await request('192.0.2.1')).data).toEqual({ requestPasswordReset: true });
   }

@@ -42,7 +42,7 @@ function answerWith(rows: readonly (string | null)[][]): Buffer {
   ]);
 }
 
-/** The rows that a statement makes of these bytes, which arrive in pieces that end at these places. */
+/** The rows that a statement reads from these bytes, which arrive in pieces that end at these positions. */
 function readInPieces(bytes: Buffer, ends: readonly number[]): { rows: unknown[]; texts: (string | null)[][] } {
   const target = new EventEmitter() as EventEmitter & MessageTarget;
   target._emitMessage = false;

@@ -242,8 +242,8 @@ test('the time to index or highlight a text grows with its length, whatever is i
       const [whole, half] = [10_000, 5_000].map((length) => worksOn(cut(unit.join(''), length)));
       whole?.forEach((work, index) => {
         const [halfMs, ordinaryMs] = [leastOf(half?.[index] ?? work), ordinary[index] ?? 0];
-        // The whole text takes twice as long as the half, or four times as long if the cost were quadratic. A text that
-        // expands takes up to 16 times as long.
+        // The whole text takes twice as long as half of it; with a quadratic cost, it would take four times as long. A
+        // text that expands takes up to 16 times as long as an ordinary one.
         const mostMs = Math.min(3 * halfMs, 60 * ordinaryMs) + 1;
         let least = Infinity;
         // The minimum of several runs, because other tests run at the same time.

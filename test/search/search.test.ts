@@ -300,7 +300,8 @@ test(
         [chats.map(keyOf), keyOf(ada.userId), vocabulary, offset],
       );
     await write40(0);
-    // One user joins a group late, one leaves another, a channel becomes private, and some messages are deleted.
+    // One user joins a chat late, one is removed from another chat, a channel becomes private, and some messages are
+    // deleted.
     await addMembers(server, chats[0] as string, [linus], 41);
     await removeMember(server, chats[1] as string, ada);
     await server.sql.query(`update chats set type = 'PRIVATE_CHANNEL' where id = $1`, [keyOf(chats[3] as string)]);

@@ -77,7 +77,7 @@ export class ClientModel {
     this.#nodes.forEach((node, index) => this.#route(index, node));
     this.people = await signUpAll(first, ...names);
     for (const person of this.people) {
-      // Each request goes to one of the nodes that run now.
+      // Each request goes to one of the nodes that are running.
       person.ask = (document, variables) => this.#node().ask(document, variables, person.token);
     }
     // Everyone stays in this chat, so that all of them receive each other's profile.

@@ -116,7 +116,7 @@ export function differences(state: State, truth: Truth): string[] {
   }
   for (const [id, members] of Object.entries(state.members)) compare(`members of ${id}`, members, truth.members[id]);
   for (const [id, someone] of Object.entries(state.users)) {
-    // The others are in no chat of the user, who receives no events about them.
+    // The others share no chat with the user, who receives no events about them.
     if (truth.users[id] !== undefined) compare(`user ${id}`, someone, truth.users[id]);
   }
   compare('who is typing', state.typing, {});

@@ -10,7 +10,10 @@ type Trouble = { isOffline: boolean; lostAnswers: number; slowAnswers: number; p
 /** The outcome of a message that was sent through a client. `kept`: the app ended before it knew. */
 export type Sent = {
   content: string;
-  /** `lost`: the user lost the chat first, and with it the means to find out whether the server has the message. */
+  /**
+   * `lost`: the user lost access to the chat first, and with it the means to find out whether the server has the
+   * message.
+   */
   outcome: 'waiting' | 'kept' | 'sent' | 'refused' | 'lost';
   message?: Message;
 };
@@ -25,7 +28,7 @@ export type Route = { url: string };
 
 /**
  * A device with the client package: its own session, storage and network. The network can be down, lose and delay
- * responses, respond with a web page as public networks do, and break streams.
+ * responses, respond with a web page like a captive portal, and break streams.
  */
 export class Device {
   readonly person: Person;

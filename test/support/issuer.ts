@@ -98,7 +98,7 @@ export function issuersEnv(...issuers: (TestIssuer | Record<string, unknown>)[])
   return { AUTH_ISSUERS: JSON.stringify(settings), EGRESS_ALLOW: '127.0.0.1' };
 }
 
-/** The viewer that a token shows, or the code of the error that it gets. */
+/** The viewer that the server returns for a token, or the code of its error. */
 export async function viewerOf(server: TestClient, token: string): Promise<Data> {
   const { data, errors } = await server.post(
     '{ viewer { email hasPassword user { id username displayName } sessions { id isCurrent } } }',

@@ -17,8 +17,8 @@ export type TestPostgres = {
 
 /**
  * Nothing needs to survive a machine crash, because nothing outlives the run. The last four save a run a seventh
- * of its CPU time: small databases need neither many buffers nor processes that read ahead or vacuum, and connections
- * need not load PL/pgSQL one by one.
+ * of its CPU time: small databases need neither many buffers nor processes that read ahead or vacuum, and no connection
+ * has to load PL/pgSQL itself.
  */
 const settings = {
   fsync: 'off',

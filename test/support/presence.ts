@@ -18,7 +18,7 @@ export const presenceDocument = `subscription { events { cursor event {
 export const follow = (node: TestServer, person: { token: string }) =>
   followEvents(node, person, { document: presenceDocument });
 
-/** A document whose stream only makes its user present. */
+/** Opens a stream that only makes its user online. */
 export const attend = (node: { url: string }, person: { token: string }) =>
   followEvents(node, person, { document: 'subscription { events { event { __typename } } }' });
 

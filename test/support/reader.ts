@@ -63,7 +63,7 @@ export class Reader {
   /** How many streams have begun, and how many of them became live. */
   streamCount = 0;
   caughtUpCount = 0;
-  /** How often the response was not a stream. */
+  /** How many times the response was not a stream. */
   refusedCount = 0;
   /** The errors with which the server ended the stream for good. */
   end: string | null = null;

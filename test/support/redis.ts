@@ -37,7 +37,7 @@ export const canUseValkey = process.getuid?.() === 0 && existsSync('/usr/sbin/de
 
 /**
  * From now on, until the test file ends, starts Valkey wherever tests ask for Redis. It comes from Debian 13 with the
- * libraries that it needs, because older releases of Debian have none.
+ * libraries that it needs, because older releases of Debian have no Valkey.
  */
 export async function useValkey(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-valkey-'));

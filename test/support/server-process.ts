@@ -12,7 +12,7 @@ import { currentExchange } from './nodes.ts';
 /** The server as operators run it: a separate process, configured by its environment. */
 export type ServerProcess = {
   pid: number;
-  /** Resolves once it serves; rejects with its output when it exits first. */
+  /** Resolves once it accepts requests; rejects with its output if it exits first. */
   url: Promise<string>;
   /**
    * The output up to and including the first line that contains `text`. Rejects when the process exits without printing

@@ -74,7 +74,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
     // Tests sign up many users from one address at the same time; tests of the rate limits turn the limits on.
     RATE_LIMITS: 'off',
     ...currentExchange().env,
-    // Each new connection of PostgreSQL spends about 100 ms of CPU time on loading its catalog and planning statements.
+    // Each new connection to PostgreSQL spends about 100 ms of CPU time on loading its catalog and planning statements.
     DATABASE_POOL_SIZE: '4',
     ...options.env,
   });

@@ -59,8 +59,8 @@ async function release(): Promise<void> {
 }
 
 /**
- * Gives all users and chats new names, addresses and keys, so that tests can use the old ones again, and ends all roles
- * and API keys. An admin whom no test knows stays, because the server needs one.
+ * Gives all users and chats new names, addresses and keys, so that tests can use the old ones again, removes all roles,
+ * and revokes all API keys. An admin whom no test knows stays, because the server needs one.
  */
 export async function freeNames({ sql }: TestServer): Promise<void> {
   await sql.query(`

@@ -2,7 +2,7 @@ import { decodeJwt, SignJWT } from 'jose';
 import type { parseKeySet } from '../../src/account/token-key.ts';
 import type { KeyValueStore } from '../../src/client/client.ts';
 
-/** A storage for a client. The test sees its content. */
+/** A store for a client, whose content the test sees. */
 export function storageIn(stored: Map<string, string>): KeyValueStore {
   return {
     get: async (key) => stored.get(key),

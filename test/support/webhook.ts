@@ -110,7 +110,7 @@ export const webhookTimes: NonNullable<Overrides['webhookTimes']> = {
 /** The settings of a server whose receivers are on this machine. */
 export const webhookEnv = { WEBHOOK_ALLOW_PRIVATE: 'true' };
 
-/** Selects what tests look at. */
+/** Selects the events and fields that tests check. */
 export const webhookDocument = `subscription { events { cursor event {
   __typename
   ... on NewMessage { message { content sender { username } } }
@@ -173,7 +173,7 @@ export async function webhookOf(by: Sender, id: string): Promise<Data> {
   return (await by.ask(document, { id })).node;
 }
 
-/** Makes the next attempt due now: the time until then has passed. */
+/** Makes the next attempt due now, as if the time until then had passed. */
 export async function passTime(server: TestServer, webhookId: string): Promise<void> {
   await server.sql.query('update webhooks set next_attempt_at = clock_timestamp() where id = $1', [keyOf(webhookId)]);
 }

@@ -250,7 +250,7 @@ export class PlanExecution {
   }
 }
 
-/** Whether a leaf's value has to be neither awaited nor checked for being an error. */
+/** Whether a leaf's value is certainly neither a promise nor an error. */
 function isScalar(found: unknown): boolean {
   return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' || found instanceof Date;
 }

@@ -16,9 +16,9 @@ import type { Handler } from '../respond.ts';
 import { compileTools, resultOf, type CompiledTool } from './tool.ts';
 
 /**
- * `/mcp`: the Model Context Protocol over streamable HTTP. Its tools are stored documents, which the one executor runs as
- * the user of the key or the session. It keeps no state between requests, so every node can answer every request.
- * https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
+ * `/mcp`: the Model Context Protocol over streamable HTTP. Its tools are stored documents, executed like any other
+ * operation, as the user of the key or the session. It keeps no state between requests, so every node can answer every
+ * request. https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
  */
 export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Handler {
   const tools = compileTools(options.schema);

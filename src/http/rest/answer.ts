@@ -3,7 +3,7 @@ import { isRecord } from '../../core/json.ts';
 import { problem, problemOfError, problemOfMember, type Problem } from './problem.ts';
 import type { Route } from './route.ts';
 
-/** The answer to a request: its status and JSON body (undefined for none), or the problem that it met. */
+/** The answer to a request: its status and JSON body (undefined for none), or a problem. */
 export type Answer = { status: number; body: unknown } | { problem: Problem };
 
 /**
@@ -25,7 +25,7 @@ export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnow
   return { status, body: status === 204 ? undefined : bodyOf(route, value) };
 }
 
-/** Follows a path of names from the data to a value. `missingAt`: the place in the path at which there is null. */
+/** Follows a path of names from the data to a value. `missingAt`: the position in the path where the value is null. */
 function find(data: unknown, path: string): { value: unknown } | { missingAt: number } {
   let value = data;
   for (const [index, name] of (path === '' ? [] : path.split('.')).entries()) {
@@ -48,7 +48,7 @@ function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean):
   return problem('NOT_FOUND', 'There is no such object, or it is hidden from you.');
 }
 
-/** Where no token is needed, wrong credentials do not mean that the token sent has expired. */
+/** Where no token is needed, wrong credentials can be a 401: it cannot mean an expired token. */
 function asRefusedSignIn(told: Problem): Problem {
   return told.code === 'INVALID_CREDENTIALS' ? { ...told, status: 401 } : told;
 }

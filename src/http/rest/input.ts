@@ -118,7 +118,7 @@ function describeValues(type: GraphQLNamedType): string | null {
 
 class EnoughErrors extends Error {}
 
-/** Values of enums may be written in lower case, as the original API wrote the types of chats. */
+/** Enum values may be written in lower case, as the original API wrote the types of chats. */
 function inUpperCase(value: unknown, type: GraphQLInputType): unknown {
   const nullable = getNullableType(type);
   if (isListType(nullable))

@@ -16,7 +16,7 @@ import { routes } from './table.ts';
 
 const description = `Everything here runs a GraphQL document of the same server, so its rules and limits are the same; \`/graphql\`
 can do more. Times are in UTC. Ignore properties, enum values and events that you do not know: more will be added.
-Values of enums may be sent in lower case.`;
+Enum values may be sent in lower case.`;
 
 /**
  * Describes the REST API as OpenAPI 3.1, from the table of routes and the schema. `version`: that of the server.

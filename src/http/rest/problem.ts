@@ -89,7 +89,7 @@ export function problemOfMember(member: Record<string, unknown>): Problem | null
   const { problem: code, detail, fields, taken, until, reason } = member;
   if (!isCode(code)) return null;
   return problem(code, String(detail), {
-    // As in problemOfError: the types are those of the schema.
+    // The types are those of the schema.
     ...(fields !== undefined && { fields: fields as FieldError[] }),
     ...(taken !== undefined && { taken: taken as string[] }),
     ...(typeof until === 'string' && { until }),

@@ -8,7 +8,7 @@ const size = { most: 512, least: 10 };
  * a reader that stalls here (and hundreds may stall at the same time).
  */
 const checkedBytes = 32 * 1024;
-/** How often in a row the socket must take everything before more is read in advance. */
+/** How many times in a row the socket must take everything before more is read in advance. */
 const steadyCount = 4;
 
 /**
@@ -16,7 +16,7 @@ const steadyCount = 4;
  */
 export class Pace {
   #size: number;
-  /** How often in a row the socket has taken all that it got. */
+  /** How many times in a row the socket has taken all that it got. */
   #wholeCount = 0;
 
   /** `first`: how many events to read at first. */
@@ -29,12 +29,12 @@ export class Pace {
     return this.#size;
   }
 
-  /** Whether the socket has long taken all that it got, so that it is worth reading more in advance. */
+  /** Whether the socket has taken everything for a while, so that it is worth reading more in advance. */
   get isSteady(): boolean {
     return this.#wholeCount >= steadyCount;
   }
 
-  /** Call this when the socket has no room for more than these events of those that were read. */
+  /** Call this when the socket has room for only this many of the events that were read. */
   slowDown(events: number): void {
     this.#wholeCount = 0;
     this.#size = Math.max(size.least, events);

@@ -7,7 +7,7 @@ import { ReadAhead } from './read-ahead.ts';
 import { ReplayBudget, type ReplayLimits } from './replay-budget.ts';
 import type { Sink } from './sink.ts';
 
-/** What a replay needs of its subscription. */
+/** What a replay needs from its subscription. */
 export type ReplayOptions<Stretch extends MissedStretch> = {
   asker: Caller;
   shared: SharedSubscription;
@@ -45,7 +45,7 @@ export class Replay<Stretch extends MissedStretch> {
     this.#budget.restart();
   }
 
-  /** Reads the stretch after a position, as far as the socket has kept up. */
+  /** Reads the stretch after a position: as many events as the pace allows. */
   async read(after: bigint, through: bigint): Promise<{ stretch: Stretch; range: Range }> {
     const range = { after, through, limit: this.#options.pace.size };
     return { stretch: await this.#ahead.take(range), range };

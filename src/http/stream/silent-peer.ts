@@ -14,7 +14,7 @@ const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 const retransmitting =
   /^ *\d+: [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]+):([0-9A-F]{4}) 01 ([0-9A-F]+):[0-9A-F]+ 01:[0-9A-F]+ (?!0{8})([0-9A-F]{8})/gm;
 
-/** How many bytes the client has not acknowledged, and how often the kernel has sent them again. */
+/** How many bytes the client has not acknowledged, and how many times the kernel has sent them again. */
 type Retransmission = { bytes: number; count: number };
 
 /**
@@ -26,8 +26,8 @@ type Silence = { since: number; acknowledged: number; count: number };
 /**
  * Finds the clients that have lost their network while bytes are on their way to them. TCP's keep-alive probes a
  * connection only when everything is acknowledged; otherwise the kernel retransmits for 15 minutes (`tcp_retries2`),
- * and Node has no setting for that. So this reads from the kernel how often it has retransmitted. On systems other than
- * Linux it finds nothing: there, such a client counts as present until the system stops retransmitting.
+ * and Node has no setting for that. So this reads from the kernel how many times it has retransmitted. On systems other
+ * than Linux it finds nothing: there, such a client counts as present until the system stops retransmitting.
  */
 export class SilentPeers {
   readonly #silences = new WeakMap<Connection, Silence>();
@@ -51,8 +51,8 @@ export class SilentPeers {
   }
 
   /**
-   * An acknowledgement in between resets the kernel's count. On a network that loses many packets, the count may have
-   * grown again since; the acknowledged bytes then reveal the acknowledgement.
+   * An acknowledgement between two checks resets the kernel's count. On a network that loses many packets, the count
+   * may have grown again since; the acknowledged bytes then reveal the acknowledgement.
    */
   #hasLeft(connection: Connection, latest: Silence): boolean {
     const known = this.#silences.get(connection);

@@ -109,7 +109,7 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Receives a notice about the present moment. A busy subscriber misses it. Its cursor is the one that the subscriber
+   * Receives a transient notice. A busy subscriber misses it. Its cursor is the one that the subscriber
    * already has. If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once its socket
    * has drained.
    */

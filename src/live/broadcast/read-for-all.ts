@@ -3,11 +3,11 @@ import { readKnownToAll, type HubLog, type Known } from '../hub-log.ts';
 
 /**
  * What the publisher has read for all nodes. `known`: null if each node has to read the facts itself. `rows`: for some
- * of the events, the rows that they are about, by the event's id.
+ * of the events, the rows that they are about, by event id.
  */
 export type ReadForAll = { known: Known | null; rows: ReadonlyMap<bigint, unknown> };
 
-/** Reads the rows that events are about, by the event's id. */
+/** Reads the rows that events are about, by event id. */
 export type ReadRows = (events: readonly LoggedEvent[]) => Promise<ReadonlyMap<bigint, unknown>>;
 
 /**

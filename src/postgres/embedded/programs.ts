@@ -8,7 +8,7 @@ import { type Owner, runAs } from './owner.ts';
 /** The paths of PostgreSQL's programs. */
 export type Programs = { initdb: string; postgres: string };
 
-/** Only root may write here, and every user may read it. */
+/** Only root may write to it, and every user may read it. */
 const sharedFolder = '/var/lib/parley';
 
 /**

@@ -46,7 +46,7 @@ export function Composer({ chat, draft, editLast }: Props) {
     if (!canSend) return;
     const fileIds = files.flatMap(({ file }) => file?.id ?? []);
     const reply = replyTo !== null && { replyToId: replyTo.id };
-    // The page shows a refusal, because the refusal may come much later.
+    // The page shows refusals, which may come much later.
     client.sendMessage(chat.id, { content: text, ...reply, ...(fileIds.length > 0 && { fileIds }) }).catch(() => {});
     setText('');
     draft.clear();
@@ -175,7 +175,7 @@ function useTypingSignal(chatId: string): () => void {
   };
 }
 
-/** Makes the field as high as its text. */
+/** Makes the field as tall as its text. */
 function useGrowth(field: RefObject<HTMLTextAreaElement | null>, text: string): void {
   useLayoutEffect(() => {
     const { current } = field;

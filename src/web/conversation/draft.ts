@@ -75,6 +75,6 @@ export function useDraftOf(chatId: string): Draft {
 
 function useStore(): DraftStore {
   const store = useContext(Context);
-  if (store === null) throw new Error('This component is outside the page.');
+  if (store === null) throw new Error('This component must be inside a DraftsProvider.');
   return store;
 }

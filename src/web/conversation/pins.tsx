@@ -84,7 +84,7 @@ export function Pins({ chatId, canUnpin }: { chatId: string; canUnpin: boolean }
   );
 }
 
-/** Jumps to a message; on a phone, the panel makes room for it. */
+/** Jumps to a message; on a phone, first closes the panel, which would cover it. */
 function useJump(chatId: string): (seq: number) => void {
   const { showPanel } = useUi();
   return (seq) => {

@@ -1,7 +1,7 @@
 import { createContext, useContext } from 'react';
 import type { Message } from 'parley-client';
 
-/** What a chat offers its rows. */
+/** The actions of a chat's message rows. */
 export type MessageActions = {
   /** What the viewer may do in the chat; see `ChatAction` in the schema. */
   rights: ReadonlySet<string>;
@@ -20,7 +20,7 @@ export type MessageActions = {
 
 const Context = createContext<MessageActions | null>(null);
 
-/** Gives the rows below it what their chat offers them. */
+/** Provides the chat's message actions to the rows inside it. */
 export const MessageActionsProvider = Context;
 
 /** What can be done with messages here. */

@@ -73,7 +73,7 @@ const blurPx = 24;
 const maxWidthPx = 420;
 const maxHeightPx = 320;
 
-/** The room that a picture takes, known before it is loaded, so that nothing moves. */
+/** The space that a picture takes up, known before it is loaded, so that nothing moves. */
 function sizeOf({ width, height }: FileInfo): { width: number; aspectRatio: string } {
   const [wide, high] = [width ?? maxWidthPx, height ?? maxHeightPx];
   const scale = Math.min(1, maxWidthPx / wide, maxHeightPx / high);

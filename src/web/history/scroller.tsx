@@ -91,7 +91,7 @@ export class MessageScroller extends Component<Props, State> {
     });
   }
 
-  /** Shows the newest messages, and stays with them. */
+  /** Goes to the newest messages, and stays there as more arrive. */
   toEnd(): void {
     this.#setEnd(true);
     this.setState({ from: null }, () => this.#toEnd());

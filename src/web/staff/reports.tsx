@@ -27,7 +27,7 @@ export function Reports() {
       <Select label="Show" options={kinds} value={kind} onChange={({ target }) => setKind(target.value)} />
       {data == null && <p className="muted">{error === null ? 'Loading …' : describeFailure(error)}</p>}
       {data != null && reports.length === 0 && (
-        <p className="muted">{isOpen ? 'Nothing is left to look at.' : 'Nothing is resolved yet.'}</p>
+        <p className="muted">{isOpen ? 'There are no open reports.' : 'There are no resolved reports yet.'}</p>
       )}
       <ul className="stack">
         {reports.map(({ node }) => (

@@ -87,7 +87,7 @@ async function compare(
     const what = `seed ${seed + number}: ${document.head} { ${document.selections} } ${document.fragments} ${JSON.stringify(document.variables)}`;
     expect({ ...planned, statements: null }, what).toEqual({ ...plain, statements: null });
     expect({ ...again, statements: null }, what).toEqual({ ...plain, statements: null });
-    // How often a loader runs depends on which answers from the database arrive first.
+    // How many times a loader runs depends on which answers from the database arrive first.
     // After an error, the answer may arrive while other fields still have statements to send.
     const sent = plain.body.includes('"errors"') ? [] : plain.statements;
     const sentAgain = plain.body.includes('"errors"') ? [] : again.statements;

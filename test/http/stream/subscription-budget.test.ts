@@ -49,7 +49,7 @@ test('the total complexity of a person’s subscriptions is limited, across all 
   await give(server, ada, token, { id: '3', query: page('Three', tenFields) });
   const [refused] = (await single.until(completed('3'))).filter(({ data }) => data?.id === '3');
   expect(refused?.data.payload.errors[0]).toMatchObject(refusal(3_621, 3_000));
-  // Everyone else has the same budget.
+  // Every other user has a budget of their own.
   await using others = await followEvents(server, grace, { document: page('Three', tenFields) });
 
   // Each subscription that ends makes room.

@@ -134,7 +134,7 @@ test('a shard concerns a node from its first room or user to its last, or while 
   expect(changes).toHaveLength(512);
 });
 
-test('a message that waited somewhere does not pass for news, and a clock that stopped is forgotten in time', () => {
+test('a message that waited somewhere does not count as current, and a clock that stopped is forgotten in time', () => {
   const freshness = new Freshness();
   const excess = (readAt: number, receivedAt: number, term = 1n) => freshness.excessOf({ term, readAt, receivedAt });
   expect(excess(1_000, 51_010)).toBe(0);
@@ -143,7 +143,7 @@ test('a message that waited somewhere does not pass for news, and a clock that s
   expect(excess(84_000, 134_005)).toBeLessThan(100);
   // Another publisher has another clock.
   expect(excess(5, 200_000, 2n)).toBe(0);
-  // The publisher's clock stood still for 30 s: within hours, its messages count as news again.
+  // The publisher's clock stood still for 30 s: within hours, its messages count as current again.
   for (let hour = 1; hour <= 10; hour += 1) excess(hour * 3_600_000, 230_000 + hour * 3_600_000, 2n);
   expect(excess(11 * 3_600_000, 230_000 + 11 * 3_600_000, 2n)).toBeLessThan(1);
 });
