@@ -1,6 +1,7 @@
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { pino } from 'pino';
 import { prepareCluster } from '../src/postgres/embedded/cluster.ts';
@@ -98,4 +99,15 @@ export async function post(
     place.senderId,
     contents,
   ]);
+}
+
+/** Resolves when the server has indexed all messages for searches, which costs more than to replay them. */
+export async function whenIndexed({ sql }: Database): Promise<void> {
+  for (;;) {
+    const { rows } = await sql.query<{ isBehind: boolean }>(
+      `select coalesce((select position from log_consumers where name = 'search'), 0) < max(id) as "isBehind" from events`,
+    );
+    if (rows[0]?.isBehind === false) return;
+    await sleep(200);
+  }
 }

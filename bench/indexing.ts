@@ -4,7 +4,7 @@ import { connectDatabase, disconnectDatabase, type Db } from '../src/postgres/cl
 import { Leases } from '../src/postgres/lease.ts';
 import { openSearchIndex } from '../src/search/search-index.ts';
 import type { Report } from './bench.ts';
-import { addGroup, addPeople, post, type Database, type Postgres } from './database.ts';
+import { addGroup, addPeople, post, whenIndexed, type Database, type Postgres } from './database.ts';
 import { familyCpuMs } from './process.ts';
 
 const chatCount = 50;
@@ -49,7 +49,7 @@ export async function measureIndexing(postgres: Postgres, database: Database, me
 async function fillIndex(database: Database, db: Db): Promise<void> {
   await using started = new AsyncDisposableStack();
   openSearchIndex({ db, leases: new Leases(db), report: () => undefined, started });
-  await awaitIndex(database);
+  await whenIndexed(database);
 }
 
 type Place = { chatId: string; senderId: string };
@@ -68,16 +68,6 @@ async function send(database: Database, chats: readonly Place[], messageCount: n
   for (let sent = 0; sent < messageCount; sent += perCommit) {
     const place = chats[(sent / perCommit) % chatCount];
     if (place !== undefined) await post(database, place, perCommit);
-  }
-}
-
-async function awaitIndex({ sql }: Database): Promise<void> {
-  for (;;) {
-    const { rows } = await sql.query<{ isBehind: boolean }>(
-      `select coalesce((select position from log_consumers where name = 'search'), 0) < max(id) as "isBehind" from events`,
-    );
-    if (rows[0]?.isBehind === false) return;
-    await sleep(200);
   }
 }
 

@@ -1,3 +1,4 @@
+import { idKey } from '../core/id-key.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import { messageById, primeMessage, readMessages, type MessageRow } from '../message/message-loader.ts';
 import type { Db } from '../postgres/client.ts';
@@ -17,7 +18,7 @@ export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Pro
   if (found === null) return rows;
   const shared = new Map([...found].map(([id, row]) => [id, withoutSecrets(row)]));
   for (const { id, messageId } of events) {
-    const row = messageId === null ? undefined : shared.get(messageId);
+    const row = messageId === null ? undefined : shared.get(idKey(messageId));
     if (row !== undefined) rows.set(id, row);
   }
   return rows;

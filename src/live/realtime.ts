@@ -226,8 +226,8 @@ export class Realtime {
   }
 
   /** The events of each segment; null if some of them are no longer kept. */
-  findEvents(segments: readonly Segment[]): Promise<LoggedEvent[][] | null> {
-    return this.#missed.find(segments);
+  findEvents(segments: readonly Segment[], reader: symbol): Promise<LoggedEvent[][] | null> {
+    return this.#missed.find(segments, reader);
   }
 }
 

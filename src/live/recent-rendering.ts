@@ -1,4 +1,5 @@
 import { FifoCache, type CacheBudget } from '../core/fifo-cache.ts';
+import { idKey, type IdKey } from '../core/id-key.ts';
 import { isPromise, type Soon } from '../core/soon.ts';
 import type { RenderedEvent } from './event-renderer.ts';
 import type { Outdated } from './outdated.ts';
@@ -9,13 +10,6 @@ import type { Outdated } from './outdated.ts';
  */
 const kept = { max: 4 * 1024 * 1024, least: 512 * 1024, ttlMs: 2_000 };
 const entryWeight = 400;
-
-/** V8 hashes a bigint many times slower than a number. */
-type MapKey = number | bigint;
-
-function toMapKey(id: bigint): MapKey {
-  return id <= Number.MAX_SAFE_INTEGER ? Number(id) : id;
-}
 
 /**
  * The rendering of an event; null if there is nothing to show. `chatId`: the event's chat. `edition`: see Outdated.
@@ -32,8 +26,8 @@ const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 export class RecentRenderings {
   readonly #outdated: Outdated;
   /** The renderings that are not finished, whose size is therefore unknown. */
-  readonly #begun = new Map<MapKey, Recent>();
-  readonly #done = new FifoCache<MapKey, Recent>({ ...kept, budget });
+  readonly #begun = new Map<IdKey, Recent>();
+  readonly #done = new FifoCache<IdKey, Recent>({ ...kept, budget });
 
   constructor(outdated: Outdated) {
     this.#outdated = outdated;
@@ -46,21 +40,27 @@ export class RecentRenderings {
 
   /** The latest rendering of an event; undefined if it is not kept, or outdated. */
   get(eventId: bigint): Recent | undefined {
-    const key = toMapKey(eventId);
+    const key = idKey(eventId);
     const known = this.#begun.get(key) ?? this.#done.get(key);
     return known !== undefined && this.#outdated.isCurrent(known.edition, known.chatId) ? known : undefined;
   }
 
-  /** Keeps a rendering from the moment it begins; drops it if it turns out to be too large. */
-  add(eventId: bigint, recent: Recent): void {
-    const key = toMapKey(eventId);
+  /**
+   * Keeps a rendering from the moment it begins; drops it if it turns out to be too large. One that no one else will
+   * want (`isShared` is false) is dropped as soon as it is finished.
+   */
+  add(eventId: bigint, recent: Recent, isShared = true): void {
+    const key = idKey(eventId);
     const { outcome } = recent;
-    if (!isPromise(outcome)) return this.#keep(key, recent, outcome);
+    if (!isPromise(outcome)) {
+      if (isShared) this.#keep(key, recent, outcome);
+      return;
+    }
     this.#begun.set(key, recent);
     void outcome.then((rendered) => {
       if (this.#begun.get(key) !== recent) return;
       this.#begun.delete(key);
-      this.#keep(key, { ...recent, outcome: rendered }, rendered);
+      if (isShared) this.#keep(key, { ...recent, outcome: rendered }, rendered);
     });
   }
 
@@ -70,7 +70,7 @@ export class RecentRenderings {
     this.#done.clear();
   }
 
-  #keep(key: MapKey, recent: Recent, rendered: RenderedEvent | null): void {
+  #keep(key: IdKey, recent: Recent, rendered: RenderedEvent | null): void {
     this.#done.set(key, recent, entryWeight + (rendered?.payload.length ?? 0));
   }
 }

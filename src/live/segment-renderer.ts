@@ -2,6 +2,7 @@ import { setImmediate as afterIo } from 'node:timers/promises';
 import { payerOf, type Caller } from '../core/asker.ts';
 import { FifoCache, type CacheBudget } from '../core/fifo-cache.ts';
 import { allThere } from '../core/soon.ts';
+import { Demand } from '../log/demand.ts';
 import type { LoggedEvent } from '../log/event.ts';
 import { cutSegments, maxLength, type Segment, type Segments } from '../log/segment.ts';
 import { byteLengthOf, bytesOf, type Batch, type Rendering } from './delivery.ts';
@@ -34,8 +35,11 @@ type ShownEvents = {
   edition: number;
 };
 
-/** The events of each segment; null if some of them are no longer kept. */
-export type FindEvents = (segments: readonly Segment[]) => Promise<LoggedEvent[][] | null>;
+/** The events of each segment, for this reader; null if some of them are no longer kept. */
+export type FindEvents = (segments: readonly Segment[], reader: symbol) => Promise<LoggedEvent[][] | null>;
+
+/** Who replays: `reader` is a symbol of its own for each replay. */
+export type SegmentReader = { asker: Caller; reader: symbol; findEvents: FindEvents };
 
 /**
  * Renders one document for replays, a segment of the log at a time. Readers share the renderings and their bytes wherever
@@ -46,6 +50,7 @@ export class SegmentRenderer {
   readonly #renderer: SharedRenderer;
   readonly #turns: RenderTurns;
   readonly #recent = new FifoCache<string, RecentSegment>({ ...kept, budget });
+  readonly #demand = new Demand();
   readonly #sliceSize: number;
 
   constructor(renderer: SharedRenderer, turns: RenderTurns) {
@@ -83,10 +88,8 @@ export class SegmentRenderer {
    * Renders a group of segments as this asker may see them, in a turn of the asker; null if some of their events are no
    * longer kept. What others have just replayed takes no turn, because it costs nothing.
    */
-  async render(
-    group: readonly Segment[],
-    options: { asker: Caller; findEvents: FindEvents },
-  ): Promise<RenderedSegment[] | null> {
+  async render(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
+    if (group[0] !== undefined) this.#demand.note(options.reader, group[0].firstId);
     const known = this.#findAll(group);
     if (known !== null) return known;
     return this.#turns.run([payerOf(options.asker)], () => this.#renderNow(group, options));
@@ -109,37 +112,36 @@ export class SegmentRenderer {
     return known.chatIds.every((chatId) => outdated.isCurrent(known.edition, chatId)) ? known.batches : null;
   }
 
-  async #renderNow(
-    group: readonly Segment[],
-    { asker, findEvents }: { asker: Caller; findEvents: FindEvents },
-  ): Promise<RenderedSegment[] | null> {
+  async #renderNow(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
+    const { asker, reader, findEvents } = options;
     const { edition } = this.#renderer.outdated;
     const loaders = this.#renderer.newLoaders();
     const rendered = new Map<Segment, RenderedSegment>();
     const unknown: Segment[] = [];
     for (const segment of group) {
       // Readers of other chats may have had its events in other segments.
-      const known = this.#find(segment) ?? this.#compose(segment, asker);
+      const known = this.#find(segment) ?? this.#compose(segment, options);
       if (known === null) unknown.push(segment);
       else rendered.set(segment, known);
     }
-    const events = unknown.length === 0 ? [] : await findEvents(unknown);
+    const events = unknown.length === 0 ? [] : await findEvents(unknown, reader);
     if (events === null) return null;
-    // The rows of later segments arrive while earlier ones are being rendered.
-    const reads = events.map((own) => this.#renderer.prefetch(own, loaders));
+    await this.#renderer.prefetch(events.flat(), loaders);
     for (const [index, segment] of unknown.entries()) {
       const own = events[index] ?? [];
-      await reads[index];
-      const shown = await allThere(own.map((event) => this.#renderer.renderFor(event, { asker, loaders, edition })));
+      const isShared = this.#demand.isShared(reader, segment.lastId);
+      const shown = await allThere(
+        own.map((event) => this.#renderer.renderFor(event, { asker, loaders, edition, isShared })),
+      );
       const chatIds = own.map(({ chatId }) => chatId);
-      rendered.set(segment, this.#keep(segment, { shown, chatIds, edition }));
+      rendered.set(segment, this.#toBatches(segment, { shown, chatIds, edition }, reader));
       if (unknown.length > 1) await afterIo();
     }
     return group.map((segment) => rendered.get(segment) ?? []);
   }
 
   /** Renders a segment from its events' latest renderings; null if they are not all known. */
-  #compose(segment: Segment, asker: Caller): RenderedSegment | null {
+  #compose(segment: Segment, { asker, reader }: SegmentReader): RenderedSegment | null {
     const shown: (RenderedEvent | null)[] = [];
     const chatIds: (bigint | null)[] = [];
     for (const id of segment.ids) {
@@ -148,19 +150,20 @@ export class SegmentRenderer {
       shown.push(known.shown);
       chatIds.push(known.chatId);
     }
-    return this.#keep(segment, { shown, chatIds, edition: this.#renderer.outdated.edition });
+    return this.#toBatches(segment, { shown, chatIds, edition: this.#renderer.outdated.edition }, reader);
   }
 
-  /** Makes batches of what a segment's events show, and keeps them if they are the same for everyone. */
-  #keep({ key, ids }: Segment, { shown, chatIds, edition }: ShownEvents): RenderedSegment {
+  /** Makes batches of what a segment's events show, and keeps them if others want the same. */
+  #toBatches(segment: Segment, { shown, chatIds, edition }: ShownEvents, reader: symbol): RenderedSegment {
+    const { key, ids, lastId } = segment;
     const batches = toBatches(
       ids.flatMap((id, index) => {
         const each = shown[index];
         return each == null ? [] : [this.#renderer.toRendering(id, each.payload)];
       }),
     );
-    const isShared = shown.every((each) => each === null || each.personalTo === null);
-    if (isShared) {
+    const isPersonal = shown.some((each) => each !== null && each.personalTo !== null);
+    if (!isPersonal && this.#demand.isShared(reader, lastId)) {
       const bytes = batches.reduce((sum, batch) => sum + 2 * bytesOf(batch), 0);
       this.#recent.set(key, { batches, chatIds: [...new Set(chatIds)], edition }, entryWeight + bytes);
     }

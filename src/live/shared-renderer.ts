@@ -8,7 +8,7 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 import { mayReceive, ResultsByAudience } from './audience.ts';
 import { letLag, type Batch, type Delivery, type Receiver, type Rendering } from './delivery.ts';
-import type { EventCost, EventRenderer, RenderedEvent } from './event-renderer.ts';
+import type { EventCost, EventRenderer, RenderedEvent, RenderFor } from './event-renderer.ts';
 import type { StreamNotice, Transient } from './notice.ts';
 import type { Outdated } from './outdated.ts';
 import { RecentRenderings } from './recent-rendering.ts';
@@ -74,15 +74,15 @@ export class SharedRenderer {
 
   /**
    * Renders an event for one asker, or takes its latest rendering; null when there is nothing to show. `edition`: the one
-   * that was current before the loaders read anything.
+   * that was current before the loaders read anything. `isShared`: whether others will want the rendering.
    */
   renderFor(
     event: LoggedEvent,
-    { asker, loaders, edition }: { asker: Caller; loaders: Loaders; edition: number },
+    { asker, loaders, edition, isShared }: RenderFor & { edition: number; isShared: boolean },
   ): Soon<RenderedEvent | null> {
     const known = this.#recent.get(event.id);
     const outcome = known === undefined ? this.#render(event, asker, loaders) : known.outcome;
-    if (known === undefined) this.#recent.add(event.id, { outcome, chatId: event.chatId, edition });
+    if (known === undefined) this.#recent.add(event.id, { outcome, chatId: event.chatId, edition }, isShared);
     return whenThere(outcome, (shared) => {
       const isOthers = shared !== null && !mayReceive(asker, shared.personalTo);
       return isOthers ? this.#render(event, asker, loaders) : shared;
@@ -147,6 +147,7 @@ export class SharedRenderer {
       loaders,
       // Rows that came with the event were read before it arrived.
       edition: event.shared === undefined ? parts.edition : edition,
+      isShared: true,
     });
     if (probe === null) return null;
     if (probe.personalTo === null) return { receivers, rendering: this.toRendering(event.id, probe.payload) };

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { FifoCache } from '../core/fifo-cache.ts';
 import type { LoggedEvent } from './event.ts';
+import { Demand } from './demand.ts';
 import { readEvents } from './missed-stretch.ts';
 import type { Segment } from './segment.ts';
 
@@ -20,7 +21,10 @@ type SegmentEvents = Promise<LoggedEvent[] | null>;
 export class MissedEvents {
   readonly #pool: pg.Pool;
   readonly #epoch: () => string;
+  /** What is being read. */
+  readonly #begun = new Map<string, SegmentEvents>();
   readonly #known = new FifoCache<string, SegmentEvents>(kept);
+  readonly #demand = new Demand();
   #epochOfKnown = '';
 
   /** `epoch` returns the epoch of the log's current history. */
@@ -33,21 +37,23 @@ export class MissedEvents {
    * The events of each segment, from what is kept or from the log; null if some of them no longer exist, because the log
    * was pruned after the ids were read.
    */
-  async find(segments: readonly Segment[]): Promise<LoggedEvent[][] | null> {
+  async find(segments: readonly Segment[], reader: symbol): Promise<LoggedEvent[][] | null> {
     const epoch = this.#epoch();
     if (epoch !== this.#epochOfKnown) {
+      this.#begun.clear();
       this.#known.clear();
       this.#epochOfKnown = epoch;
     }
+    if (segments[0] !== undefined) this.#demand.note(reader, segments[0].firstId);
     const unknown: Segment[] = [];
     // Held here, because the cache may drop them before they are awaited, for example to make room for the unknown ones.
     const reads = new Map<string, SegmentEvents>();
     for (const segment of segments) {
-      const known = this.#known.get(segment.key);
+      const known = this.#begun.get(segment.key) ?? this.#known.get(segment.key);
       if (known === undefined) unknown.push(segment);
       else reads.set(segment.key, known);
     }
-    if (unknown.length > 0) for (const [key, events] of this.#begin(unknown)) reads.set(key, events);
+    if (unknown.length > 0) for (const [key, events] of this.#begin(unknown, reader)) reads.set(key, events);
     const found: LoggedEvent[][] = [];
     for (const { key } of segments) {
       const events = await reads.get(key);
@@ -58,19 +64,21 @@ export class MissedEvents {
   }
 
   /** Reads the events of all these segments in one statement. */
-  #begin(segments: readonly Segment[]): [key: string, events: SegmentEvents][] {
+  #begin(segments: readonly Segment[], reader: symbol): [key: string, events: SegmentEvents][] {
     const ids = segments.flatMap((segment) => segment.ids);
     const reading = readEvents(this.#pool, ids);
     let next = 0;
-    return segments.map(({ key, length }) => {
+    return segments.map(({ key, length, lastId }) => {
       const [from, to] = [next, (next += length)];
       const events = reading.then((all) => (all.length === ids.length ? all.slice(from, to) : null));
-      this.#known.set(key, events, length);
-      // Only what has been read is kept.
-      events.then(
-        (read) => read === null && this.#known.delete(key),
-        () => this.#known.delete(key),
-      );
+      this.#begun.set(key, events);
+      const end = (read: LoggedEvent[] | null) => {
+        // Nothing is kept of an earlier history.
+        if (this.#begun.get(key) !== events) return;
+        this.#begun.delete(key);
+        if (read !== null && this.#demand.isShared(reader, lastId)) this.#known.set(key, events, length);
+      };
+      events.then(end, () => end(null));
       return [key, events];
     });
   }

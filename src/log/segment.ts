@@ -21,6 +21,10 @@ export class Segment {
     return this.#ids;
   }
 
+  get firstId(): bigint {
+    return BigInt(this.key.split(',', 1)[0] ?? '');
+  }
+
   get lastId(): bigint {
     return BigInt(this.key.slice(this.key.lastIndexOf(',') + 1));
   }

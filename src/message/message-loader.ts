@@ -1,4 +1,5 @@
 import { chatById } from '../chat/chat.ts';
+import { idKey, type IdKey } from '../core/id-key.ts';
 import { userById } from '../people/user.ts';
 import type { Db } from '../postgres/client.ts';
 import { isVisiblePerson } from '../chat/visibility.ts';
@@ -19,7 +20,7 @@ export const messageById = defineLoader({
   load: async (db, ids: readonly bigint[], prime) => {
     const found = await readMessages(db, ids);
     return ids.map((id, index) => {
-      const row = found.get(id);
+      const row = found.get(idKey(id));
       if (row === undefined) return null;
       const { message, sender, chat } = row;
       if (message.senderId !== null) prime(index, userById, { key: message.senderId, value: sender });
@@ -70,7 +71,7 @@ type CompanyRow = Message & { sender: unknown; chat: unknown };
  * rendered. The same statement reads their senders and chats, each once, with the first of their messages: a replay
  * reads hundreds of messages of the same few senders.
  */
-export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promise<Map<bigint, MessageRow>> {
+export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promise<Map<IdKey, MessageRow>> {
   const { rows } = await pool.query<CompanyRow>({
     name: 'messages_by_id',
     text: `select ${columns.message('m')}, ${sender.columnWhen('s.id is not null')} as sender,
@@ -86,12 +87,16 @@ export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promis
   });
   const senders = byKey(rows, ({ sender: column }) => sender.take(column));
   const chats = byKey(rows, ({ chat: column }) => chat.take(column));
-  const found = new Map<bigint, MessageRow>();
+  const found = new Map<IdKey, MessageRow>();
   for (const message of rows) {
     const { id, senderId, chatId } = message;
-    const own = chats.get(chatId);
+    const own = chats.get(idKey(chatId));
     if (own === undefined) continue;
-    found.set(id, { message, sender: senderId === null ? null : (senders.get(senderId) ?? null), chat: own });
+    found.set(idKey(id), {
+      message,
+      sender: senderId === null ? null : (senders.get(idKey(senderId)) ?? null),
+      chat: own,
+    });
   }
   return found;
 }
@@ -99,11 +104,11 @@ export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promis
 function byKey<Row extends { id: bigint }>(
   rows: readonly CompanyRow[],
   take: (row: CompanyRow) => Row | null,
-): Map<bigint, Row> {
-  const found = new Map<bigint, Row>();
+): Map<IdKey, Row> {
+  const found = new Map<IdKey, Row>();
   for (const row of rows) {
     const each = take(row);
-    if (each !== null) found.set(each.id, each);
+    if (each !== null) found.set(idKey(each.id), each);
   }
   return found;
 }

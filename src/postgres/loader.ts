@@ -2,7 +2,7 @@ import { whenThere, type Soon } from '../core/soon.ts';
 import { NotFound } from '../errors.ts';
 import type { Db } from './client.ts';
 import type { PageRequest } from './page.ts';
-import { itself, RowLoader } from './row-loader.ts';
+import { nameOf, RowLoader } from './row-loader.ts';
 import { SharedRead } from './shared-read.ts';
 
 /**
@@ -131,7 +131,7 @@ class SharedReads {
     const known = this.#open.get(loader);
     if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
     const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, toPrime(find)), {
-      keyOf: loader.keyOf ?? itself,
+      keyOf: loader.keyOf ?? nameOf,
       maxKeys,
     });
     this.#open.set(loader, opened as unknown as AnySharedRead);
@@ -149,7 +149,7 @@ class SharedReads {
     // There are as many pages as cursors.
     for (const [key, read] of pages) if (read.isIdle) pages.delete(key);
     const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, page, toPrime(find)), {
-      keyOf: loader.keyOf ?? itself,
+      keyOf: loader.keyOf ?? nameOf,
       maxKeys: maxLists,
     });
     pages.set(pageKey, opened as unknown as AnySharedRead);

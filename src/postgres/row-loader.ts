@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader';
+import { idKey } from '../core/id-key.ts';
 
 /**
  * One execution's instance of a loader. It returns at once what it has already read; DataLoader would return a promise
@@ -15,18 +16,18 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     keyOf: ((key: Key) => string) | undefined,
   ) {
     const known = new Map<unknown, Value>();
-    const nameOf = keyOf ?? itself;
+    const name = keyOf ?? nameOf;
     const readAndKeep = async (keys: readonly Key[]) => {
       const values = await read(keys);
       keys.forEach((key, index) => {
         const value = values[index];
-        if (!(value instanceof Error)) known.set(nameOf(key), value as Value);
+        if (!(value instanceof Error)) known.set(name(key), value as Value);
       });
       return values;
     };
     super(readAndKeep, keyOf === undefined ? {} : { cacheKeyFn: keyOf });
     this.#known = known;
-    this.#nameOf = nameOf;
+    this.#nameOf = name;
     this.#read = readAndKeep;
   }
 
@@ -55,7 +56,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   }
 }
 
-/** The name of a key that is a bigint or a string: the key itself. */
-export function itself(key: unknown): unknown {
-  return key;
+/** The name of a key that is an id or a string. */
+export function nameOf(key: unknown): unknown {
+  return typeof key === 'bigint' ? idKey(key) : key;
 }

@@ -29,17 +29,25 @@ export function readTimestamp(bytes: Buffer, from: number, to: number): Date {
     // Date.UTC reads the years before 100 as those of the 20th century.
     bytes[from] !== zero;
   if (!isUsual) return parseAny(bytes.toString('latin1', from, to));
-  const time = Date.UTC(
-    100 * twoDigits(bytes, from) + twoDigits(bytes, from + 2),
-    twoDigits(bytes, from + 5) - 1,
-    twoDigits(bytes, from + 8),
-    twoDigits(bytes, from + 11),
-    twoDigits(bytes, from + 14),
-    twoDigits(bytes, from + 17),
-    milliseconds(bytes, from + lengths.seconds + 1, zoneAt),
-  );
-  const offset = 3_600_000 * twoDigits(bytes, zoneAt + 1);
-  return new Date(sign === plus ? time - offset : time + offset);
+  const hours = twoDigits(bytes, from + 11) + (sign === plus ? -1 : 1) * twoDigits(bytes, zoneAt + 1);
+  const seconds = 3_600 * hours + 60 * twoDigits(bytes, from + 14) + twoDigits(bytes, from + 17);
+  return new Date(readDay(bytes, from) + 1_000 * seconds + milliseconds(bytes, from + lengths.seconds + 1, zoneAt));
+}
+
+/** The day that was read last, as the number YYYYMMDD, and when it begins: neighbouring rows are often of the same day. */
+const lastDay = { digits: 0, startsAt: 0 };
+
+/** When the day begins in UTC, in ms since 1970. */
+function readDay(bytes: Buffer, from: number): number {
+  const year = 100 * twoDigits(bytes, from) + twoDigits(bytes, from + 2);
+  const month = twoDigits(bytes, from + 5);
+  const day = twoDigits(bytes, from + 8);
+  const digits = 10_000 * year + 100 * month + day;
+  if (digits !== lastDay.digits) {
+    lastDay.digits = digits;
+    lastDay.startsAt = Date.UTC(year, month - 1, day);
+  }
+  return lastDay.startsAt;
 }
 
 function digit(bytes: Buffer, at: number): number {

@@ -40,16 +40,22 @@ class Document {
   /** What the asker gets for these events, read in stretches of at most `limit`. */
   async replay(asker: Asker, ids: readonly bigint[], limit = 512): Promise<{ batches: Batch[]; texts: string[] }> {
     const batches: Batch[] = [];
+    const options = { asker, reader: Symbol('reader'), findEvents: this.#findEvents };
     for (let from = 0; from < ids.length;) {
       const { segments } = this.shared.segments.cut(ids.slice(from).join(','), limit);
       for (const group of this.shared.segments.group(segments)) {
-        batches.push(
-          ...((await this.shared.segments.render(group, { asker, findEvents: this.#findEvents })) ?? []).flat(),
-        );
+        batches.push(...((await this.shared.segments.render(group, options)) ?? []).flat());
       }
       from += segments.reduce((sum, { length }) => sum + length, 0);
     }
     return { batches, texts: batches.flatMap(({ renderings }) => renderings.map(({ payload }) => payload)) };
+  }
+
+  /** Another reader begins with an event before all others: from now on, there is someone to share with. */
+  async begin(): Promise<void> {
+    await this.replay(askerOf(99n), [0n]);
+    this.executed.length = 0;
+    this.read.length = 0;
   }
 
   readonly #findEvents: FindEvents = async (segments) => {
@@ -92,8 +98,29 @@ const ids = Array.from({ length: 1_500 }, (_, index) => BigInt(index + 1));
 const shown = (list: readonly bigint[], end: string) =>
   list.filter((id) => id % 10n !== 0n).map((id) => `${id} ${end}`);
 
+test('what one reader replays alone is executed again for the second, and shared with all others', async () => {
+  const document = new Document();
+  const replay = () => document.replay(askerOf(1n), ids);
+  const [first, second, third, fourth] = [await replay(), await replay(), await replay(), await replay()];
+  expect(document.executed).toEqual([...ids, ...ids]);
+  expect(first.batches.some((batch) => second.batches.includes(batch))).toBe(false);
+  expect([third.batches, fourth.batches]).toEqual([second.batches, second.batches]);
+  expect(third.batches.every((batch, index) => batch === second.batches[index])).toBe(true);
+});
+
+test('readers who only miss later events share nothing with those who replay earlier ones', async () => {
+  const document = new Document();
+  await document.replay(askerOf(2n), ids.slice(1_490));
+  await document.replay(askerOf(1n), ids.slice(0, 1_000));
+  await document.replay(askerOf(2n), ids.slice(1_490));
+  await document.replay(askerOf(1n), ids.slice(0, 500));
+  await document.replay(askerOf(2n), ids.slice(0, 500));
+  expect(document.executed.filter((id) => id === 1n)).toHaveLength(2);
+});
+
 test('readers with different cursors share executions, batches and their bytes', async () => {
   const document = new Document();
+  await document.begin();
   const first = await document.replay(askerOf(1n), ids);
   expect(first.texts).toEqual(shown(ids, 'first text'));
   for (const start of [1, 100, 777, 1_499]) {
@@ -107,6 +134,7 @@ test('readers with different cursors share executions, batches and their bytes',
 
 test('readers of different chats share executions, too', async () => {
   const document = new Document();
+  await document.begin();
   const odd = ids.filter((id) => id % 2n === 1n || id % 5n === 0n);
   expect((await document.replay(askerOf(1n), ids)).texts).toEqual(shown(ids, 'first text'));
   expect((await document.replay(askerOf(2n), odd)).texts).toEqual(shown(odd, 'first text'));
@@ -125,6 +153,7 @@ test('each reader of a personal document gets their own renderings', async () =>
 test("a reader of a document that is personal only for some events gets no one else's renderings", async () => {
   const isPersonal = (id: bigint) => id % 97n === 0n;
   const document = new Document({ isPersonal });
+  await document.begin();
   for (const userId of [1n, 2n, 3n, 1n]) {
     const { texts } = await document.replay(askerOf(userId), ids);
     expect(texts.filter((text) => text.includes('for'))).toEqual(

@@ -38,15 +38,17 @@ function segmentsFrom(first: number, count: number): Segment[] {
 
 const idsOf = (segments: readonly Segment[]) => segments.map(({ ids }) => ids);
 const found = async (missed: MissedEvents, segments: readonly Segment[]) =>
-  (await missed.find(segments))?.map((events) => events.map(({ id }) => id));
+  (await missed.find(segments, Symbol('reader')))?.map((events) => events.map(({ id }) => id));
 
 test('events that are dropped to make room for the rest of a find are found nevertheless', async () => {
   const log = new Log();
   const missed = new MissedEvents(log.pool, () => 'epoch');
   const [oldest, ...others] = segmentsFrom(1, 190);
   if (oldest === undefined) throw new Error('there are segments');
+  // What the second reader reads is kept.
+  await missed.find([oldest], Symbol('reader'));
   expect(await found(missed, [oldest])).toEqual(idsOf([oldest]));
-  await missed.find(others);
+  await missed.find(others, Symbol('reader'));
   const both = [oldest, ...segmentsFrom(100_000, 20)];
   expect(await found(missed, both)).toEqual(idsOf(both));
 });
@@ -55,10 +57,10 @@ test('events that are dropped while others are being read are found nevertheless
   const log = new Log();
   const missed = new MissedEvents(log.pool, () => 'epoch');
   const [late, known] = [segmentsFrom(1, 1), segmentsFrom(1_000, 1)];
-  await missed.find(known);
+  for (const reader of [Symbol('first'), Symbol('second')]) await missed.find(known, reader);
   log.hold();
   const finding = found(missed, [...late, ...known]);
-  const filling = missed.find(segmentsFrom(100_000, 199));
+  const filling = missed.find(segmentsFrom(100_000, 199), Symbol('reader'));
   log.release();
   await filling;
   expect(await finding).toEqual(idsOf([...late, ...known]));
@@ -71,4 +73,16 @@ test('each event is read once for all who look for it at the same time', async (
   const results = await Promise.all([found(missed, segments), found(missed, segments.slice(2))]);
   expect(results).toEqual([idsOf(segments), idsOf(segments.slice(2))]);
   expect(log.reads.flat()).toHaveLength(500);
+});
+
+test('events are kept once a second reader wants them', async () => {
+  const log = new Log();
+  const missed = new MissedEvents(log.pool, () => 'epoch');
+  const segments = segmentsFrom(1, 5);
+  const counts: number[] = [];
+  for (let reader = 0; reader < 4; reader += 1) {
+    expect(await found(missed, segments)).toEqual(idsOf(segments));
+    counts.push(log.reads.flat().length);
+  }
+  expect(counts).toEqual([500, 1_000, 1_000, 1_000]);
 });

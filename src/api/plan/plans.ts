@@ -16,6 +16,7 @@ export class Plans {
   readonly #maxFields: number;
   readonly #kept = new Map<OperationDefinitionNode, PlansOfOperation>();
   #fieldCount = 0;
+  #latest: { operation: OperationDefinitionNode; of: PlansOfOperation } | null = null;
 
   constructor(limit = maxFields) {
     this.#maxFields = limit;
@@ -28,17 +29,26 @@ export class Plans {
 
   /** The plan for these variables; null for an operation that must be executed without one. */
   find(schema: GraphQLSchema, prepared: PreparedOperation, variables: Variables): Plan | null {
+    const of = this.#findAll(prepared);
+    if (of.conditions === null) return null;
+    const key = of.conditions.length === 0 ? '' : of.conditions.map((name) => String(variables[name])).join();
+    return of.byConditions.get(key) ?? this.#add(schema, prepared, { of, key, variables });
+  }
+
+  /** The plans of an operation, which is now the most recently used one. */
+  #findAll(prepared: PreparedOperation): PlansOfOperation {
     const { operation } = prepared;
+    // A replay uses the same operation for thousands of events.
+    if (this.#latest?.operation === operation) return this.#latest.of;
     const known = this.#kept.get(operation);
     const of = known ?? readConditions(prepared);
     // The operation used most recently comes last.
     if (known !== undefined) this.#kept.delete(operation);
     else this.#fieldCount += of.fieldCount;
     this.#kept.set(operation, of);
+    this.#latest = { operation, of };
     this.#dropOldest();
-    if (of.conditions === null) return null;
-    const key = of.conditions.map((name) => String(variables[name])).join();
-    return of.byConditions.get(key) ?? this.#add(schema, prepared, { of, key, variables });
+    return of;
   }
 
   #add(
@@ -65,6 +75,7 @@ export class Plans {
       if (this.#fieldCount <= this.#maxFields) return;
       this.#kept.delete(operation);
       this.#fieldCount -= fieldCount;
+      if (this.#latest?.operation === operation) this.#latest = null;
     }
   }
 }

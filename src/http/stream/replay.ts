@@ -28,6 +28,7 @@ export class Replay<Stretch extends MissedStretch> {
   readonly #options: ReplayOptions<Stretch>;
   readonly #budget: ReplayBudget;
   readonly #ahead: ReadAhead<Stretch>;
+  readonly #reader = Symbol('reader');
 
   constructor(options: ReplayOptions<Stretch>) {
     this.#options = options;
@@ -68,7 +69,7 @@ export class Replay<Stretch extends MissedStretch> {
         pace.slowDown(count);
         return position;
       }
-      const rendered = await shared.segments.render(group, { asker, findEvents });
+      const rendered = await shared.segments.render(group, { asker, reader: this.#reader, findEvents });
       // Some of the events were pruned in the meantime: the next stretch says so.
       if (isOver() || rendered === null) return position;
       const stoppedAt = pace.send(rendered.flat(), sink, (batch) => this.#budget.take(batch));

@@ -228,7 +228,7 @@ export class EventSubscription implements Receiver {
       pace: this.#pace,
       limits: replayLimits,
       readStretch: (range) => this.#readStretch(range),
-      findEvents: (segments) => this.#repeat(() => realtime.findEvents(segments)),
+      findEvents: (segments, reader) => this.#repeat(() => realtime.findEvents(segments, reader)),
       isOver: () => this.#state === 'OVER',
     });
   }
