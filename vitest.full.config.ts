@@ -3,7 +3,7 @@ import process from 'node:process';
 import { defineConfig, mergeConfig } from 'vitest/config';
 import ordinary from './vitest.config.ts';
 
-// With cached code a server starts with less memory, and then seems to need more for a file.
+// With cached code, a server uses less memory at the start, so handling a file then seems to need more.
 delete process.env['NODE_COMPILE_CACHE'];
 
 /** The files whose tests `npm test` repeats less often (test/support/rounds.ts). */

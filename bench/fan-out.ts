@@ -12,7 +12,7 @@ type Contestant = {
   pid: number;
   audience: Audience;
   publish: (count: number) => Promise<void>;
-  /** Deliveries in one round: enough to count CPU time in steps of 10 ms. */
+  /** Deliveries in one round: enough for a CPU clock with a resolution of 10 ms. */
   deliveries: number;
   stop: () => Promise<void>;
 };

@@ -1,5 +1,4 @@
 import process from 'node:process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connectDatabase, disconnectDatabase, type Db } from '../src/postgres/client.ts';
 import { Leases } from '../src/postgres/lease.ts';
 import { openSearchIndex } from '../src/search/search-index.ts';
@@ -8,7 +7,7 @@ import { addGroup, addPeople, post, whenIndexed, type Database, type Postgres } 
 import { familyCpuMs } from './process.ts';
 
 const chatCount = 50;
-/** How many messages a chat gets in one commit, as under load. */
+/** How many messages a chat gets in one commit, to simulate load. */
 const perCommit = 8;
 
 /** What the search index costs for each message that is sent: CPU time, and what PostgreSQL writes to its log. */

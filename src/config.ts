@@ -159,7 +159,7 @@ export const settings = {
     default: null,
     wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
     meaning:
-      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Make it longer than the load balancer in front takes to notice that. Then it serves its open connections for at most six more seconds. Default: it stops at once.',
+      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Make it longer than the load balancer in front takes to notice that. Then the node serves its open connections for at most six more seconds. Default: it stops at once.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',

@@ -46,7 +46,7 @@ export const monitoringSettings = {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     default: null,
     wants: webUrl,
-    meaning: 'Where traces are sent, by OTLP over HTTP. Without it, there are no traces.',
+    meaning: 'Where traces are sent, via OTLP over HTTP. Without it, there are no traces.',
   },
   otlpHeaders: {
     name: 'OTEL_EXPORTER_OTLP_HEADERS',

@@ -14,7 +14,7 @@ export type TraceSettings = Pick<
 const exportTimes = { scheduledDelayMillis: 1_000, exportTimeoutMillis: 5_000 };
 
 /**
- * Creates the tracer, which records traces and exports them by OTLP over HTTP, as JSON; null if there is nowhere to
+ * Creates the tracer, which records traces and exports them via OTLP over HTTP, as JSON; null if there is nowhere to
  * export them to. The libraries are loaded only here. They patch nothing: the server creates each span itself.
  */
 export async function openTracer(

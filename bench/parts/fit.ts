@@ -12,7 +12,7 @@ const resolution = 5_000;
 
 /**
  * Fits a line to the points by weighted least squares: each point counts by its relative error, so that the expensive
- * ones do not decide alone. Neither `each` nor `per` is below 0.
+ * ones do not dominate. Neither `each` nor `per` is below 0.
  */
 export function fit(points: readonly Point[]): Line {
   let [tt, tn, nn, tc, nc] = [0, 0, 0, 0, 0];

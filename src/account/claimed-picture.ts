@@ -3,7 +3,10 @@ import type { Queryable } from '../postgres/client.ts';
 
 /** The maximum length of a claimed picture's URL, in characters. */
 const maxUrlLength = 2_048;
-/** A user's picture is fetched at most once in this PostgreSQL interval, however often the claim changes. */
+/**
+ * After a change of the claim, the picture is fetched no sooner than this after the user's last fetch; a PostgreSQL
+ * interval.
+ */
 const pause = '10 minutes';
 /** The pauses after attempts that failed, as PostgreSQL intervals. After the last one, the picture is abandoned. */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];

@@ -139,7 +139,7 @@ function isFree(column: 'email', value: string, ownId = '0'): string {
 
 /**
  * Applies the claims that have changed since they were last read, so that the user's own changes stay until a claim
- * changes. A claim that the token does not have changes nothing.
+ * changes. A claim that the token lacks changes nothing.
  */
 async function updateProfile(
   client: Queryable,

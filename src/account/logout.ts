@@ -8,9 +8,9 @@ import { refuseTokens } from './token-refusal.ts';
 /**
  * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0): the sessions here that belong to
  * one of its sessions, even if the first token of that session has yet to arrive, or all sessions that a subject of
- * that issuer has here. The sessions' streams end at this point in the log. Tokens issued before that cannot bring them
- * back. Throws InvalidCredentials for a token that is invalid or was used before, and IssuerUnavailable if the issuer's
- * keys cannot be fetched.
+ * that issuer has here. The sessions' streams end at the position of the logout in the log. Tokens issued before that
+ * cannot bring them back. Throws InvalidCredentials for a token that is invalid or was used before, and
+ * IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
   const logout = await verify(accounts, logoutToken);

@@ -3,7 +3,7 @@ import { inPages, largePageSize, pageSize } from './personal-page.ts';
 
 // As in personal-row.ts, all statements here are raw SQL.
 
-/** A chat in the user’s export, with the user's settings and role there. */
+/** A chat in the user's export, with the user's settings and role there. */
 export type MembershipRow = {
   chatId: bigint;
   type: string;

@@ -41,7 +41,7 @@ export class Programs {
     return actAs === null ? itself : this.#speakFor(key, await findSubject(this.#db, key, actAs));
   }
 
-  /** The program whose key has that id; it acts as no one. Throws Unauthenticated for a key that has ended. */
+  /** The program whose key has that id; it acts as no one. Throws Unauthenticated for a key that is no longer valid. */
   async identifyById(keyId: bigint): Promise<Program> {
     return this.#asItself(await this.keys.findById(keyId));
   }
@@ -105,7 +105,8 @@ async function openKeySession(
   userId: bigint,
 ): Promise<bigint> {
   try {
-    // Raw SQL, for the upsert and the database's clock. Triggers refuse a key that has ended, and a suspended user.
+    // Raw SQL, for the upsert and the database's clock. Triggers refuse a key that is no longer valid, and a suspended
+    // user.
     const { rows } = await pool.query<{ id: bigint }>(
       // The lock makes the statement wait for an erasure in progress, and then find no user.
       `insert into sessions (user_id, api_key_id)

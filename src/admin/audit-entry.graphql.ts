@@ -18,7 +18,8 @@ const detailSize = asciiSize(2 * 4_096);
 
 const AuditEntryRef = builder.prismaNode('AuditEntry', {
   id: { field: 'id' },
-  description: 'Something that was done to a user. Entries are deleted after AUDIT_RETENTION.',
+  description:
+    'An action on a user, a report, an API key, a webhook or an imported chat. Entries are deleted after AUDIT_RETENTION.',
   fields: (t) => ({
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     actor: t.field({

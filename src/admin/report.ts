@@ -92,7 +92,7 @@ export type Verdict = { reportId: bigint; resolution: ReportResolution; note: st
 /**
  * Resolves a report. MESSAGE_DELETED also deletes the message, whether or not the caller can see its chat; the other
  * resolutions only record what was decided. Resolving a report again replaces the resolution and the note. For
- * moderators and admins. Throws InvalidInput for a bad note, Forbidden, NotFound.
+ * moderators and admins. Throws InvalidInput for a bad note; Forbidden; NotFound.
  */
 export async function resolveReport(db: Db, caller: Caller, verdict: Verdict): Promise<Report> {
   const errors: FieldError[] = [];

@@ -12,7 +12,7 @@ export type NewSuspension = { userId: bigint; until: Date | null; reason: string
 export type Suspending = { db: Db; sessions: LiveSessions };
 
 /**
- * Suspends a user, or replaces their suspension: their sessions and streams end at that point in the log, on every
+ * Suspends a user, or replaces their suspension: their sessions and streams end at its position in the log, on every
  * node, and no new session can be opened until the suspension ends. For moderators, who can suspend users without a
  * role, and for admins. Throws InvalidInput for an end in the past, a bad reason and the asker's own id; Forbidden;
  * NotFound.

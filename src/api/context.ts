@@ -193,7 +193,7 @@ export function findViewer(context: Context): Asker | null {
 }
 
 /**
- * Makes the user who has just signed in the asker of the rest of the operation: the fields under `SignedIn.viewer` take
+ * The rest of the operation runs as the user who has just signed in: the fields under `SignedIn.viewer` take
  * the asker from the context. Mutations run one after the other, each with everything that is selected under it.
  */
 export function continueAs<SignedIn extends { asker: Asker }>(context: Context, signedIn: SignedIn): SignedIn {

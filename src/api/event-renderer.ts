@@ -76,7 +76,7 @@ export class DocumentRenderer implements EventRenderer {
     return isPromise(rendered) ? this.#insist(rendered, { event, head, asker: options.asker }) : rendered;
   }
 
-  /** Renders once. Does not throw: an error is a rejection, which costs only those that fail a promise. */
+  /** Renders once. Rejects instead of throwing, without a promise for renderings that succeed at once. */
   #attempt(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
     try {
       return this.#renderAsItIs(event, head, options);
@@ -85,7 +85,7 @@ export class DocumentRenderer implements EventRenderer {
     }
   }
 
-  /** Continues a first attempt that was not done at once. */
+  /** Awaits a first attempt that did not finish at once, and retries while the database is unavailable. */
   async #insist(
     begun: Promise<RenderedEvent | null>,
     { event, head, asker }: { event: LoggedEvent; head: EnvelopeHead; asker: Caller },

@@ -4,7 +4,10 @@ import { messageById, primeMessage, readMessages, type MessageRow } from '../mes
 import type { Db } from '../postgres/client.ts';
 import type { Loaders } from '../postgres/loader.ts';
 
-/** How many messages the publisher reads for all nodes at once. Larger batches are rare: each node then reads its own. */
+/**
+ * How many messages the publisher reads for all nodes at once. For larger batches, which are rare, each node reads what
+ * it needs.
+ */
 const maxMessages = 500;
 
 /**

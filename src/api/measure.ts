@@ -49,7 +49,7 @@ const nothing: Measure = { depth: 0, breadth: 0, complexity: 0, bytes: 0 };
 /** The length of the frame around an answer: `{"data":}`. */
 const frameBytes = 9;
 
-/** The measures of operations that do not depend on variables. */
+/** The measures that do not depend on variables, by operation. */
 const measured = new WeakMap<OperationDefinitionNode, Measure>();
 
 /**

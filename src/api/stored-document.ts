@@ -50,7 +50,7 @@ export function prepareDocument(
   return preparation;
 }
 
-/** Apollo's and urql's clients answer this error by sending the text together with the hash. */
+/** Apollo's and urql's clients respond to this error by sending the text together with the hash. */
 function notFound(isAutomatic: boolean): GraphQLError {
   return new GraphQLError('PersistedQueryNotFound', {
     extensions: { code: 'PERSISTED_QUERY_NOT_FOUND', ...(isAutomatic && { http: { status: 200 } }) },

@@ -19,10 +19,10 @@ export type NewBan = { chatId: bigint; userId: bigint; until: Date | null; reaso
 
 /**
  * Bans a user from a chat, whether they are a member or not; an existing ban is replaced. Their membership ends (all
- * members receive RemoveFromChat), and so do their streams of a public channel, at this point in the log. Until the ban
- * ends, they can neither read the chat nor become a member.
- * Throws Forbidden if the asker's role or the member's does not allow it, and for a single chat; NotFound for a hidden
- * chat or an unknown user; InvalidInput for the asker's own id, a time that is not in the future, or a bad reason.
+ * members receive RemoveFromChat), and so do their streams of a public channel, at the ban's position in the log. Until
+ * the ban ends, they can neither read the chat nor become a member. Throws Forbidden if the asker's role or the
+ * member's does not allow it, and for a single chat; NotFound for a hidden chat or an unknown user; InvalidInput for
+ * the asker's own id, a time that is not in the future, or a bad reason.
  */
 export async function banMember(db: Db, asker: Asker, { chatId, userId, until, reason }: NewBan): Promise<Restriction> {
   refuseOwnId(asker, userId);

@@ -20,9 +20,9 @@ const UpdateChatInput = builder.inputType('UpdateChatInput', {
     type: t.field({
       type: ChatTypeRef,
       description: `You can change between GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL; SINGLE stays SINGLE. When a
-channel turns private, readers who are not members lose access to it, and each member sees only their own part
-of the history again. When a chat turns public, everyone can read all of it: only an owner, or an admin who can
-see the whole history, can do that.`,
+channel turns private, readers who are not members lose access to it, and each member again sees only their own part of
+the history. When a chat turns public, everyone can read all of it: only an owner, or an admin who can see the whole
+history, can do that.`,
     }),
     slowModeSeconds: t.int({
       description: `How long a member waits between messages, up to ${maxSlowModeSeconds} seconds. 0 turns slow mode off. A single chat has none.`,

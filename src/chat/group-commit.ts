@@ -48,8 +48,8 @@ class CommitLost extends Error {}
 
 /**
  * Combines all waiting writes into one short transaction. PostgreSQL runs one commit that notifies at a time, about
- * 2,000 a second; with 100 messages in each, that allows 40,000 messages a second (docs/architecture.md, measured). See
- * BatchCommit.
+ * 2,000 a second; commits of 100 messages are slower, but reach 40,000 messages a second (docs/architecture.md,
+ * measured). See BatchCommit.
  *
  * A chat that another transaction has locked (psql, left open) would block the writes to all others, so its own writes
  * wait in a separate lane, in order.

@@ -122,7 +122,7 @@ builder.queryField('invite', (t) =>
     type: InviteRef,
     nullable: true,
     description:
-      'What an invite link shows before someone follows it, whether or not they are signed in; a stranger sees only `chatName`. Null if it lets no one in.',
+      'What an invite link shows before someone follows it, whether or not they are signed in; anyone who cannot see the chat sees only `chatName`. Null if it lets no one in.',
     args: { code: t.arg.string({ required: true }) },
     resolve: async (_, { code }, context) => {
       await context.limits.take('invitePreviews', { address: context.address });

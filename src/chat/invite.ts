@@ -23,8 +23,8 @@ export type NewInvite = { chatId: bigint | null; maxUses: number | null; expires
 
 /**
  * Whether `invite` (an alias of the table invites) lets anyone in: it is neither used up nor expired, and its creator
- * is neither suspended nor muted in the chat. An SQL condition. An invite whose creator may no longer add members no
- * longer exists.
+ * is neither suspended nor muted in the chat. An SQL condition. When its creator may no longer add members, an invite
+ * is deleted.
  */
 export function isUsable(invite: string): string {
   return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
@@ -109,7 +109,7 @@ async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest
 }
 
 /**
- * The usable invites with these ids, if the asker may invite people to where they lead; in no particular order.
+ * The usable invites with these ids, to places that the asker may invite people to; in no particular order.
  */
 export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigint[]): Promise<Invite[]> {
   const { rows } = await db.pool.query<Invite & { role: ServerRole }>(

@@ -85,7 +85,7 @@ async function removeMembers(
 ): Promise<void> {
   const owners = [...roles].flatMap(([userId, role]) => (role === 'OWNER' ? [userId] : []));
   if (owners.length > 0 && owners.every((userId) => removed.includes(userId))) {
-    // Passes on the ownership before the last owner leaves, as the database requires, unless no one is left.
+    // Passes on ownership before the last owner leaves, as the database requires, unless no one is left.
     await client.query(
       `update members set role = 'OWNER' where chat_id = $1 and user_id = (
         select user_id from members where chat_id = $1 and not user_id = any ($2)

@@ -32,8 +32,8 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
     requireMay('addMembers', locked);
     const members = await findMembers(transaction, chatId, userIds);
     const newUserIds = [...new Set(userIds)].filter((userId) => !members.has(userId));
-    // Existing members are not locked: an erasure locks the user's row first and then waits for the chat, so it would
-    // deadlock.
+    // Existing members are not locked: an erasure locks the user's row first and then waits for the chat, so locking
+    // them could deadlock.
     const known = await lockPeople(transaction, newUserIds);
     refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
     await refuseBlockers(transaction, asker, newUserIds);
@@ -46,7 +46,7 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
 /**
  * Removes a member from a chat. The remaining members and the removed one receive RemoveFromChat. For the removed
  * member, it is the last event of that chat. Like anyone, they can still read a public channel.
- * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it,
+ * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it, and
  * LastOwner for the last owner.
  */
 export async function removeMember(
@@ -65,7 +65,7 @@ export async function removeMember(
 
 /**
  * Sets a member's role; all members receive MemberUpdated. A chat may have several owners.
- * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, LastOwner if no owner would
+ * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, and LastOwner if no owner would
  * remain.
  */
 export async function setMemberRole(

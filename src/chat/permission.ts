@@ -85,7 +85,7 @@ function mayPerson(action: Action, access: Case): boolean {
   // This applies to every role, as on Discord: a muted admin cannot moderate either.
   if (mutedUntil !== null) return action === 'leaveChat' && type !== 'SINGLE';
   // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
-  // Nor can either leave, unless the other's account is erased.
+  // Neither can leave, unless the other's account is erased.
   if (type === 'SINGLE') {
     if (action === 'leaveChat') return isPeerErased;
     return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');

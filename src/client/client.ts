@@ -121,7 +121,7 @@ export class Client {
 
   /**
    * Shows the message at once as pending; resolves once the server has it. Without a network it is stored, and sent
-   * later. Files are uploaded first, and a message with files is stored only once they are uploaded.
+   * later. Files are uploaded first; until then, a message with files is not stored.
    *
    * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost access to the chat: if the
    * connection broke before that, the server may have the message, and the client cannot tell.

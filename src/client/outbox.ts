@@ -230,7 +230,7 @@ function pick({ clientMessageId, chatId, input }: Entry): Kept {
   return { clientMessageId, chatId, input };
 }
 
-/** A random id of 128 bits. `crypto.randomUUID` exists only on pages served over HTTPS. */
+/** A random id of 128 bits. `crypto.randomUUID` exists only in secure contexts (HTTPS or localhost). */
 function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

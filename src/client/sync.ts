@@ -75,7 +75,7 @@ export class Sync {
     await (this.#loading ??= this.#during(() => this.#loadChats()).finally(() => (this.#loading = null)));
   }
 
-  /** Fetches everything again, for as long as that takes. */
+  /** Fetches everything again, and retries until that succeeds. */
   async #recover(failures: number): Promise<void> {
     try {
       await this.prepare();
@@ -166,7 +166,7 @@ export class Sync {
     setTimeout(() => void refresh(), backOff(this.#failures, 60));
   }
 
-  /** Reloads what the app has opened and an event has made unreliable. */
+  /** Reloads what the app has opened if an event has made it unreliable. */
   async #reload(): Promise<void> {
     const { chats, messages, members } = this.#store.state;
     for (const id of this.#opened) {

@@ -4,8 +4,8 @@ import { withLock } from './tab.ts';
 import type { Envelope } from './wire.ts';
 
 /**
- * A message from one tab to the others. `before`: the cursor of the tab with the stream, just before the event or,
- * without one, now; it tells the others whether they have missed something.
+ * A message from one tab to the others. `before`: the cursor of the tab with the stream, just before the event, or now
+ * if there is no event; it tells the others whether they have missed something.
  */
 type Notice =
   | { kind: 'event'; before: string | null; envelope: Envelope }
@@ -156,7 +156,7 @@ export class SharedLive {
     return isSameLog && positionOf(cursor) <= positionOf(own);
   }
 
-  /** Opens this tab's own stream until it has received what it missed. */
+  /** Uses this tab's own stream until the tab has received what it missed. */
   #catchUp(): void {
     if (!this.#isFollowing) return;
     this.#isFollowing = this.#isCaughtUp = false;

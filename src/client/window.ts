@@ -7,7 +7,7 @@ export type PageKind = 'newest' | 'older' | 'newer' | 'around';
 
 /**
  * Adds a new message at the end of a window, or replaces the old state of one that is there. A message that does not
- * follow the last one stays out, and the window knows that a gap follows it.
+ * follow the last one stays out, and the window records that newer messages are missing.
  */
 export function appendMessage(before: MessageWindow, message: Message): MessageWindow {
   const window = { ...before, pending: stillPending(before, [message]) };
@@ -33,7 +33,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
     pending: stillPending(window, loaded),
     messages: loaded,
     hasOlder,
-    // A page before or after a position ends at that position; what follows the page was not requested.
+    // Nothing follows the newest page, and the loaded messages follow an older one.
     hasNewer: kind === 'newest' ? false : kind === 'older' ? true : hasNextPage,
   };
   const isApart = !touches(window, loaded);

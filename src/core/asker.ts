@@ -60,7 +60,7 @@ export function hasUser(caller: Caller): caller is Asker {
 
 /**
  * Whether a program may use the scope on what its user can see: its key has the scope, or it is a bot, which is a member
- * of chats like any user. For what concerns the whole server, check `program.scopes` instead.
+ * of chats like any user. For requests about the whole server, check `program.scopes` instead.
  */
 export function opens(program: Program, scope: Scope): boolean {
   return program.scopes.has(scope) || (isBot(program) && memberScopes.has(scope));

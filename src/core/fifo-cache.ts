@@ -1,9 +1,9 @@
-/** What several caches may hold together. */
+/** How much several caches may hold in total. */
 export type CacheBudget = { used: number; readonly max: number };
 
 /** The limits of one cache. Weights are in any one unit, such as bytes. */
 export type FifoLimits = {
-  /** The most that the entries may weigh together. */
+  /** The maximum total weight of the entries. */
   max: number;
   /** What the cache may hold even if all caches together exceed their budget. */
   least?: number;
@@ -25,8 +25,8 @@ const maxDropped = 1_024;
 
 /**
  * A cache that drops its oldest entries first, for things that are wanted again within seconds or never: an entry costs a
- * tenth of one in an LRU cache, which keeps them in the order of their last use (replay of 50,000 events: 3.5 of 39 µs
- * per event were the LRU caches).
+ * tenth of one in an LRU cache, which keeps its entries in order of last use (in a replay of 50,000 events, LRU caches
+ * took 3.5 of 39 µs per event).
  */
 export class FifoCache<Key, Value> {
   readonly #limits: FifoLimits;
@@ -41,7 +41,7 @@ export class FifoCache<Key, Value> {
     this.#limits = limits;
   }
 
-  /** What all entries weigh together. */
+  /** The total weight of all entries. */
   get weight(): number {
     return this.#weight;
   }

@@ -29,7 +29,7 @@ const accent = new RegExp(
 /** Folds the case of a text: full case folding as in Unicode, except that a dotless i is an i. */
 export function foldCase(text: string): string {
   if (ascii.test(text)) return text.toLowerCase();
-  // A capital ẞ becomes ss only through its small form.
+  // A capital ẞ becomes ss only through its lowercase form.
   return text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
 }
 

@@ -6,7 +6,7 @@ export type HostAddress = { address: string; family: number };
 
 /**
  * How long one name server has to answer, in ms, and how many times it is asked. In total, this is less than the time
- * that any request by the server may take.
+ * limit of every request that the server sends.
  */
 const patience = { timeout: 2_000, tries: 2 };
 
@@ -22,8 +22,8 @@ const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 /**
  * The addresses of a host. Asks the name servers without occupying a thread, because users choose the host: the
  * system's lookup holds one of Node's four threads for as long as a dead name server does not answer, and passwords and
- * files wait for those threads. It is used for names without a dot and for those that the name servers do not know,
- * which may be in /etc/hosts. Rejects with the DNS error.
+ * files wait for those threads. The system's lookup is used for names without a dot and for those that the name servers
+ * do not know, which may be in /etc/hosts. Rejects with the DNS error.
  */
 export async function resolveHost(hostname: string): Promise<HostAddress[]> {
   if (!hostname.includes('.')) return lookUp(hostname);

@@ -1,6 +1,6 @@
 import type { Report } from './report.ts';
 
-/** How many reports with the same message may be written in that time. */
+/** How many reports with the same message may be written within `windowMs`. */
 const pace = { most: 100, windowMs: 10_000 };
 
 type Window = { endsAt: number; count: number; omitted: number };

@@ -38,7 +38,7 @@ const run = new RegExp(`^${runCharacter}`, 'u');
 const asciiPattern =
   /[A-Za-z0-9]+(?:\+\+(?![A-Za-z])|\+(?![+A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z]{1,2})#(?![A-Za-z0-9])|(?<=(?<![A-Za-z0-9])[A-Za-z])#(?=[0-9]))?/g;
 const ascii = /^[\x00-\x7f]*$/;
-/** A border between words in names such as fetchRowsByKey and HTTPServer. */
+/** A boundary between words in names such as fetchRowsByKey and HTTPServer. */
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
 /**

@@ -19,7 +19,7 @@ const shown = new Set([
 
 /**
  * Returns the `content-disposition` of a file (RFC 6266): displayed inline or saved under its name. The name appears in
- * ASCII and, if it has other characters, a second time encoded by RFC 8187.
+ * ASCII and, if it has other characters, also in the encoding of RFC 8187.
  */
 export function describeDisposition(contentType: string, name: string): string {
   return describe(shown.has(contentType) ? 'inline' : 'attachment', name);

@@ -26,7 +26,7 @@ export class PictureWalk {
     this.size = bytes.size;
   }
 
-  /** Returns `size` bytes from `position`, or fewer where the file ends. The caller owns the returned buffer. */
+  /** Returns `size` bytes from `position`, or fewer at the end of the file. The caller owns the returned buffer. */
   async look(position: number, size: number): Promise<Buffer> {
     if ((this.#stepsLeft -= 1) < 0) throw new UnclearPicture('It has too many parts.');
     return Buffer.from(await this.bytes.look(position, size));

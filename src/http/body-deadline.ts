@@ -49,7 +49,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 function cutOffIn(request: IncomingMessage, ms: number, reason: string): NodeJS.Timeout {
   return setTimeout(() => {
     if (request.complete) return;
-    // A request that is already destroyed no longer closes its socket.
+    // Destroying a request a second time does not close its socket.
     if (request.destroyed) request.socket.destroy();
     else request.destroy(new Error(reason));
   }, ms).unref();

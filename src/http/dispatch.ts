@@ -5,11 +5,11 @@ import { sendJson, type Handler } from './respond.ts';
 
 /** The handlers that answer a node's requests. */
 export type Handlers = {
-  /** Serves queries and mutations; absent where this node does not have that role. */
+  /** Serves queries and mutations; absent on a node without the role `api`. */
   graphql?: Handler;
   /** Serves the page for a browser that opens /graphql. */
   graphiql?: Handler;
-  /** Serves the graphql-sse protocol; absent where this node does not have that role. */
+  /** Serves the graphql-sse protocol; absent on a node without the role `streams`. */
   streams?: Handler;
   /** Serves `/api/upload`. */
   upload?: Handler;

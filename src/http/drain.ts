@@ -99,7 +99,7 @@ async function waitForQuietTurn(): Promise<void> {
   }
 }
 
-/** Once the server has stopped listening, its connections are of no further use to clients. */
+/** Tells the client that its connection will close after this response. */
 function endConnectionWith(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }

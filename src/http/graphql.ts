@@ -37,7 +37,7 @@ export function isForm({ method, headers }: IncomingMessage): boolean {
   return method === 'POST' && readMediaType(headers['content-type']).type === 'multipart/form-data';
 }
 
-/** A form on another site cannot send any of these headers without a preflight. */
+/** A page on another site cannot send any of these headers without a preflight. */
 const preflightHeaders = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
 
 /** Throws HttpError 415 for a form that a page on another site could have sent. */

@@ -109,6 +109,6 @@ function hashOf(text: string): string {
 
 const notBuilt: Handler = (_, response) => {
   const text =
-    'The chat has not been built. Run `npm run web`; WEB_PAGE=off removes this page. The API is at /graphql.\n';
+    'The chat page has not been built. Run `npm run web`; WEB_PAGE=off removes this page. The API is at /graphql.\n';
   response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end(text);
 };

@@ -3,7 +3,10 @@ const maxDescribed = 1_000;
 /** How many chats with refused lines are remembered. */
 const maxFaulty = 10_000;
 
-/** A remark on a line, by its number from 1. `path`: the part of the line that it concerns, e.g. `message.sender`. */
+/**
+ * A remark on a line, with the line's number, counted from 1. `path`: the part of the line that it concerns, e.g.
+ * `message.sender`.
+ */
 export type Remark = { line: number; path: string; message: string };
 
 /** How many lines of a kind created something, and how many were for something that already existed. */

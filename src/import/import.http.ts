@@ -19,7 +19,7 @@ const scopes: readonly Scope[] = ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE'
 
 /**
  * `POST /api/import`: imports JSON lines (docs/import.md), with an API key. Answers 200 with the report once all lines
- * have been read, whether lines were refused or not, or an error status and `{ error }`.
+ * have been read, even if some were refused; otherwise an error status and `{ error }`.
  */
 export function serveImport(services: Services): Handler {
   const turns = new ImportTurns();

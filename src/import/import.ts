@@ -98,7 +98,7 @@ class Batch {
 }
 
 /**
- * The line, unless it was refused, or ends the import of a chat with refused lines: those could not be sent again
+ * The line, unless it was refused or ends the import of a chat with refused lines: those could not be sent again
  * afterwards.
  */
 function accept(builder: ReportBuilder, number: number, parsed: ParsedLine): Entry[] {

@@ -9,8 +9,9 @@ type Place = { at: number; offset: number; length: number };
 
 /**
  * Converts a file in Mattermost's bulk format to the lines of an import. The format does not sort posts by time, so the
- * file is read twice: first to learn where the posts of each channel are (in about 30 bytes of memory for each), then
- * channel by channel. Files are mentioned by name; reactions, emoji and what Mattermost itself wrote are left out.
+ * file is read twice: first to learn where the posts of each channel are (which takes about 30 bytes of memory per
+ * post), then channel by channel. Files are mentioned by name; reactions, emoji and what Mattermost itself wrote are
+ * left out.
  */
 export async function* convertMattermost(path: string): AsyncGenerator<string> {
   await using file = await open(path);

@@ -47,7 +47,7 @@ function nameOf(chatId: bigint, key: string): string {
   return `${chatId} ${key}`;
 }
 
-/** The seqs, by `nameOf`, of existing messages whose key a line has or replies to. */
+/** The seqs of the existing messages that lines repeat or reply to, by `nameOf`. */
 async function readSeqs(
   client: Queryable,
   chats: ReadonlyMap<string, NamedChat>,

@@ -1,6 +1,9 @@
 import type { Price } from './subscription-budget.ts';
 
-/** The lowest price of a document, because the server keeps the document and its latest renderings in memory. */
+/**
+ * The lowest price of a document: even for a small one, the server keeps the document and its latest renderings in
+ * memory.
+ */
 const leastPrice = 500;
 /** The price of each further subscription by the same user with the same document, which costs one write per event. */
 const priceOfSharing = 10;

@@ -80,7 +80,7 @@ export class Notices {
     this.#leaveTyping();
   }
 
-  /** What to do when PostgreSQL rings: act on it and, if this node is the publisher, tell the others. */
+  /** What to do on a notification from PostgreSQL: act on it and, if this node is the publisher, tell the others. */
   createRings(): ChannelHandlers {
     const { feed, relay } = this.#options;
     const rings = Object.entries(this.#hearers).map(([channel, hear]) => {

@@ -1,4 +1,4 @@
-/** How many chats are tracked separately. A change in one more outdates the renderings of all chats. */
+/** How many chats are tracked separately. A change in one more makes the renderings of all chats outdated. */
 const maxChats = 1_000;
 
 /**

@@ -16,7 +16,7 @@ const entryWeight = 400;
  */
 export type Recent = { outcome: Soon<RenderedEvent | null>; chatId: bigint | null; edition: number };
 
-/** What all documents of this process may keep together. */
+/** How much all documents of this process may keep in total. */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
 /**

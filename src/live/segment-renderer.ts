@@ -14,7 +14,7 @@ import type { SharedRenderer } from './shared-renderer.ts';
 const kept = { max: 8 * 1024 * 1024, least: 1024 * 1024, ttlMs: 2_000 };
 /** What an entry weighs besides its renderings: the texts of its ids. */
 const entryWeight = 1_000;
-/** What all documents of this process may keep together, in bytes. A rendering is kept both as text and encoded. */
+/** How much all documents of this process may keep in total, in bytes. A rendering is kept both as text and encoded. */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
 /** The most events that are rendered in one turn, if they cost little. */
@@ -119,7 +119,7 @@ export class SegmentRenderer {
     const rendered = new Map<Segment, RenderedSegment>();
     const unknown: Segment[] = [];
     for (const segment of group) {
-      // Readers of other chats may have had its events in other segments.
+      // Its events may have been rendered in other segments, for readers of other chats.
       const known = this.#find(segment) ?? this.#compose(segment, options);
       if (known === null) unknown.push(segment);
       else rendered.set(segment, known);

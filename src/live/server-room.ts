@@ -6,7 +6,7 @@ import { addTo, type Audience } from './room.ts';
 const audiences: ReadonlySet<string> = new Set(serverAudiences);
 const noOne: Audience = new Map();
 
-/** The listeners of the whole server. Finding out who receives an event takes no time, however many chats there are. */
+/** The listeners of the whole server. Who receives an event is known without a lookup, however many chats there are. */
 export class ServerRoom {
   #listeners: readonly Listener[] = [];
   #audience: Audience = noOne;

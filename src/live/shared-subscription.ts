@@ -16,7 +16,7 @@ import { SharedRenderer, type Renderable, type Rest } from './shared-renderer.ts
 
 /** How many events of one document are executed concurrently, if they cost little. */
 const maxConcurrentExecutions = 64;
-/** How many items may wait for a document that is slower than the log; past this, its receivers resume from the log. */
+/** How many items may wait for a document that falls behind the log; past this, its receivers resume from the log. */
 const maxWaiting = 2_000;
 
 /** The items that are waiting to go out, in the order in which the hub sent them. */

@@ -2,9 +2,9 @@ import type { SharedRows } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 
 /**
- * The loaders of a slice of events. Events that came with rows share loaders only with those whose rows were read at the
- * same time: the rows that came with an earlier event may be older than a later one, which would then show what it
- * has changed as it was before.
+ * The loaders of a slice of events. Events that came with rows share loaders only with events whose rows were read at
+ * the same time: rows that came with an earlier event may be older than a later event, which would then show the state
+ * before its own change.
  */
 export class SliceLoaders {
   readonly #create: () => Loaders;

@@ -38,10 +38,7 @@ export class TypingGate {
   }
 }
 
-/**
- * Limits the pace of the typing notices that reach the nodes. Each node that has streams has its own, so all nodes
- * keep the same pace.
- */
+/** Limits the pace of the typing notices that reach the nodes. Each node that has streams applies the same limit. */
 export class TypingPace {
   readonly #dueAt = createLru<string, number>(maxRemembered, { ttlMs: 2 * intervalMs });
 

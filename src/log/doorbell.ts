@@ -190,7 +190,7 @@ export class Doorbell {
     this.#isMute = true;
     this.#options.report(
       'error',
-      'NOTIFY does not get through: DATABASE_DIRECT_URL must lead past any transaction pooler to the primary',
+      'NOTIFY does not get through: DATABASE_DIRECT_URL must bypass any transaction pooler and reach the primary',
     );
   }
 

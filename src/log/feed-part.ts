@@ -41,7 +41,7 @@ export type FeedBroadcast = {
   forget: () => void;
   /** Called with the epoch when the feed opens, and when the log's history has changed. */
   follow: (epoch: string) => void;
-  /** Called when the feed begins to rely on it, or no longer does. */
+  /** Called when the feed begins or stops relying on it. */
   onReliance: (isRelied: boolean) => void;
   /** Whether the doorbell rings for new events on this node. */
   isBellOn: () => boolean;

@@ -118,8 +118,8 @@ export class Feed {
 
   /**
    * Resolves to true once the reader has received every event announced so far: immediately, or after the read in
-   * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting. While
-   * the doorbell does not ring for events, the log is read.
+   * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting. If the
+   * doorbell does not ring for events on this node, this starts a read.
    */
   whenRead(): Promise<boolean> {
     if (this.#broadcast?.isBellOn() === false) this.ring();
@@ -263,7 +263,7 @@ export class Feed {
     await this.#reader.publish({ events, after, through, isEnd, readAt });
     this.#position = through;
     if (isEnd) this.#noteEnd(performance.now());
-    // A full batch may have more after it.
+    // A full batch may not be the last one.
     else this.#isRung = true;
     this.#release(({ place }) => this.#position >= place);
     return events.length;

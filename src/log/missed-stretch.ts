@@ -28,8 +28,8 @@ export type Range = { after: bigint; through: bigint; limit: number };
 export type MissedKey = { reader: LogReader; range: Range };
 
 /**
- * The parameters of a statement that reads stretches for many people, and the names it gives them. The limit tells
- * PostgreSQL that the log has one row, even before it has statistics.
+ * The parameters of a statement that reads stretches for many people, and the names it gives them. `limit 1` tells
+ * PostgreSQL that `event_log` has one row, even before the table has statistics.
  */
 const ranges = {
   from: `(select pruned_through from event_log limit 1) l

@@ -78,7 +78,7 @@ export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
           text,
           html,
           messageId: `<${messageKey}@${domain}>`,
-          // RFC 3834: no vacation notice answers it.
+          // RFC 3834: asks for no automatic replies, such as vacation notices.
           headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
         });
       } catch (error) {

@@ -18,8 +18,8 @@ import { unnest } from '../postgres/unnest.ts';
 export type FoundUser = { user: User; key: NameKey };
 
 /**
- * If the index has more matches than this, only this many are examined, in addition to acquaintances. So searching for
- * the first letters of a name takes no longer among a million users.
+ * If the index has more matches than this, only this many are examined, in addition to acquaintances. So a search for
+ * the first letters of a name is no slower among a million users.
  */
 const maxHits = 5_000;
 /** Members of a chat with more members than this do not count as acquaintances. */

@@ -45,8 +45,8 @@ export async function findUserByKey({ prisma }: Db, key: string): Promise<User |
 }
 
 /**
- * The user with this username, ignoring case as the uniqueness of usernames does; null if there is none, or their account
- * is being erased. Raw SQL, for the index on `fold()`.
+ * The user with this username, ignoring case, like the unique index on usernames; null if there is none, or their
+ * account is being erased. Raw SQL, for the index on `fold()`.
  */
 export async function findUserByName({ pool }: Db, username: string): Promise<User | null> {
   if (username.length > maxNameLength || username.includes('\0')) return null;

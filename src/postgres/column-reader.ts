@@ -8,7 +8,7 @@ const zero = '0'.charCodeAt(0);
 const minus = '-'.charCodeAt(0);
 const yes = 't'.charCodeAt(0);
 const brace = '{'.charCodeAt(0);
-/** A number has all digits of an integer of this length. */
+/** A number can represent every integer of this many digits exactly. */
 const safeDigits = 15;
 /** Longer texts are rarely the same in the next row. */
 const maxRepeated = 32;

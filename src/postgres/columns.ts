@@ -195,7 +195,7 @@ const chatKinds: { [Key in keyof Chat]: Kind<Chat[Key]> } = {
 
 /**
  * Selects a row of another table, given its alias, as one column: `select m.*, ${sender.columnWhen('m.is_first')} as
- * sender from messages m …`. The driver's work grows with the columns of all rows, even where they are null.
+ * sender from messages m …`. The driver's work grows with the number of columns, even those that are null.
  */
 export const nested = {
   user: (alias: string) => nest<User>(userColumns, userKinds, alias),

@@ -91,7 +91,7 @@ export class Leases {
 
 /**
  * Deletes up to `limit` leases that expired more than ten minutes ago, and what depends on them. Returns how many
- * leases it deleted. A holder that returns before then finds everything as it left it.
+ * leases it deleted. A holder that returns within those ten minutes finds everything as it left it.
  */
 export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(

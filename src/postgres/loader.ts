@@ -146,7 +146,7 @@ class SharedReads {
     this.#openPages.set(loader, pages);
     const known = pages.get(pageKey);
     if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
-    // There are as many pages as cursors.
+    // Each cursor has a page of its own, so idle ones are dropped.
     for (const [key, read] of pages) if (read.isIdle) pages.delete(key);
     const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, page, toPrime(find)), {
       keyOf: loader.keyOf ?? nameOf,

@@ -155,7 +155,7 @@ function readLength(bytes: Buffer, at: number): number {
 function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
   const names = fields.map(({ name }) => name);
   const readers = fields.map(({ dataTypeID }) => createColumnReader(dataTypeID, parserOf(dataTypeID)));
-  // The copy of a literal has a fixed shape, as rows should.
+  // The spread into a literal gives `empty` a fixed shape, as rows need.
   return { names, readers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
 }
 

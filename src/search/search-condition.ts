@@ -7,8 +7,8 @@ import type { Phrase, SearchQuery, Term } from './search-query.ts';
 const maxPairs = 12;
 
 /**
- * The LIKE pattern for texts that contain `phrase`, for the tokens that search-text.ts prints. No word contains a
- * character that is special there.
+ * The LIKE pattern that finds `phrase` in the tokens that search-text.ts prints. No word contains a character that is
+ * special in patterns.
  */
 export function printPattern({ words, isWhole }: Phrase): string {
   const [first] = words;

@@ -64,7 +64,7 @@ function findAt(
 }
 
 /**
- * Where the phrase is, if it begins with the word at index `at`. A run may contain the phrase several times, up to the
+ * Where the phrase is, if it begins with the word at index `at`. In a run, these may be several places, up to the
  * position `to`.
  */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {

@@ -23,7 +23,7 @@ const minus = /[-\u2010\u2011\u2013\u2212]/;
 const joint = /^[-_./:@+&#'\u2018\u2019\u02bc`\\=?%~$*^\u00b7\u2010\u2011\u05f3\u05f4"]*$/;
 
 /**
- * Parses a search: all words must match, and each may be the beginning of a longer word. `"a phrase"` and `-word` take
+ * Parses a search: all words must match, and each may be the beginning of a longer word. `"a phrase"` and `-word` match
  * whole words; `or` separates alternatives. Accepts any text; there are no syntax errors.
  */
 export function readSearch(text: string): SearchQuery {

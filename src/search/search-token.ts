@@ -1,6 +1,6 @@
 import { printText } from './search-text.ts';
 
-/** Messages whose ids differ in nothing but their last 14 bits are in one block of the index. */
+/** Messages whose ids differ only in their last 14 bits are in one block of the index. */
 const blockBits = 14n;
 
 /** What the index stores about a message besides its words. */

@@ -14,7 +14,7 @@ import { hasLink } from './search-token.ts';
 
 /** In how many chats a search reads messages that are not indexed yet: the most recently active ones. */
 const maxChats = 100;
-/** The most such messages that it reads, in total and per chat, and the most time that it compares them for, in ms. */
+/** How many such messages it reads at most, in total and per chat, and how long it may compare them, in ms. */
 const limits = { messages: 2_000, perChat: 20, ms: 50 };
 /** How long a chat stays wanted unless another search renews it, in s. */
 const wantedSeconds = 5;

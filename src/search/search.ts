@@ -134,7 +134,7 @@ async function listRanked(pool: Queryable, search: Search, { after, limit }: Pag
 }
 
 /**
- * Adds the keys of the chats that the asker can see. Entries of public channels have a key of their own, except in
+ * Adds the keys of the chats that the asker can see. Entries of public channels have one key in common, except in
  * channels that have just become public. Raw SQL: the same rule as in visibility.ts, but through an index.
  */
 async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<ReadSearch>): Promise<Search> {

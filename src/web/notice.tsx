@@ -44,7 +44,7 @@ export function NoticeBoard({ children }: { children: ReactNode }) {
   );
 }
 
-/** The notices in a modal dialog, because nothing behind it can be read or clicked. */
+/** Shows the notices inside a modal dialog, because nothing behind it can be read or clicked. */
 export function NoticesAbove() {
   const { notices, remove, coverBy } = useContext(BoardContext);
   useLayoutEffect(() => {

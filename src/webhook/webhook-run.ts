@@ -35,7 +35,7 @@ export type RunOptions = {
   onFault: (error: unknown) => void;
 };
 
-/** What one request carries, as Standard Webhooks calls it: events, a notice, or the greeting of a new webhook. */
+/** What one request carries (a "message" in Standard Webhooks): events, a notice, or a ping. */
 type WebhookMessage = { id: string; cursor: string; body: string };
 
 /**
@@ -87,7 +87,7 @@ export class WebhookRun {
   }
 
   /**
-   * Stops; resolves once no request is under way. Delivery to the webhook must start again, with its current settings.
+   * Stops; resolves once no request is under way. A later run uses the webhook's current settings.
    */
   stop(): Promise<void> {
     this.#end({});
@@ -101,12 +101,12 @@ export class WebhookRun {
     this.#abort.abort();
   }
 
-  /** Moves an idle webhook's cursor to the log's current end, so that it is not pruned. */
+  /** Moves an idle webhook's cursor to the log's current end, so that it stays in the log. */
   refresh(): void {
     if (this.#isIdle) this.#subscription?.refresh();
   }
 
-  /** The progress to save; null if there is nothing new. The run ends once no request is under way. */
+  /** The progress to save; null if there is nothing new. It includes the run's ending once no request is under way. */
   takeProgress(): Progress | null {
     return this.#progress.take(this.#isDone ? this.#ending : null);
   }

@@ -32,7 +32,7 @@ async function logOut(
 const issueLogout = (claims: Record<string, unknown>, change = {}) =>
   issuer.issueLogout({ aud: 'client-1', ...claims }, change);
 
-test('a logout token ends its session and streams on every node, at that point in the log', async () => {
+test('a logout token ends its session and streams on every node, at its position in the log', async () => {
   const claims = { sub: 'ada', sid: 'phone' };
   const [phone, laptop] = [await issuer.issue(claims), await issuer.issue({ ...claims, sid: 'laptop' })];
   const { user } = await viewerOf(server, phone);

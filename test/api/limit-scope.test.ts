@@ -62,7 +62,7 @@ async function act(node: TestServer, by: Person, { name, address }: { name: stri
   return isRefused ? limit : null;
 }
 
-/** A node whose limits with this ending in their names allow each activity twice a minute. */
+/** A node on which the limits whose names end in `ending` allow each activity twice a minute. */
 function startLimited(ending: string): Promise<TestServer> {
   const quotas = activities.map(([name]) => [`RATE_LIMIT_${name}${ending}`, '2/1m']);
   const env = { RATE_LIMITS: 'on', TRUST_PROXY: '1', ...Object.fromEntries(quotas) };

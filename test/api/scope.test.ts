@@ -106,7 +106,7 @@ function casesOf(access: Access): Case[] {
   return [
     ...(isActing ? [] : [whileActing]),
     ...needed.map((scope) => ({ program: withOnly.get(scope), isActing, refusal: null })),
-    // A program without ACT_AS that acts as a user is refused as a whole.
+    // Without ACT_AS, every request of a program that acts as a user is refused.
     ...(needed.length > 1 ? [] : needed.map((scope) => ({ program: without.get(scope), isActing, refusal: scope }))),
   ];
 }

@@ -228,7 +228,7 @@ test.each(types)('a member who is banned from a %s receives RemoveFromChat, and 
   ]);
 });
 
-test('the streams of a reader who is banned from a public channel end at that point in the log, on every node', async () => {
+test('the streams of a reader who is banned from a public channel end at the position of the ban in the log, on every node', async () => {
   const channel = await createPublicChannel(ada);
   await using here = await followChat(server, hedy, channel);
   await using there = await followChat(otherNode, hedy, channel);

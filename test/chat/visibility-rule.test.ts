@@ -139,7 +139,7 @@ async function build({
   return chatIds;
 }
 
-/** Whether Prisma finds these chats, and exactly their members. */
+/** Expects Prisma to find exactly these chats, and exactly their members. */
 async function expectSameInPrisma(userId: bigint, chatIds: bigint[]): Promise<void> {
   const asker: Asker = { kind: 'SESSION', userId, sessionId: 1n, expiresAt: new Date() };
   expect(idsOf(await db.prisma.chat.findMany({ where: visibleChats(asker), select: { id: true } }))).toEqual(chatIds);

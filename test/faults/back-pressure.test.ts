@@ -43,7 +43,7 @@ test.each(rounds(ways.slice(0, 1), ways))(
   },
 );
 
-test('a reader that is slower than the log continues at its own pace, and gets everything exactly once', async () => {
+test('a reader that falls behind the log continues at its own pace, and gets everything exactly once', async () => {
   const chatId = await createGroup(ada, [grace]);
   const slow = await new Reader(server, grace).live();
   const eager = await new Reader(server, ada).live();

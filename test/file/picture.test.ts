@@ -119,7 +119,7 @@ test.each<Format>(['jpeg', 'png', 'webp', 'avif'])(
   },
 );
 
-/** A TIFF of four gray pixels, with tags that name the camera, which sharp does not write. */
+/** A TIFF of four gray pixels, with tags that name the camera: sharp does not write such tags. */
 function drawTiff(camera: string): Uint8Array<ArrayBuffer> {
   const [short, long, ascii] = [3, 4, 2];
   const text = Buffer.from(`${camera}\0`);

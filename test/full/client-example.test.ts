@@ -21,7 +21,7 @@ async function createFolder(): Promise<string> {
   return folder;
 }
 
-/** A folder in which the packed package is installed, along with these packages that it can be used with. */
+/** A folder in which the packed package is installed, along with these packages, which it works with. */
 async function installPackage(...names: string[]): Promise<string> {
   const folder = await createFolder();
   const file = await pack();

@@ -58,7 +58,7 @@ test('a large file passes to S3 and back without being held in memory', async ()
     AWS_SECRET_ACCESS_KEY: 'S3RVER',
   });
   const url = await child.url;
-  // Permanent allocations by the first file, for buffers and code, do not grow with a larger one.
+  // The first file allocates buffers and code for good; a larger file needs no more of them.
   expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
   const before = await readPeakBytes(child.pid);
   const { status, body } = await postPieces(url, ada.token, largeForm(size));

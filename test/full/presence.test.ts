@@ -75,7 +75,7 @@ test('a database that crashes forgets who is present, and users do not notice', 
   await postgres.resume();
   const here = async () => (await database.sql.query('select from session_presences')).rowCount;
   await expect.poll(() => here().catch(() => 0), { timeout: 30_000 }).toBe(3);
-  // By then the sweep has removed all leftovers.
+  // Waits until the sweep has removed all leftovers.
   await expect
     .poll(async () => {
       const text = `select from presence_nodes where since < clock_timestamp() - interval '2 seconds'`;

@@ -20,7 +20,7 @@ test('three hundred guesses at accounts that do not exist delay a known user by 
     const guess = { email: `nobody${index}@example.com`, password: 'a wrong guess' };
     outcomes.push(await signInFrom(server.url, '192.0.2.66', guess));
   });
-  // By then the flood is under way.
+  // Waits until the flood is under way.
   await expect.poll(() => outcomes.length, { interval: 5 }).toBeGreaterThan(0);
   const known = await timed(() => signInFrom(server.url, home, ada));
   expect(known.outcome).toBe('SignedIn');

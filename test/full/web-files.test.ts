@@ -109,7 +109,7 @@ describe.skipIf(!isChromiumInstalled)('files in the chat (skipped without /usr/b
   });
 });
 
-/** The request for the result of an upload, which follows its last piece. */
+/** Whether this answers the GET for an upload's result, which follows its last piece. */
 function isLastGet(response: Response): boolean {
   return response.request().method() === 'GET';
 }

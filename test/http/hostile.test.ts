@@ -22,7 +22,7 @@ async function answerTo(text: string): Promise<string> {
   return answer;
 }
 
-/** Resolves when the socket is closed, in whatever way; rejects if that takes longer. */
+/** Resolves when the socket is closed, in whatever way; rejects if that takes longer than `withinMs`. */
 async function closed(socket: Socket, withinMs: number): Promise<void> {
   const signal = AbortSignal.timeout(withinMs);
   while (!socket.closed) await once(socket, 'close', { signal }).catch(() => signal.throwIfAborted());
@@ -195,7 +195,7 @@ describe('a connection with unread responses', () => {
     const { port: at, hostname: host } = new URL(url);
     const socket = connect(Number(at), host).on('error', () => undefined);
     socket.write((head(forwardedFor) + body).repeat(times));
-    // A client that reads nothing learns that its connection is closed only when it writes.
+    // A client that does not read must write to learn that its connection is closed.
     const trickle = setInterval(() => void (socket.writable && socket.write('\r\n')), 200);
     socket.once('close', () => clearInterval(trickle));
     return socket.pause();

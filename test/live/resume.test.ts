@@ -194,7 +194,7 @@ test('objects that were deleted in the meantime do not appear again', async () =
 
 test('what a message said is not replayed after its edit or deletion, which no one in the chat was there to receive', async () => {
   const chat = await createGroup(ada, [grace]);
-  // Keeps the document, and what it showed, in the memory of the server.
+  // Keeps the document and its recent renderings in the server's memory.
   await using stream = await followEvents(server, linus);
   for (const change of [editMessage, deleteMessage]) {
     const cursor = await cursorNow(grace);

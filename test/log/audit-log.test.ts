@@ -180,7 +180,7 @@ test('no one can change an entry, or delete one while older ones remain', async 
   const refused = { code: '23514' };
   await expect(server.sql.query(`update audit_entries set actor_id = 1`)).rejects.toMatchObject(refused);
   const remove = `delete from audit_entries where target_key = '77' and created_at < now() - $1 * interval '1 day'`;
-  // Entries that are older than these remain.
+  // An earlier entry, which is too young, would remain.
   await expect(server.sql.query(remove, [250])).rejects.toMatchObject(refused);
   await expect(server.sql.query('delete from audit_entries')).rejects.toMatchObject(refused);
   await expect(server.sql.query('truncate audit_entries')).rejects.toMatchObject({ code: '0A000' });
@@ -201,7 +201,7 @@ test('entries are pruned by age, the oldest first, up to the first one that is n
   expect(await pruneAuditEntries(other.sql, 365 * dayMs, 1_000)).toBe(1);
   expect(await pruneAuditEntries(other.sql, 365 * dayMs, 1_000)).toBe(0);
   expect(await left()).toEqual(ages.slice(3));
-  // Two nodes that prune at the same time do not disturb each other.
+  // Two nodes that prune at the same time do not interfere with each other.
   const prune = () => pruneAuditEntries(other.sql, 60 * dayMs, 1_000);
   const [one, another] = await Promise.all([prune(), prune()]);
   expect(one + another).toBe(2);

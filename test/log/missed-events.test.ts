@@ -29,7 +29,7 @@ class Log {
   }
 }
 
-/** Segments of these 100 events each. */
+/** `count` segments of 100 events each, starting at event `first`. */
 function segmentsFrom(first: number, count: number): Segment[] {
   const ids = Array.from({ length: 100 * count }, (_, index) => first + index).join(',');
   const { segments } = cutSegments(ids, { limit: 100 * count + 1, most: 100 });

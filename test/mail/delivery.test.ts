@@ -7,7 +7,7 @@ import { signUp } from '../support/client.ts';
 import { expectSent, mailSettings, startMailServer } from '../support/mail.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
-/** Soon enough for a test. */
+/** Short enough for a test. */
 const mailTimes = { poll: 50, maxBackoff: 200, lease: { expiry: 1_000, renewal: 100 } };
 
 const requestReset = (server: TestServer, email: string) =>

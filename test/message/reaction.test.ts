@@ -36,7 +36,7 @@ const follow = (person: Person) => followEvents(server, person, { document: mess
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 /** As many different emojis as needed. */
 const emojiAt = (index: number) => String.fromCodePoint(0x1f400 + index);
-/** `👍 2 mine` for two thumbs, the reader's among them. */
+/** `👍 2 mine` for two thumbs, including the reader's. */
 const show = (reactions: Data[]) =>
   reactions.map(({ emoji, count, viewerReacted }) => `${emoji} ${count}${viewerReacted ? ' mine' : ''}`);
 

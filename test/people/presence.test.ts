@@ -112,7 +112,7 @@ test('a user stays online as long as one of their devices is', async () => {
   await adas.next(changed(grace, 'ONLINE'));
   await laptop.close();
   await phone.close();
-  // By then the database knows about the closed stream, which changed nothing for others.
+  // Waits until the database knows that the laptop has disconnected, which changes nothing for others.
   await untilHere(server, grace, 1);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
   await second.close();

@@ -13,7 +13,7 @@ import { asOwner, owner } from '../support/template.ts';
 
 const log = pino({ level: 'silent' });
 
-/** An empty database, for its owner, which is an ordinary role, and for the superuser. It is dropped after the test. */
+/** An empty database, to use as its owner (an ordinary role) or as the superuser. It is dropped after the test. */
 async function createEmptyDatabase() {
   const name = `empty_${randomBytes(6).toString('hex')}`;
   await run(inject('postgresUrl'), `create database ${name} owner ${owner.name}`);

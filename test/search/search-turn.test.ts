@@ -40,7 +40,7 @@ async function lock(table: string): Promise<{ unlock: () => Promise<void> } & As
   return { unlock, [Symbol.asyncDispose]: unlock };
 }
 
-/** The statements that contain that text and wait for a lock. */
+/** How many statements that contain that text wait for a lock. */
 async function countWaiting(part: string): Promise<number> {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity

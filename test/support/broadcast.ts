@@ -4,7 +4,7 @@ import { createGroup } from './chat.ts';
 import { signUp, type Person } from './client.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** Two nodes that tell each other of events, and a chat with Ada and Grace. */
+/** Two nodes that tell each other about events, and a chat with Ada and Grace. */
 export type BroadcastPair = {
   network: TestNetwork;
   /** The nodes' ends of the network. */

@@ -80,7 +80,7 @@ export class ClientModel {
       // Each request goes to one of the nodes that are running.
       person.ask = (document, variables) => this.#node().ask(document, variables, person.token);
     }
-    // Everyone stays in this chat, so that all of them receive each other's profile.
+    // Everyone stays in this chat, so that all of them receive each other's profiles.
     const [ada, ...others] = this.people;
     if (ada === undefined) throw new Error('no users');
     await createGroup(ada, others, 'lobby');
@@ -92,7 +92,7 @@ export class ClientModel {
     this.devices = [...this.people, ...this.people.slice(0, 2)].map(
       (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
     );
-    // A new process rehashes passwords, which two sign-ins of one user must not do at the same time.
+    // A sign-in to a new process rehashes the password, which two sign-ins of one user must not do at the same time.
     const count = this.people.length;
     for (const some of [this.devices.slice(0, count), this.devices.slice(count)]) {
       await Promise.all(some.map((device) => device.open()));

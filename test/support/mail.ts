@@ -94,7 +94,7 @@ async function parse(raw: Buffer, to: string): Promise<ReceivedMail> {
   };
 }
 
-/** The settings of a server that sends its emails there. Sign-ups need no email, unless `more` says so. */
+/** The settings of a server that sends its emails there. Sign-ups need no email, unless `more` says otherwise. */
 export function mailSettings(mail: MailServer, more: Record<string, string> = {}): Record<string, string> {
   return {
     SMTP_URL: mail.url,

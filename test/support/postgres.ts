@@ -29,12 +29,12 @@ const settings = {
   shared_preload_libraries: 'plpgsql',
 };
 
-/** Several workers' servers need connections, and no server of this run's PostgreSQL is killed. */
+/** Many connections, for the servers of several workers. No full-page writes: no test kills this PostgreSQL. */
 const runSettings = { max_connections: '400', full_page_writes: 'off' };
 
 const log = pino({ level: 'silent' });
 
-/** Creates a cluster with the migrated template in it, which is not running. The caller removes the folder. */
+/** Creates a cluster that contains the migrated template, and leaves it stopped. The caller removes the folder. */
 export async function createCluster(): Promise<string> {
   const directory = await createPostgresFolder('parley-cluster-');
   const cluster = await prepareCluster(join(directory, 'postgres'), log);

@@ -74,8 +74,8 @@ export function runServer(env: Record<string, string>, command = [process.execPa
 }
 
 /**
- * An unused DATA_DIR in its own folder. After the test, or when `afterwards` says, its PostgreSQL is stopped and the
- * folder removed.
+ * An unused DATA_DIR in its own folder. After the test, or when `afterwards` runs the work, its PostgreSQL is stopped
+ * and the folder removed.
  */
 export async function createDataDir(afterwards: (work: () => Promise<void>) => void = onTestFinished): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));

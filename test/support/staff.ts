@@ -83,7 +83,7 @@ export async function readReport(by: Person, id: string): Promise<Data> {
   return (await by.ask(`query ($id: ID!) { node(id: $id) { ... on Report { ${reportFields} } } }`, { id })).node;
 }
 
-/** The newest entries of the audit log with this target, newest first, as an admin sees them. */
+/** The entries of the audit log that match the filter, newest first, as an admin sees them. */
 export async function readAuditLog(admin: Person, filter: Variables = {}): Promise<Data[]> {
   const document = `query ($actorId: ID, $targetId: ID, $first: Int) {
     admin { auditLog(actorId: $actorId, targetId: $targetId, first: $first) {

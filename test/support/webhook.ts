@@ -100,7 +100,7 @@ export function eventIn(json: Data): Data {
   return Object.values<Data>(json?.data ?? {})[0]?.event ?? null;
 }
 
-/** Soon enough for a test. */
+/** Short enough for a test. */
 export const webhookTimes: NonNullable<Overrides['webhookTimes']> = {
   tick: 100,
   answer: 1_000,

@@ -43,7 +43,7 @@ async function startRaw(answer: (socket: Socket) => void): Promise<string> {
   return `http://127.0.0.1:${(raw.address() as AddressInfo).port}/hook`;
 }
 
-/** A webhook that has saved a cursor after this message. */
+/** Waits until the message has arrived and the webhook has saved the cursor of the last event. */
 async function expectDelivered(by: Person, id: string, receiver: WebhookReceiver, content: string): Promise<void> {
   await receiver.until(({ contents }) => contents.includes(content));
   const cursor = receiver.events.at(-1)?.id;

@@ -2,7 +2,7 @@ import { Kind, visit, type GraphQLSchema, type OperationDefinitionNode } from 'g
 import type { PreparedOperation } from '../document.ts';
 import { Plan, type Variables } from './plan.ts';
 
-/** How many fields all compiled plans may have together. */
+/** How many fields all compiled plans may have in total. */
 const maxFields = 50_000;
 
 /** With more variables in `@skip` and `@include`, an operation would need too many plans. */

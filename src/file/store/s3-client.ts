@@ -2,7 +2,9 @@ import { S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import type { S3Location } from './s3-location.ts';
 
 const connectMs = 5_000;
-/** The time limit for sending a request with its body (a part of at most 5 MiB) until the response begins. */
+/**
+ * The time limit from the start of a request, with its body (a part of at most 5 MiB), to the start of the response.
+ */
 const requestMs = 30_000;
 /** The time limit for a connection on which neither side sends anything. */
 const idleMs = 60_000;

@@ -126,8 +126,8 @@ export class S3Store implements FileStore {
   }
 
   /**
-   * Makes a URL that downloads the bytes directly from S3 with these headers; S3 sets no others. The URL is valid for 5
-   * to 10 minutes and for GET only. Signing it needs no further permission.
+   * Makes a URL that downloads the bytes directly from S3 with these headers, but without the others that this server
+   * sets. The URL is valid for 5 to 10 minutes and for GET only. Signing it needs no further permission.
    */
   async link(hash: string, { contentType, disposition }: LinkHeaders): Promise<string> {
     const command = new GetObjectCommand({

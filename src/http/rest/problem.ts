@@ -45,7 +45,7 @@ export const problemKinds = {
   FORBIDDEN: { status: 403, title: 'You may not do this.' },
   NOT_FOUND: { status: 404, title: 'There is no such object, or it is hidden from you.' },
   CONFLICT: { status: 409, title: 'The value is already in use.' },
-  LAST_OWNER: { status: 409, title: 'A chat keeps its last owner.' },
+  LAST_OWNER: { status: 409, title: 'A chat must keep at least one owner.' },
   RATE_LIMITED: { status: 429, title: 'Too many requests.' },
   INTERNAL: { status: 500, title: 'The server failed.' },
 } as const satisfies Record<string, { status: number; title: string }>;
@@ -84,7 +84,10 @@ export function problemOfError({ message, extensions = {} }: Told): Problem {
   });
 }
 
-/** The problem that a member of a result union stands for, if `...Problem` (fragment.ts) has selected any of it. */
+/**
+ * The problem that a member of a result union stands for; null if `...Problem` (fragment.ts) selects none of its
+ * fields.
+ */
 export function problemOfMember(member: Record<string, unknown>): Problem | null {
   const { problem: code, detail, fields, taken, until, reason } = member;
   if (!isCode(code)) return null;

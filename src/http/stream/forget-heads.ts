@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /**
- * Drops what Node keeps of the heads of a request and its response for as long as the response lasts, although nothing
- * reads them again: a table of the response's headers, its head as text, the request's raw headers. Call it once the head
- * is sent. It takes 1.2 KB from each stream (heap snapshot with 2,000 streams). Node has no function for it. Skips what
- * this version of Node does not have.
+ * Drops the heads of a request and its response, which Node keeps until the response ends although nothing reads them
+ * again: a table of the response's headers, its head as text, the request's raw headers. Call it once the head is sent.
+ * This saves 1.2 KB per stream (heap snapshot with 2,000 streams). Node has no function for it. Skips what this
+ * version of Node does not have.
  */
 export function forgetHeads(request: IncomingMessage, response: ServerResponse): void {
   request.rawHeaders = [];

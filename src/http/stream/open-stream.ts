@@ -2,7 +2,10 @@ import type { Connection } from './connection.ts';
 import type { RunningOperation } from './operation.ts';
 import type { EventSubscription } from './subscription.ts';
 
-/** The interval at which streams are checked (`sweep`), and when each duty is due, in ms. Tests shorten them. */
+/**
+ * The interval at which streams are checked (`sweep`), and after how long each action is due, in ms. Tests shorten
+ * them.
+ */
 export type StreamTimes = {
   sweep: number;
   heartbeat: number;

@@ -22,7 +22,7 @@ export type ReplayOptions<Stretch extends MissedStretch> = {
 
 /**
  * Sends one subscriber what they missed, from where they left off until they are live: a stretch of the log at a time, as
- * fast as the socket drains. Live subscribers have none, because most streams are idle and cost only memory.
+ * fast as the socket drains. Live subscribers have none, to save memory: most streams are idle.
  */
 export class Replay<Stretch extends MissedStretch> {
   readonly #options: ReplayOptions<Stretch>;
@@ -53,9 +53,9 @@ export class Replay<Stretch extends MissedStretch> {
   }
 
   /**
-   * Renders and sends the events, a few segments at a time. Returns the position that this leads to, which is an earlier
-   * one if there was no room for all. Meanwhile, reads the stretch that follows. Throws ResetNeeded when there is too much
-   * to replay.
+   * Renders and sends the events, a few segments at a time. Returns the position reached: the end of the stretch, or an
+   * earlier one if there was no room for all of it. Meanwhile, reads the stretch that follows. Throws ResetNeeded when
+   * there is too much to replay.
    */
   async send({ ids }: Stretch, { after, through, limit }: Range): Promise<bigint> {
     const { shared, sink, pace, asker, findEvents, isOver } = this.#options;

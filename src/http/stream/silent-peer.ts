@@ -18,7 +18,7 @@ const retransmitting =
 type Retransmission = { bytes: number; count: number };
 
 /**
- * When a connection began to acknowledge nothing, how many bytes it had acknowledged by then, and how many
+ * When a connection stopped acknowledging, how many bytes it had acknowledged by then, and how many
  * retransmissions had gone unanswered at the last check.
  */
 type Silence = { since: number; acknowledged: number; count: number };
@@ -76,8 +76,8 @@ async function readRetransmitting(): Promise<Map<string, Retransmission>> {
 }
 
 /**
- * The table shows each 32 bits of an address as a number in the machine's byte order, which is little-endian on all of
- * Node's platforms.
+ * The table shows each 32-bit word of an address as a number in the machine's byte order, which is little-endian on all
+ * of Node's platforms.
  */
 function readAddress(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();

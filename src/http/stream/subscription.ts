@@ -109,9 +109,8 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Receives a transient notice. A busy subscriber misses it. Its cursor is the one that the subscriber
-   * already has. If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once its socket
-   * has drained.
+   * Receives a transient notice, whose cursor is the one that the subscriber already has. A busy subscriber misses it.
+   * If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once its socket has drained.
    */
   receiveTransient(payloadAround: (cursor: string) => string, { isToldOfLoss }: { isToldOfLoss: boolean }): void {
     const { sink, realtime } = this.#options;
@@ -194,7 +193,7 @@ export class EventSubscription implements Receiver {
     const missed = this.#openReplay();
     let head = through;
     for (;;) {
-      // Until then, renderings may be kept of a message that has been edited or deleted in the meantime.
+      // Until then, this node may keep renderings from before a message was edited or deleted.
       await this.#options.realtime.whenAt(head);
       await this.#replay(missed, head);
       // Until then, this node does not know whether the log has more, or whether the next event will reach this

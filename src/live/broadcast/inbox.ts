@@ -4,7 +4,7 @@ import { Freshness } from './freshness.ts';
 import { decodeHeader, decodePiece, type Header } from './wire.ts';
 
 /**
- * How much may wait, in characters of text and in messages. A node that is slower than the log loses what does not fit,
+ * How much may wait, in characters of text and in messages. A node that falls behind drops what does not fit,
  * and reads it from the log.
  */
 const limits = { length: 16 * 1024 * 1024, headers: 1_000, pieces: 10_000 };

@@ -4,7 +4,8 @@ export class NoticeCounter {
   #count = 0;
 
   /**
-   * Returns whether this notice is the next one from the newest publisher: AFTER_GAP if others before it are missing.
+   * Returns AFTER_GAP if notices before this one may be missing, and OLD for a repeated one or one from an earlier
+   * publisher.
    */
   receive(term: bigint, number: number): 'NEXT' | 'AFTER_GAP' | 'OLD' {
     if (term < this.#term || (term === this.#term && number <= this.#count)) return 'OLD';

@@ -18,7 +18,7 @@ export type Header = {
   term: bigint;
   after: bigint;
   through: bigint;
-  /** Whether the log ended at `through` at `readAt`. */
+  /** Whether `through` was the end of the log at `readAt`. */
   isEnd: boolean;
   /** When the publisher asked PostgreSQL, by the publisher's monotonic clock, in ms. */
   readAt: number;

@@ -7,7 +7,7 @@ export type DraftFile = {
   size: number;
   sentBytes: number;
   isPaused: boolean;
-  /** Where the browser has the picture; null for other files. */
+  /** The object URL of a picture; null for other files. */
   preview: string | null;
   /** Null while it is being uploaded. */
   file: FileInfo | null;

@@ -9,7 +9,7 @@ export function readMailLink(): MailLink | null {
   return { page, token };
 }
 
-/** Replaces the address with the chat's, so that the code is no longer in it. */
+/** Replaces the address with `/`, so that the code is no longer in it. */
 export function leaveMailLink(): void {
   history.replaceState(null, '', '/');
 }

@@ -174,7 +174,7 @@ function useRowKeys() {
   return { onKeyDown };
 }
 
-/** Reads other people's new messages to screen reader users. */
+/** Announces other people's new messages to screen reader users. */
 function LiveRegion({ item, viewerId }: { item: Item | undefined; viewerId: string | undefined }) {
   const [first] = useState(item?.key);
   const isNew = item !== undefined && item.key !== first && item.message !== null && item.message.senderId !== viewerId;

@@ -32,7 +32,6 @@ function send({ path = '/graphql', headers, ...request }: Request): Promise<Resp
   });
 }
 
-/** The frames of a stream that the server ends. */
 /** The body, without the random time after `retry:`. */
 const textOf = async (request: Request): Promise<string> =>
   (await (await send(request)).text()).replace(/^retry: \d+$/m, 'retry');

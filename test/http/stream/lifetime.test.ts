@@ -43,7 +43,7 @@ const statusOf = async (person: { token: string }, target: { url: string } = ser
   return response.status;
 };
 
-/** Opens a socket to the server that closes when the test is over. */
+/** Opens a socket to the server, and closes it when the test is over. */
 async function openSocket(target: { url: string } = server): Promise<Socket> {
   const { hostname, port } = new URL(target.url);
   const socket = connect(Number(port), hostname).setEncoding('utf8');

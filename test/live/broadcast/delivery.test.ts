@@ -11,7 +11,7 @@ import { Reader } from '../../support/reader.ts';
 import { startServer } from '../../support/server.ts';
 import { eventOf, followEvents } from '../../support/stream.ts';
 
-// Changes of the publisher take seconds, and a busy machine takes longer.
+// A change of publisher takes seconds, and longer on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 test('one node reads the log, the messages in it and the notifications, and the other receives all of them from it', async () => {

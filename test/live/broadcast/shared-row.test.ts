@@ -8,13 +8,13 @@ import { updateChat } from '../../support/membership.ts';
 import { editMessage } from '../../support/message.ts';
 import { eventOf, eventsDocument, followEvents, readMissed } from '../../support/stream.ts';
 
-// Changes of the publisher take seconds, and a busy machine takes longer.
+// A change of publisher takes seconds, and longer on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 const held = Promise.withResolvers<void>();
 let heldCount = 0;
 
-/** From now on, subscriptions do not know the content of a message that says "hold" until `held` resolves. */
+/** From now on, subscriptions get the content of a message that says "hold" only once `held` resolves. */
 function holdMessages(): void {
   const type = schema.getType('Message');
   const field = type instanceof GraphQLObjectType ? type.getFields()['content'] : undefined;
