@@ -101,7 +101,7 @@ export async function post(
   ]);
 }
 
-/** Resolves when the server has indexed all messages for searches, which costs more than to replay them. */
+/** Resolves when the server has indexed all messages for searches, which costs more than replaying them. */
 export async function whenIndexed({ sql }: Database): Promise<void> {
   for (;;) {
     const { rows } = await sql.query<{ isBehind: boolean }>(

@@ -10,7 +10,7 @@ const chatCount = 50;
 /** How many messages a chat gets in one commit, to simulate load. */
 const perCommit = 8;
 
-/** What the search index costs for each message that is sent: CPU time, and what PostgreSQL writes to its log. */
+/** What the search index costs for each message that is sent: CPU time, and the WAL that PostgreSQL writes. */
 export async function measureIndexing(postgres: Postgres, database: Database, messageCount: number): Promise<Report> {
   const chats = await createChats(database);
   const db = connectDatabase({

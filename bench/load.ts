@@ -10,7 +10,7 @@ import { percentile } from './statistic.ts';
  */
 export type Crowd = {
   port: number;
-  /** The ports of several nodes, if the subscribers take turns among them. */
+  /** The ports of several nodes, if the subscribers are spread over them. */
   ports?: number[];
   path: string;
   count: number;

@@ -106,7 +106,7 @@ async function fill({ sql }: Machine): Promise<{ actors: Actor[]; chats: Chat[] 
   return { actors, chats };
 }
 
-/** One fault after the other, in an order that the seed decides; each lasts a few seconds. */
+/** One fault after another, in an order that the seed decides; each lasts a few seconds. */
 async function breakThings(isOver: () => boolean): Promise<void> {
   const faults = values.redis ? allFaults : allFaults.filter(({ name }) => !name.includes('Redis'));
   let order: typeof faults = [];

@@ -1,4 +1,4 @@
-/** The median, and the spread around it: (highest − lowest) / 2, in percent of the median. */
+/** The median, and the spread around it: (highest − lowest) / 2, as a percentage of the median. */
 export type Summary = { median: number; spreadPercent: number };
 
 /** The median, and how far the values are from it. */

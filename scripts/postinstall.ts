@@ -1,5 +1,5 @@
 /**
- * Runs after each `npm install` and `npm ci`: generates the database client, and builds the chat that the server shows. An
+ * Runs after each `npm install` and `npm ci`: generates the database client, and builds the server's chat page. An
  * installation without development dependencies can do neither; it keeps what is already there. Prints nothing unless
  * something is wrong.
  */

@@ -1,5 +1,5 @@
 /**
- * Prints the characters that display nothing by themselves as a class of a PostgreSQL regular expression, for the
+ * Prints the characters that display nothing by themselves as a PostgreSQL character class, for the
  * checks of a migration. test/core/text.test.ts checks that the migrations have the same ones.
  */
 import process from 'node:process';

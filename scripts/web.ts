@@ -22,7 +22,7 @@ const alias = Object.fromEntries(
 );
 
 /**
- * Builds the chat that the server shows at `/`: the page with its styles in it, and its scripts under names that change
+ * Builds the server's chat page at `/`: the HTML with its styles in it, and its scripts under names that change
  * with their contents. Each file exists in three forms: as it is, and compressed with gzip and with Brotli. Needs the
  * development dependencies.
  */

@@ -124,7 +124,7 @@ export const settings = {
     name: 'WEB_PAGE',
     default: 'on',
     wants: onOrOff,
-    meaning: 'Whether a node with the role `api` serves the chat at `/`.',
+    meaning: 'Whether a node with the role `api` serves the chat page at `/`.',
   },
   trustedProxies: {
     name: 'TRUST_PROXY',

@@ -70,7 +70,7 @@ export class SimNode {
     else this.loop.submit(costs.sendNode.commit, work);
   }
 
-  /** Reads the log to its end, one batch after the other. */
+  /** Reads the log to its end, one batch after another. */
   read(): void {
     const { log, costs, postgres, plan } = this.#system;
     if (this.#isReading || this.#position >= log.length) return;

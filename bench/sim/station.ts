@@ -2,7 +2,7 @@ import type { Engine } from './engine.ts';
 
 type Job = { ms: number; arrivedAt: number; done: (startedAt: number) => void };
 
-/** What a station did since `reset`. Times in ms. */
+/** What a station has done since `reset`. Times in ms. */
 export type StationFigures = {
   /** The share of its servers that was busy, on average. It stays at 1 if there is more work than they can do. */
   utilisation: number;

@@ -18,7 +18,7 @@ export type Plan = {
   chats: number;
   /** Senders that wait for each answer before they send again; instead of `messagesPerSecond`. */
   senders?: number;
-  /** Whether a writer inserts the messages by SQL, as in bench:delivery: they cause the node no work. */
+  /** Whether a writer inserts the messages with SQL, as in bench:delivery: sending then costs the node nothing. */
   isWrittenBySql?: boolean;
 };
 

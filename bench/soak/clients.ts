@@ -6,7 +6,7 @@ import process from 'node:process';
 const root = join(import.meta.dirname, '../..');
 
 /**
- * Runs the model of the client package for the given number of minutes, with one seed after the other, starting at
+ * Runs the model of the client package for the given number of minutes, with one seed after another, starting at
  * `seed`. Returns the exit status: 0 if all is well. The model is a test, because it needs the database that the tests
  * start.
  */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the secrets that compose.yaml reads and a certificate for localhost, where they do not exist yet. Run it once,
+# Creates the secrets that compose.yaml reads and a certificate for localhost, unless they exist. Run it once,
 # in the root of the repository: sh deploy/compose/prepare.sh
 set -eu
 umask 077

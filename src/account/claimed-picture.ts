@@ -8,7 +8,10 @@ const maxUrlLength = 2_048;
  * interval.
  */
 const pause = '10 minutes';
-/** The pauses after attempts that failed, as PostgreSQL intervals. After the last one, the picture is abandoned. */
+/**
+ * The pauses after attempts that failed, as PostgreSQL intervals. One more attempt follows the last pause; then the
+ * picture is abandoned.
+ */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];
 
 /** A picture that is due, its user, and whether it may become that user's avatar. */
@@ -71,7 +74,7 @@ export async function countAttempt(client: Queryable, { userId, url, attempts }:
   return next === undefined;
 }
 
-/** Stops fetching the picture, unless the claim changes. */
+/** Stops fetching the picture until the claim changes. */
 export async function settlePicture(client: Queryable, { userId, url }: DuePicture): Promise<void> {
   await client.query('update claimed_pictures set next_attempt_at = null where user_id = $1 and url = $2', [
     userId,

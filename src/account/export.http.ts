@@ -111,8 +111,8 @@ async function send(services: Services, asker: Asker, response: ServerResponse):
 }
 
 /**
- * Cuts the connection, so that no client mistakes what it has for a complete export. An ended session or account is not
- * reported as an error.
+ * Cuts the connection, so that no client mistakes what it has for a complete export. The end of the session or the
+ * account is not reported as an error.
  */
 function giveUp(error: unknown, response: ServerResponse): void {
   response.destroy();

@@ -24,7 +24,7 @@ export type LogoutToken = {
   sessionKey: string | null;
 };
 
-/** Longer than any token with a list of permissions; a request's headers may take up 16 KB in total. */
+/** Longer than any token with a list of permissions; a request's headers are limited to 16 KB in total. */
 const maxTokenLength = 8_192;
 /** How far the issuer's clock may differ, in seconds. */
 const clockToleranceS = 5;

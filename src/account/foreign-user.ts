@@ -50,8 +50,8 @@ export async function enter(client: Queryable, token: ForeignToken): Promise<{ u
 }
 
 /**
- * Serialises the transactions that accept or refuse tokens of the same subject or session. Raw SQL: advisory locks work
- * even while nothing is stored about either.
+ * Serialises the transactions that accept or refuse tokens of the same subject or session. Raw SQL: an advisory lock
+ * needs no stored row.
  */
 export async function lockToken(client: Queryable, issuer: string, keys: readonly string[]): Promise<void> {
   await client.query(

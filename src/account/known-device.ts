@@ -18,7 +18,7 @@ export type Familiarity = 'FIRST' | 'KNOWN' | 'NEW';
  */
 export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, seen: SeenDevice): Promise<Familiarity> {
   const hash = hashOf(keys, seen);
-  // Reads whether this device, and whether any device, has been seen. Raw SQL, like the next statements: the database's
+  // Reads whether this device has been seen, and whether any has. Raw SQL, like the next statements: the database's
   // clock decides.
   const { rows } = await client.query<{ isKnown: boolean | null }>(
     `select bool_or(device_hash = $2 and used_at > now() - $3::interval) as "isKnown"

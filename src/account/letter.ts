@@ -92,7 +92,7 @@ async function addressVerified(
   return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, template);
 }
 
-/** The alarm to a server admin, if the webhook still fails. */
+/** The alert to a server admin, if the webhook still fails. */
 async function addressAlarm(client: Queryable, { userId, webhookId }: QueuedMail): Promise<Letter | null> {
   // Raw SQL, for the lock.
   const { rows } = await client.query<{ email: string; url: string }>(

@@ -6,7 +6,7 @@ import { isCommonPassword } from './common-password.ts';
 
 /** In code points. NIST SP 800-63B, section 5.1.1.2, asks for at least 8. */
 export const minPasswordLength = 8;
-/** In code points. The maximum bounds the work of hashing. */
+/** In code points. Limits the work of hashing. */
 export const maxPasswordLength = 128;
 
 /** The cost of one hash. */

@@ -11,7 +11,7 @@ import { unnest } from '../postgres/unnest.ts';
 /** How many messages before a reported message, and how many after it, staff can read. */
 export const maxSurroundingsPerSide = 5;
 
-/** A report that staff read. The edge has checked that they may. */
+/** A report, and the caller who reads it. The edge has checked that they may. */
 export type ReportReader = { reportId: bigint; caller: Caller };
 
 /** A file that a reported message had. `size` is in bytes. */

@@ -76,7 +76,7 @@ export class DocumentRenderer implements EventRenderer {
     return isPromise(rendered) ? this.#insist(rendered, { event, head, asker: options.asker }) : rendered;
   }
 
-  /** Renders once. Rejects instead of throwing, without a promise for renderings that succeed at once. */
+  /** Renders once. Rejects instead of throwing. Returns no promise if the rendering succeeds at once. */
   #attempt(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
     try {
       return this.#renderAsItIs(event, head, options);

@@ -24,7 +24,9 @@ class MessageLocked extends RateLimited {}
 /** What an asker wants to do to a message, as an input of the group commit. */
 export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 
-/** What the asker may do, the message (whose row this transaction has locked), and the asker's access to the chat. */
+/**
+ * What the asker wants to do, the message (whose row this transaction has locked), and the asker's access to the chat.
+ */
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
 /**
@@ -80,7 +82,7 @@ export function muted(until: Date): Forbidden {
   return new Forbidden('You are muted in this chat.', { until });
 }
 
-/** The error for an asker blocked by the other person of a single chat. Its message does not mention the block. */
+/** The error for an asker blocked by the other person in a single chat. Its message does not mention the block. */
 function blocked(): Forbidden {
   return new Forbidden('This person does not accept messages from you.');
 }

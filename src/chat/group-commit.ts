@@ -179,7 +179,7 @@ async function lockChats(
   return new Map(rows.map((chat) => [chat.id, chat]));
 }
 
-/** Runs each kind's writes together, one kind after the other. */
+/** Runs each kind's writes together, one kind after another. */
 async function writeAll(
   client: Queryable,
   chats: ReadonlyMap<bigint, LockedChat>,

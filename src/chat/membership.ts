@@ -113,7 +113,7 @@ export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigi
 /** An action, and the user affected by it. */
 export type Targeting = { action: 'removeMember' | 'setMemberRole' | 'banMember' | 'muteMember'; userId: bigint };
 
-/** Like `requireMayTo`, and then throws NotFound if the user is not a member. */
+/** Like `requireMayTo`, but also throws NotFound if the user is not a member. */
 export async function requireTarget(transaction: Transaction, locked: LockedChat, targeting: Targeting): Promise<void> {
   const role = await requireMayTo(transaction, locked, targeting);
   if (role === null) throw new NotFound('That person is not a member of this chat.');

@@ -28,8 +28,8 @@ async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pai
 }
 
 /**
- * Whether the other person of single chat `chat` (an alias of chats) has been erased, and the chat is not one person's
- * chat with themselves. An SQL condition that costs something only in chats with one member.
+ * Whether the other person in the single chat `chat` (an alias of chats) has been erased, and the chat is not one
+ * person's chat with themselves. An SQL condition that costs something only in chats with one member.
  */
 export function isPeerErased(chat: string): string {
   return `case when ${chat}.type = 'SINGLE' and ${chat}.member_count = 1 then not exists (

@@ -25,8 +25,8 @@ export type Action =
 
 /**
  * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they
- * are not a member, such as a reader of a public channel), whether the other person of a single chat has blocked them,
- * until when they are muted (null if they are not), and whether the other person of a single chat has been erased.
+ * are not a member, such as a reader of a public channel), whether the other person in a single chat has blocked them,
+ * until when they are muted (null if they are not), and whether the other person in a single chat has been erased.
  */
 export type ChatAccess = {
   type: ChatType;

@@ -199,7 +199,7 @@ export class Client {
   }
 
   /**
-   * Runs any other operation of the API, with the client's token and refresh. Expected failures are thrown as
+   * Runs any other operation of the API, with the client's token, which it refreshes. Expected failures are thrown as
    * ParleyError.
    */
   query<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {

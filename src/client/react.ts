@@ -75,7 +75,7 @@ export function useUser(userId: string | null | undefined): User | undefined {
   return useParley(({ users }) => (userId == null ? undefined : users[userId]));
 }
 
-/** A message as a list shows it: one that the server has, or one of the viewer's own that waits to be sent. */
+/** A message as a list shows it: one that the server has, or one of the viewer's own that is waiting to be sent. */
 export interface Item {
   /** Stays the same when a pending message has been sent. */
   readonly key: string;
@@ -266,7 +266,7 @@ type Page = { visibilityState: string } & Record<
   (kind: 'visibilitychange', listener: () => void) => void
 >;
 
-/** Absent in React Native, where the app is asked to unmount what it does not show. */
+/** Absent in React Native, where the app must unmount what it does not show. */
 const { document: page }: { document?: Page } = globalThis as { document?: Page };
 
 function onVisibility(listener: () => void): () => void {

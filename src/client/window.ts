@@ -33,7 +33,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
     pending: stillPending(window, loaded),
     messages: loaded,
     hasOlder,
-    // Nothing follows the newest page, and the loaded messages follow an older one.
+    // Nothing follows the newest page; the messages loaded before follow an older one.
     hasNewer: kind === 'newest' ? false : kind === 'older' ? true : hasNextPage,
   };
   const isApart = !touches(window, loaded);
@@ -64,8 +64,8 @@ function join(window: MessageWindow, page: MessageWindow): MessageWindow {
   const reachesBack = earlier.length === 0;
   const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
-  // If both end at the same message, it is the newest if either has `hasNewer: false`: messages sent since then arrive
-  // as events and are appended.
+  // If both end at the same message and either has `hasNewer: false`, that message is the newest: messages sent since
+  // then arrive as events and are appended.
   const hasNewer =
     pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
   return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };

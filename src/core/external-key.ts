@@ -4,7 +4,7 @@ import type { FieldError } from '../errors.ts';
 export const maxExternalKeyLength = 255;
 
 /**
- * Reads an embedding product's key of a user or a chat: visible ASCII, so that it fits into a header and a URL. Case
+ * Reads an embedding product's key for a user or a chat: visible ASCII, so that it fits into a header and a URL. Case
  * matters. The checks in the database apply the same rule.
  */
 export function readExternalKey(value: string, path: string[], errors: FieldError[]): string {

@@ -34,8 +34,8 @@ type Waiting = { weight: number; start: (chargedMs: number) => void };
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
 /**
- * A claim to the next turn, with the time of its place when the claim was issued. It is stale once the place has a
- * newer ticket.
+ * A claim to the next turn, with its place's `time` as it was when the claim was issued. It is stale once the place has
+ * a newer ticket.
  */
 type Ticket = { place: Place; time: number; number: number };
 

@@ -66,7 +66,7 @@ export const metricTable = {
   subscriptionGroups: {
     name: 'parley_subscription_groups',
     kind: 'gauge',
-    help: 'Groups of subscriptions with the same results. Each group executes an event once.',
+    help: 'Groups of subscriptions with the same results. Each group is executed once per event.',
     labels: [],
   },
   streamResults: {

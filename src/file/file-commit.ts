@@ -102,8 +102,8 @@ export class FileCommit {
 }
 
 /**
- * A unit that fails for its user does not make the others fail. A batch whose outcome is unknown, or whose bytes are
- * already in the store, is not repeated.
+ * A unit that fails because of its user does not make the others fail. A batch whose outcome is unknown, or whose bytes
+ * are already in the store, is not repeated.
  */
 function remedyFor(error: unknown, units: readonly Unit[], failures: number): Remedy {
   if (error instanceof TooLarge) return 'DIVIDE';

@@ -52,8 +52,8 @@ export class PictureWalk {
   }
 
   /**
-   * Returns the first position from `position` on for which `find` returns an index into the bytes passed to it, or
-   * null if there is none.
+   * Returns the first position from `position` on that `find` finds, or null if there is none. `find` returns an index
+   * into the bytes passed to it.
    */
   async seek(position: number, find: (seen: Buffer) => number | null, overlap = 0): Promise<number | null> {
     for (let at = position; ;) {

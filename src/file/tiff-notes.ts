@@ -64,7 +64,7 @@ class Cleaning {
     return joinEdits(blankOut(this.#blank), this.#directories);
   }
 
-  /** Cleans the pages of a picture, one directory after the other. */
+  /** Cleans the pages of a picture, one directory after another. */
   async follow(first: number): Promise<void> {
     for (let at = first; at !== 0;) at = await this.#cleanDirectory(at, false);
   }

@@ -17,8 +17,8 @@ const maxFilesPerRequest = 10;
 
 /**
  * `POST /api/upload`: accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer token.
- * Responds with 201 and `{ files }` in their order, or with a problem (RFC 9457), in which case none of the files was
- * saved.
+ * Responds with 201 and `{ files }` in the order of the request, or with a problem (RFC 9457), in which case none of
+ * the files was saved.
  */
 export function serveUpload(services: Services): Handler {
   return async (request, response) => {

@@ -23,9 +23,8 @@ const paths = ['/', '/verify-email', '/reset-password'];
 const assets = 'assets';
 
 /**
- * Serves the chat that `npm run web` built into the folder: its page, at `/` and at the paths that links in emails lead
- * to, and its scripts. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this
- * server.
+ * Serves the chat page that `npm run web` built into the folder, at `/` and at the paths that links in emails lead to,
+ * and its scripts. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this server.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };

@@ -23,9 +23,9 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 
 /**
  * Imports JSON lines (docs/import.md) as they arrive. Lines that are not JSON, break a rule or name something
- * unknown are refused, and the other lines are imported. What has been written stays if the body is cut off; the same
- * lines again change nothing. `identify` returns the program, and throws if it may not, or may no longer, import: an
- * import may take hours, and ends when its key does.
+ * unknown are refused, and the other lines are imported. What has been written stays if the body is cut off; sending
+ * the same lines again changes nothing. `identify` returns the program, and throws if it may not, or may no longer,
+ * import: an import may take hours, and ends when its key does.
  */
 export async function importLines(
   db: Db,

@@ -6,7 +6,7 @@ import { readDeletedKeys, readUserIds } from './imported-chat.ts';
 import type { Said } from './import-line.ts';
 
 /**
- * Creates the users that do not exist yet, unless they have been erased, and leaves those that do as they are.
+ * Creates the users that do not exist yet, unless they have been erased, and leaves existing users unchanged.
  * A username that is taken gets a suffix; an email address that is taken is left out.
  */
 export async function importUsers(client: Queryable, lines: readonly Numbered<'user'>[]): Promise<Result[]> {

@@ -4,7 +4,7 @@ const meanLength = 64;
 /** The longest segment. Only one in fifty would be longer. */
 export const maxLength = 4 * meanLength;
 
-/** Neighbouring events of a reader's part of the log, by ids. `key` is the same only for the same ids. */
+/** Neighbouring events of a reader's part of the log, as ids. `key` is the same only for the same ids. */
 export class Segment {
   readonly key: string;
   readonly length: number;

@@ -62,7 +62,7 @@ export function linkTo(appUrl: string, { kind }: Pick<CodeOwner, 'kind'>, code: 
 }
 
 /**
- * Sends the emails of the outbox, on one node at a time. An email is sent at least once: if a node dies before it has
+ * Sends the emails in the outbox, on one node at a time. An email is sent at least once: if a node dies before it has
  * removed the email from the outbox, another one sends it again, with a new code and the same Message-ID. While the
  * mail server is down, one email at a time is tried, with growing pauses.
  */

@@ -41,7 +41,7 @@ function readFence(line: string): string | null {
   return marks === '' || (marks.startsWith('`') && info.includes('`')) ? null : marks;
 }
 
-/** The line that closes the block; the last one if none does. */
+/** The index of the line that closes the block, or the number of lines if none does. */
 function endOfFence(lines: readonly string[], from: number, opening: string): number {
   for (let index = from; index < lines.length; index += 1) {
     const [, marks = '', rest = ''] = fence.exec(lines[index] ?? '') ?? [];

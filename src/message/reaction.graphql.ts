@@ -9,7 +9,7 @@ import { textSize } from '../api/field-size.ts';
 import { findViewer, requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
-/** The longest emoji that Unicode recommends (a family, a region's flag) have 10 code points. */
+/** The longest emoji that Unicode recommends (a kiss with two skin tones) have 10 code points. */
 const emojiSize = textSize(16);
 
 const ReactionRef = builder.objectRef<EmojiCount & { chatId: bigint; seq: number }>('Reaction').implement({

@@ -6,7 +6,7 @@ export function createHookUsername(): string {
 }
 
 /**
- * An SQL condition: by its username, the user is the bot of an incoming webhook, past or present. The bot's display
- * name was chosen for one chat, which may be hidden.
+ * An SQL condition: the username shows that the user is the bot of an incoming webhook, past or present. The bot's
+ * display name was chosen for one chat, which may be hidden.
  */
 export const isHookBot = (user: string) => `(${user}.kind = 'BOT' and ${user}.username ~ '^webhook_[0-9a-f]{16}$')`;

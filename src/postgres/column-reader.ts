@@ -70,7 +70,7 @@ function remembering(read: (bytes: Buffer, from: number, to: number) => string |
     if (length > maxRepeated) return read(bytes, from, to);
     if (length === lastLength && value !== undefined) {
       let at = length - 1;
-      // From the end: the last digits of ids differ first.
+      // From the end: ids differ mostly in their last digits.
       for (; at >= 0 && last[at] === bytes[from + at]; at -= 1);
       if (at < 0) return value;
     }

@@ -34,7 +34,10 @@ export function readTimestamp(bytes: Buffer, from: number, to: number): Date {
   return new Date(readDay(bytes, from) + 1_000 * seconds + milliseconds(bytes, from + lengths.seconds + 1, zoneAt));
 }
 
-/** The day that was read last, as the number YYYYMMDD, and when it begins: neighbouring rows are often of the same day. */
+/**
+ * The day that was read last, as the number YYYYMMDD, and when it begins: neighbouring rows are often from the same
+ * day.
+ */
 const lastDay = { digits: 0, startsAt: 0 };
 
 /** When the day begins in UTC, in ms since 1970. */

@@ -51,7 +51,7 @@ export const maxConflicts = 3;
 
 /**
  * Whether PostgreSQL undid the transaction because of another one (serialization_failure, deadlock_detected), so that
- * the same transaction may succeed if it is repeated. Two transactions that lock the same rows in a different order
+ * the same transaction may succeed if it is repeated. Two transactions that lock the same rows in different orders can
  * deadlock, and nothing makes psql use this server's order.
  */
 export function isConflict(error: unknown): boolean {

@@ -96,7 +96,7 @@ export class Subscriber {
         if (place === null || connection === undefined) return;
         wanted.place = place;
         if (await this.#subscribeAt(connection, wanted)) return;
-        // Otherwise that connection continues here once it is up.
+        // If the connection is not ready yet, `#renew` subscribes once it is.
         if (!this.#isReady(wanted.place)) return;
       }
     } finally {
@@ -170,7 +170,10 @@ export class Subscriber {
       if (wanted.place === place || wanted.since === null) void this.#place(wanted);
   }
 
-  /** Ends connections that do not answer, replaces those that lead nowhere, and subscribes to what is missing. */
+  /**
+   * Reopens connections that do not answer, adds one if none works, drops useless ones, and subscribes to what is
+   * missing.
+   */
   #check(): void {
     this.#checkCount += 1;
     const mayHaveMoved = this.#clients.seeds !== null && this.#checkCount % checks.moves === 0;

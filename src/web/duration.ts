@@ -7,7 +7,7 @@ export const durations = {
   43200: '30 days',
 } as const;
 
-/** The instant that many minutes from now; null if the text is not a number, as for a choice without an end. */
+/** The instant that many minutes from now; null, meaning no end, if the text is not a number. */
 export function inMinutes(text: string): string | null {
   const minutes = Number.parseInt(text, 10);
   return Number.isNaN(minutes) ? null : new Date(Date.now() + minutes * 60_000).toISOString();

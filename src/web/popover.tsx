@@ -69,7 +69,7 @@ function place(popover: HTMLElement, anchor: DOMRect): void {
 
 /**
  * The arrow keys, Home and End move between the buttons and links of an element. `columns`: how many are in a row. In a
- * single column, the first and the last are neighbours.
+ * single column, focus wraps around at both ends.
  */
 export function moveFocus(event: KeyboardEvent, columns = 1): void {
   if (event.target instanceof HTMLInputElement) return;

@@ -56,8 +56,8 @@ export type Progress = {
 };
 
 /**
- * Takes up to `limit` webhooks that are due and that no living node delivers. `node` is the name of this node's lease;
- * `aheadMs`: by how much the clock of due times is ahead of the database's, see `WebhookTimes`.
+ * Takes up to `limit` webhooks that are due and that no live node delivers. `node` is the name of this node's lease;
+ * `aheadMs`: how far the clock that schedules attempts is ahead of the database's, see `WebhookTimes`.
  * Raw SQL, like the rest of this file: the database's clock, `skip locked`, and one statement for many webhooks.
  */
 export async function takeDueWebhooks(

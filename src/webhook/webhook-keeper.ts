@@ -61,7 +61,7 @@ export type WebhookKeeperOptions = {
 };
 
 /**
- * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other living node
+ * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other live node
  * delivers, and saves the progress of its own, all in one statement. A node keeps its webhooks while its lease is
  * valid; when the node dies, the others take them over within seconds, at their last saved cursors.
  */

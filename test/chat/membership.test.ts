@@ -254,7 +254,7 @@ test('a single chat has no roles, and no one can join or leave it', async () => 
   expect(await rolesIn(chat, ada)).toEqual({ ada: 'MEMBER', grace: 'MEMBER' });
 });
 
-test('after the other person of a single chat is erased, it can be left', async () => {
+test('after the other person in a single chat is erased, it can be left', async () => {
   const mallory = await signUp(server, 'mallory');
   const { id: chat } = await createChat(ada, { type: 'SINGLE', memberIds: [mallory.userId] });
   await sendMessage(ada, chat, 'hello');

@@ -15,8 +15,8 @@ const targets = ['OWNER', 'ADMIN', 'MEMBER'] as const;
 const nobody = '- - - -';
 
 /**
- * The whole table again, written by hand: who may do each action in each chat type, as O(wner), A(dmin), M(ember) and
- * N(on-member). An action on a member has a row for each role that the member may have.
+ * The whole table again, written by hand: who may perform each action in each chat type, as O(wner), A(dmin), M(ember)
+ * and N(on-member). An action on a member has a row for each role that the member may have.
  */
 const table: Record<string, string> = {
   //                     SINGLE    GROUP     PRIVATE   PUBLIC

@@ -14,7 +14,7 @@ import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { rounds } from '../support/rounds.ts';
 
-// The rule for who may see what is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree
+// The visibility rule is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree
 // with each other, and with a third version of the rule, written here.
 
 const personCount = 6;

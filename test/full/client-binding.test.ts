@@ -182,7 +182,7 @@ test('urql and Apollo Client resume after a restart or the expiry of a token, an
   await arrives('one', 'two', 'three', 'four');
 });
 
-test('Apollo Client keeps what is loaded of a chat as one stretch, to which events are added', async () => {
+test('Apollo Client keeps the loaded part of a chat as one stretch, to which events are added', async () => {
   const chatId = await createGroup(ada, [grace]);
   for (const text of ['one', 'two', 'three', 'four']) await say(grace, chatId, text);
   const { parley } = await openParley(60);

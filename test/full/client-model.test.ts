@@ -5,7 +5,7 @@ import { ClientModel } from '../support/client-model.ts';
 const minutes = Number(process.env['MODEL_MINUTES'] ?? '2');
 const firstSeed = Number(process.env['MODEL_SEED'] ?? '100');
 
-test('whatever happens, with one seed after the other', { timeout: minutes * 60_000 + 180_000 }, async () => {
+test('whatever happens, with one seed after another', { timeout: minutes * 60_000 + 180_000 }, async () => {
   const end = Date.now() + minutes * 60_000;
   for (let seed = firstSeed; Date.now() < end; seed += 1) {
     const model = new ClientModel(seed, { hasProcess: true });

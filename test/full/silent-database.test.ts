@@ -94,7 +94,7 @@ test('when all open connections go silent, events are live again within 15 secon
   );
   const sends = [];
   /**
-   * When the message was last seen to be missing (`silent`), and when the node last reported itself ready meanwhile
+   * When the message was last seen to be missing (`silent`), and when the node last reported itself ready while it was
    * (`ready`), in ms after the silence began.
    */
   const last = { ready: 0, silent: 0 };

@@ -134,7 +134,7 @@ function createNews(hub: Hub) {
   return { news, lookups, reports };
 }
 
-test('changes are sent one batch after the other, and if one user changes several times, only the last change is sent', async () => {
+test('changes are sent one batch after another, and if one user changes several times, only the last change is sent', async () => {
   const { outlet, told } = createChannel();
   const { hub, join } = createHub(() => [1n]);
   await join(1n, outlet);

@@ -51,7 +51,7 @@ class Document {
     return { batches, texts: batches.flatMap(({ renderings }) => renderings.map(({ payload }) => payload)) };
   }
 
-  /** Another reader begins with an event before all others: from now on, there is someone to share with. */
+  /** Another reader has read an event that precedes all others: from now on, there is someone to share with. */
   async begin(): Promise<void> {
     await this.replay(askerOf(99n), [0n]);
     this.executed.length = 0;

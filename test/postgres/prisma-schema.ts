@@ -23,7 +23,7 @@ const actions: Record<string, string> = {
 };
 
 /**
- * Reads from the text of schema.prisma the database that it describes, with Prisma's default names. Leaves out views.
+ * Reads the database that the text of schema.prisma describes, with Prisma's default names. Leaves out views.
  */
 export function readPrismaSchema(text: string): Shape {
   const blocks = [...text.replaceAll(/^\s*\/\/.*$/gm, '').matchAll(/^(model|view|enum) (\w+) \{\n([^]*?)^\}/gm)];

@@ -11,7 +11,7 @@ export type Balancer = {
   url: string;
   /** Every request so far, in order. */
   passed: Passed[];
-  /** Which node gets the next request. */
+  /** Sends the next request to this node. */
   turnTo: (node: number) => void;
   /** Stops using a node, as a health check does when a node has died. */
   passBy: (node: number) => void;

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** What an image says about the containers that run it. */
+/** What an image configures for its containers. */
 export type ImageConfig = {
   user: string;
   env: string[];

@@ -76,7 +76,7 @@ export class TestIssuer {
     return { issuer: this.name, audience: this.audience, jwks: this.#url };
   }
 
-  /** A token of a subject. */
+  /** A token with these claims. */
   issue(claims: Record<string, unknown>, { header = {}, key = this.keys[0] }: TokenChange = {}): Promise<string> {
     if (key === undefined) throw new Error('the issuer has no key');
     return sign({ iss: this.name, aud: this.audience, ...claims }, key, header);

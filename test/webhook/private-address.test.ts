@@ -22,7 +22,7 @@ let ada: Person;
 let root: Person;
 let lurker: Person;
 let grace: Person;
-// As by default, without WEBHOOK_ALLOW_PRIVATE.
+// The default: no WEBHOOK_ALLOW_PRIVATE.
 beforeAll(async () => {
   mail = await startMailServer();
   server = await startServer({ env: mailSettings(mail), overrides: { webhookTimes, mailTimes } });

@@ -119,7 +119,7 @@ message nor used as an avatar is deleted after 24 hours. \`/api/upload/tus\` tak
       },
       responses: {
         201: {
-          description: 'The files, in their order.',
+          description: 'The files, in the order of the request.',
           content: {
             'application/json': {
               schema: {

@@ -64,7 +64,7 @@ export const multipart: Framing = {
 };
 
 /**
- * Encodes a framing for the response's HTTP version: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx's default)
+ * Encodes frames for the response's HTTP version: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx's default)
  * unchanged. It encodes the chunks here, not through `response.write`, so that the bytes of a batch are made once and
  * every receiver's socket gets the same buffer.
  */

@@ -53,7 +53,7 @@ export type OperationRequest = {
    * when `after` is absent.
    */
   askedAt: string | null;
-  /** Set for a webhook. Each webhook has its own subscription budget, under a negative number. */
+  /** Set for a webhook. Each webhook has its own subscription budget, whose key is a negative number. */
   webhook?: { id: bigint; firstRead: number };
 };
 

@@ -37,7 +37,7 @@ export type Notice = {
   term: bigint;
   /** Its number within the term, from 1. Numbers may be missing. */
   number: number;
-  /** The log's position that a node must have reached before it acts on the notice. */
+  /** The log position that a node must have reached before it acts on the notice. */
   place: bigint;
   channel: string;
   payload: string;

@@ -14,7 +14,7 @@ export const superuser = 'postgres';
 /** The application's role, which owns the database. It is not a superuser: it can't read files or run programs. */
 export const applicationRole = 'parley';
 
-/** A database cluster on disk, with what is needed to run it. Only its owner can read its folder. */
+/** A database cluster on disk, with what is needed to run it. Only `owner` can read the folder. */
 export type Cluster = { folder: string; passwords: Passwords; owner: Owner; programs: Programs };
 
 /** The passwords of the superuser and of the application's role. */

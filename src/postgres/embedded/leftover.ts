@@ -9,9 +9,9 @@ import type { Logger } from 'pino';
 const patienceMs = 10_000;
 
 /**
- * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that still
- * runs, and neutralises its pid file. Committed data stays. The caller holds the lock of the data folder, so whatever
- * is still running here is orphaned.
+ * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that is still
+ * running, and neutralises its pid file. Committed data stays. The caller holds the lock of the data folder, so
+ * whatever is still running here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {
   const pidFile = join(folder, 'postmaster.pid');

@@ -12,7 +12,7 @@ const ask = async (client: Client) => {
   return new Set(viewer?.blockedUsers.edges.map(({ node }) => node.id));
 };
 
-/** Blocks the other person of a conversation, or lifts the block. */
+/** Blocks the other person in a conversation, or lifts the block. */
 export function BlockButton({ userId, name }: { userId: string; name: string }) {
   const { showDialog } = useUi();
   const { block, unblock } = useChatChanges('');
