@@ -4,10 +4,12 @@ import { FifoCache, type CacheBudget } from '../core/fifo-cache.ts';
 import { allThere } from '../core/soon.ts';
 import { Demand } from '../log/demand.ts';
 import type { LoggedEvent } from '../log/event.ts';
+import type { Loaders } from '../postgres/loader.ts';
 import { cutSegments, maxLength, type Segment, type Segments } from '../log/segment.ts';
 import { byteLengthOf, bytesOf, type Batch, type Rendering } from './delivery.ts';
 import type { RenderedEvent } from './event-renderer.ts';
 import { sliceSize, type RenderTurns } from './render-turn.ts';
+import { GroupRows } from './group-rows.ts';
 import type { SharedRenderer } from './shared-renderer.ts';
 
 /** How many bytes of renderings one document keeps for replays, and for how long. */
@@ -38,8 +40,8 @@ type ShownEvents = {
 /** The events of each segment, for this reader; null if some of them are no longer kept. */
 export type FindEvents = (segments: readonly Segment[], reader: symbol) => Promise<LoggedEvent[][] | null>;
 
-/** Who replays: `reader` is a symbol of its own for each replay. */
-export type SegmentReader = { asker: Caller; reader: symbol; findEvents: FindEvents };
+/** Who replays: `reader` is a symbol of its own for each replay. `rows`: what `readAhead` returned, if it was called. */
+export type SegmentReader = { asker: Caller; reader: symbol; findEvents: FindEvents; rows?: GroupRows | null };
 
 /**
  * Renders one document for replays, a segment of the log at a time. Readers share the renderings and their bytes wherever
@@ -91,8 +93,37 @@ export class SegmentRenderer {
   async render(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
     if (group[0] !== undefined) this.#demand.note(options.reader, group[0].firstId);
     const known = this.#findAll(group);
-    if (known !== null) return known;
+    if (known !== null) {
+      options.rows?.drop();
+      return known;
+    }
     return this.#turns.run([payerOf(options.asker)], () => this.#renderNow(group, options));
+  }
+
+  /**
+   * Begins to read the events of a group that will be rendered next, and the rows that they show: PostgreSQL and this
+   * process then work at the same time. Returns null if others want the group too, because it may then be rendered
+   * already when its turn comes.
+   */
+  readAhead(group: readonly Segment[], options: SegmentReader): GroupRows | null {
+    const lastId = group.at(-1)?.lastId;
+    if (lastId === undefined || this.#demand.isShared(options.reader, lastId)) return null;
+    return GroupRows.begin(group, this.#renderer.outdated.edition, () => {
+      const loaders = this.#renderer.newLoaders();
+      return { loaders, events: this.#readRows(group, loaders, options) };
+    });
+  }
+
+  /** The events of each segment; null if some of them are no longer kept. Reads the rows that they show, too. */
+  async #readRows(
+    segments: readonly Segment[],
+    loaders: Loaders,
+    { reader, findEvents }: SegmentReader,
+  ): Promise<LoggedEvent[][] | null> {
+    if (segments.length === 0) return [];
+    const events = await findEvents(segments, reader);
+    if (events !== null) await this.#renderer.prefetch(events.flat(), loaders);
+    return events;
   }
 
   #findAll(group: readonly Segment[]): RenderedSegment[] | null {
@@ -113,9 +144,10 @@ export class SegmentRenderer {
   }
 
   async #renderNow(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
-    const { asker, reader, findEvents } = options;
+    const { asker, reader } = options;
     const { edition } = this.#renderer.outdated;
-    const loaders = this.#renderer.newLoaders();
+    const ready = options.rows?.take(group, edition) ?? null;
+    const loaders = ready?.loaders ?? this.#renderer.newLoaders();
     const rendered = new Map<Segment, RenderedSegment>();
     const unknown: Segment[] = [];
     for (const segment of group) {
@@ -124,11 +156,11 @@ export class SegmentRenderer {
       if (known === null) unknown.push(segment);
       else rendered.set(segment, known);
     }
-    const events = unknown.length === 0 ? [] : await findEvents(unknown, reader);
+    const read = ready === null ? unknown : group;
+    const events = await (ready?.events ?? this.#readRows(unknown, loaders, options));
     if (events === null) return null;
-    await this.#renderer.prefetch(events.flat(), loaders);
-    for (const [index, segment] of unknown.entries()) {
-      const own = events[index] ?? [];
+    for (const segment of unknown) {
+      const own = events[read.indexOf(segment)] ?? [];
       const isShared = this.#demand.isShared(reader, segment.lastId);
       const shown = await allThere(
         own.map((event) => this.#renderer.renderFor(event, { asker, loaders, edition, isShared })),

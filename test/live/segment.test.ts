@@ -1,12 +1,13 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { askerKey, type Asker } from '../../src/core/asker.ts';
 import type { Batch } from '../../src/live/delivery.ts';
 import type { EventRenderer } from '../../src/live/event-renderer.ts';
 import { FanOut } from '../../src/live/fan-out.ts';
-import type { FindEvents } from '../../src/live/segment-renderer.ts';
+import type { FindEvents, SegmentReader } from '../../src/live/segment-renderer.ts';
 import type { SharedSubscription } from '../../src/live/shared-subscription.ts';
 import type { LoggedEvent } from '../../src/log/event.ts';
+import type { Segment } from '../../src/log/segment.ts';
 import type { Db } from '../../src/postgres/client.ts';
 import { Loaders } from '../../src/postgres/loader.ts';
 
@@ -40,7 +41,7 @@ class Document {
   /** What the asker gets for these events, read in stretches of at most `limit`. */
   async replay(asker: Asker, ids: readonly bigint[], limit = 512): Promise<{ batches: Batch[]; texts: string[] }> {
     const batches: Batch[] = [];
-    const options = { asker, reader: Symbol('reader'), findEvents: this.#findEvents };
+    const options = this.readerFor(asker);
     for (let from = 0; from < ids.length;) {
       const { segments } = this.shared.segments.cut(ids.slice(from).join(','), limit);
       for (const group of this.shared.segments.group(segments)) {
@@ -48,7 +49,18 @@ class Document {
       }
       from += segments.reduce((sum, { length }) => sum + length, 0);
     }
-    return { batches, texts: batches.flatMap(({ renderings }) => renderings.map(({ payload }) => payload)) };
+    return { batches, texts: textsOf(batches) };
+  }
+
+  /** The first group of these events. */
+  groupOf(ids: readonly bigint[]): readonly Segment[] {
+    const { segments } = this.shared.segments.cut(ids.join(','), 512);
+    const [group = []] = this.shared.segments.group(segments);
+    return group;
+  }
+
+  readerFor(asker: Asker): SegmentReader {
+    return { asker, reader: Symbol('reader'), findEvents: this.#findEvents };
   }
 
   /** Another reader has read an event that precedes all others: from now on, there is someone to share with. */
@@ -84,6 +96,10 @@ class Document {
       renderNotice: () => Promise.reject(new Error('there are only events here')),
     };
   }
+}
+
+function textsOf(batches: readonly Batch[]): string[] {
+  return batches.flatMap(({ renderings }) => renderings.map(({ payload }) => payload));
 }
 
 function eventWith(id: bigint): LoggedEvent {
@@ -130,6 +146,34 @@ test('readers with different cursors share executions, batches and their bytes',
     expect(common.length).toBeGreaterThanOrEqual(later.batches.length - 1);
   }
   expect(document.executed).toHaveLength(ids.length);
+});
+
+test.each([
+  ['is rendered without another read', false, 'first text'],
+  ['is read again if a message has been edited since', true, 'second text'],
+])('a group that was read ahead %s', async (_, isEdited, text) => {
+  const document = new Document();
+  const reader = document.readerFor(askerOf(1n));
+  const group = document.groupOf(ids);
+  const rows = document.shared.segments.readAhead(group, reader);
+  await vi.waitUntil(() => document.read.length > 0);
+  document.text = 'second text';
+  if (isEdited) document.fanOut.forget(1n);
+  const rendered = await document.shared.segments.render(group, { ...reader, rows });
+  const own = group.flatMap((segment) => segment.ids);
+  expect(textsOf(rendered?.flat() ?? [])).toEqual(shown(own, text));
+  expect(document.read).toEqual(isEdited ? [...own, ...own] : own);
+});
+
+test('a process reads only a few groups ahead, and soon drops those that no one takes', async () => {
+  const readAhead = () => {
+    const document = new Document();
+    return document.shared.segments.readAhead(document.groupOf(ids), document.readerFor(askerOf(1n)));
+  };
+  const groups = Array.from({ length: 20 }, readAhead);
+  expect(groups.filter((rows) => rows !== null).length).toBeLessThanOrEqual(8);
+  expect(readAhead()).toBeNull();
+  await expect.poll(readAhead).not.toBeNull();
 });
 
 test('readers of different chats share executions, too', async () => {

@@ -15,13 +15,14 @@ export class ReadAhead<Stretch> {
     this.#read = read;
   }
 
-  /** Begins to read a stretch that will probably be taken next. */
-  begin(range: Range): void {
+  /** Begins to read a stretch that will probably be taken next. Returns it. */
+  begin(range: Range): Promise<Stretch> {
     const at = performance.now();
     const stretch = this.#read(range);
     // `take` returns the same promise, with its error. If the stretch is never taken, the error does not matter.
     stretch.catch(() => undefined);
     this.#begun = { range, stretch, at };
+    return stretch;
   }
 
   /** The stretch of this range: the one that was begun, if it is recent and has at least this range's events. */

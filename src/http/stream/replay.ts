@@ -1,5 +1,6 @@
 import type { Caller } from '../../core/asker.ts';
-import type { FindEvents } from '../../live/segment-renderer.ts';
+import type { GroupRows } from '../../live/group-rows.ts';
+import type { FindEvents, SegmentReader } from '../../live/segment-renderer.ts';
 import type { SharedSubscription } from '../../live/shared-subscription.ts';
 import type { MissedStretch, Range } from '../../log/missed-stretch.ts';
 import type { Pace } from './pace.ts';
@@ -29,6 +30,8 @@ export class Replay<Stretch extends MissedStretch> {
   readonly #budget: ReplayBudget;
   readonly #ahead: ReadAhead<Stretch>;
   readonly #reader = Symbol('reader');
+  /** The rows of the stretch that is being read ahead. */
+  #rows: GroupRows | null = null;
 
   constructor(options: ReplayOptions<Stretch>) {
     this.#options = options;
@@ -58,10 +61,12 @@ export class Replay<Stretch extends MissedStretch> {
    * there is too much to replay.
    */
   async send({ ids }: Stretch, { after, through, limit }: Range): Promise<bigint> {
-    const { shared, sink, pace, asker, findEvents, isOver } = this.#options;
+    const { shared, sink, pace, isOver } = this.#options;
+    let rows = this.#rows;
+    this.#rows = null;
     const { segments, isFull } = shared.segments.cut(ids, limit);
     const end = isFull ? (segments.at(-1)?.lastId ?? through) : through;
-    if (isFull && pace.isSteady) this.#ahead.begin({ after: end, through, limit });
+    if (isFull && pace.isSteady) this.#readAhead({ after: end, through, limit });
     let [position, count] = [after, 0];
     for (const group of shared.segments.group(segments)) {
       // The rest is not kept: it may be hours before there is room, and it is read again then.
@@ -69,7 +74,8 @@ export class Replay<Stretch extends MissedStretch> {
         pace.slowDown(count);
         return position;
       }
-      const rendered = await shared.segments.render(group, { asker, reader: this.#reader, findEvents });
+      const rendered = await shared.segments.render(group, { ...this.#segmentReader, rows });
+      rows = null;
       // Some of the events were pruned in the meantime: the next stretch says so.
       if (isOver() || rendered === null) return position;
       const stoppedAt = pace.send(rendered.flat(), sink, (batch) => this.#budget.take(batch));
@@ -78,5 +84,21 @@ export class Replay<Stretch extends MissedStretch> {
       count += group.reduce((sum, { length }) => sum + length, 0);
     }
     return end;
+  }
+
+  get #segmentReader(): SegmentReader {
+    const { asker, findEvents } = this.#options;
+    return { asker, reader: this.#reader, findEvents };
+  }
+
+  /** Begins to read the next stretch, and the rows of its first group. */
+  #readAhead(range: Range): void {
+    const { segments: renderer } = this.#options.shared;
+    const readRows = ({ ids }: Stretch) => {
+      const [group] = renderer.group(renderer.cut(ids, range.limit).segments);
+      this.#rows = group === undefined ? null : renderer.readAhead(group, this.#segmentReader);
+    };
+    // `take` returns the same promise, with its error.
+    this.#ahead.begin(range).then(readRows, () => undefined);
   }
 }

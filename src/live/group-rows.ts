@@ -1,0 +1,53 @@
+import type { LoggedEvent } from '../log/event.ts';
+import type { Segment } from '../log/segment.ts';
+import type { Loaders } from '../postgres/loader.ts';
+
+/**
+ * How many groups this process reads ahead of their turns. Each can be 512 events with their rows, so a thousand readers
+ * of different documents must not all read ahead.
+ */
+const maxAhead = 8;
+/** How old the rows may be when they are rendered, in ms. A socket may take minutes to drain. */
+const maxAgeMs = 1_000;
+
+/** The groups that are being read, or have been read and wait for their turn. */
+const ahead = new Set<GroupRows>();
+
+/** `events`: those of each segment; null if some of them are no longer kept. */
+type Rows = { loaders: Loaders; events: Promise<LoggedEvent[][] | null> };
+
+/** The events of a group of segments, and the rows that they show, read while the group before it is rendered. */
+export class GroupRows {
+  readonly #group: readonly Segment[];
+  readonly #edition: number;
+  readonly #timer: NodeJS.Timeout;
+  #rows: Rows | null;
+
+  private constructor(group: readonly Segment[], edition: number, rows: Rows) {
+    [this.#group, this.#edition, this.#rows] = [group, edition, rows];
+    this.#timer = setTimeout(() => this.drop(), maxAgeMs).unref();
+    ahead.add(this);
+    // Whoever takes the rows gets the same promise, with its error.
+    rows.events.catch(() => undefined);
+  }
+
+  /** Begins to read, unless this process already reads enough ahead. `edition`: the current one, see Outdated. */
+  static begin(group: readonly Segment[], edition: number, read: () => Rows): GroupRows | null {
+    return ahead.size < maxAhead ? new GroupRows(group, edition, read()) : null;
+  }
+
+  /** The rows, once, if they are this group's, recent, and no message has been edited or deleted since. */
+  take(group: readonly Segment[], edition: number): Rows | null {
+    const rows = this.#rows;
+    this.drop();
+    const isSame = group.length === this.#group.length && group.every(({ key }, at) => key === this.#group[at]?.key);
+    return isSame && edition === this.#edition ? rows : null;
+  }
+
+  /** Lets the next group be read ahead. Call this if no one needs the rows. */
+  drop(): void {
+    clearTimeout(this.#timer);
+    ahead.delete(this);
+    this.#rows = null;
+  }
+}
