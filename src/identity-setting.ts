@@ -29,7 +29,7 @@ export const identitySettings = {
     default: null,
     wants: ranges,
     meaning:
-      "Local addresses that the server's own requests may go to, such as those for an issuer's keys. Others must be public.",
+      "Local addresses to which the server's own requests, such as those for an issuer's keys, may go. Others must be public.",
   },
   webhookAllowPrivate: {
     name: 'WEBHOOK_ALLOW_PRIVATE',

@@ -1,6 +1,9 @@
 import { cleanFileName } from '../file/file-name.ts';
 
-/** File systems allow names of up to 255 bytes; this leaves room for the id, and for what a program may add. */
+/**
+ * File systems allow names of up to 255 bytes; this leaves room for the id, and for a suffix such as ` (1)` that a
+ * program may add.
+ */
 const maxNameBytes = 200;
 /** When a name is shortened, an extension of up to this many bytes is kept. */
 const maxExtensionBytes = 20;

@@ -71,9 +71,9 @@ export class LiveKeys {
 }
 
 async function readKeys(pool: Db['pool'], hashes: readonly Buffer[]): Promise<(KeyGrant | null)[]> {
-  // The live keys with these secrets, and when they were last used, to the minute. Raw SQL: it runs up to twice a
-  // second for each key, and the database's clock decides. Expired keys are included, so that the program learns why
-  // its key is refused.
+  // Reads the keys with these secrets that are not revoked, and records their use, to the minute. Raw SQL: it runs up
+  // to twice a second for each key, and the database's clock decides. Expired keys are included, so that the program
+  // learns why its key is refused.
   const { rows } = await pool.query<KeyRow>({
     name: 'live_keys',
     text: `with found as (

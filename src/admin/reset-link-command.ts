@@ -7,7 +7,8 @@ import { lockAccount } from './staff.ts';
 /** Makes a link that resets a password, for a server that sends no mail, or a user who receives none. */
 export const resetLink: Command = {
   usage: 'reset-link EMAIL|USERNAME',
-  meaning: 'prints a link that sets a new password, once and within an hour; using it verifies the email address',
+  meaning:
+    'prints a link for setting a new password, which works once, within an hour; using it verifies the email address',
   run: async ({ db, appUrl }, args) => {
     const [name = ''] = readArguments(args, { texts: { min: 1, max: 1 } }).texts;
     const { id, username, email } = await findAccount(db, name);

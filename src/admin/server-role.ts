@@ -50,7 +50,7 @@ export async function grantServerRole(
   }
 }
 
-/** In the order of the ids, so that admins who demote each other take turns. Raw SQL, for the lock. */
+/** In the order of the ids, so that admins who demote each other do not deadlock. Raw SQL, for the lock. */
 async function lockAdmins(client: Queryable): Promise<void> {
   await client.query(
     `select from users where server_role = 'ADMIN' and deleted_at is null order by id for no key update`,

@@ -70,7 +70,9 @@ function refusalOf(action: ServerAction): string {
   return `Only ${staff} of the server can do this.`;
 }
 
-/** In the order of their ids, so that two staff members who act on each other take turns. Raw SQL, for the lock. */
+/**
+ * In the order of their ids, so that two staff members who act on each other do not deadlock. Raw SQL, for the lock.
+ */
 async function lockRoles(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint | null, ServerRole>> {
   const { rows } = await client.query<{ id: bigint | null; role: ServerRole }>(
     `select id, server_role as role from users

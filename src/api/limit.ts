@@ -70,7 +70,7 @@ export type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
 function limited(charges: Charge[], resolve: Resolver): Resolver {
   return async (source, args, context, info) => {
     const asker = context.asker();
-    // Without an asker, the rule itself refuses the operation.
+    // Without an asker, the resolver itself refuses the operation.
     if (asker !== null) for (const charge of charges) await take(context, asker, { charge, args });
     return resolve(source, args, context, info);
   };

@@ -211,7 +211,7 @@ export class PartialUploads {
     }
   }
 
-  /** The file that the upload has become by now. */
+  /** The id of the file that the upload has become; null while there is none. */
   async #findCompleted(id: string): Promise<bigint | null> {
     const upload = await this.#db.prisma.partialUpload.findUnique({ where: { id }, select: { fileId: true } });
     return upload?.fileId ?? null;

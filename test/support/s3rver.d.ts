@@ -1,7 +1,7 @@
 declare module '@20minutes/s3rver' {
   import type { RequestListener } from 'node:http';
 
-  /** A server of the S3 protocol that keeps its buckets in a folder. Its only key pair is S3RVER and S3RVER. */
+  /** An S3 server that keeps its buckets in a folder. Its only key pair is S3RVER and S3RVER. */
   export default class S3rver {
     constructor(options: {
       directory: string;
