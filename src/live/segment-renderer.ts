@@ -91,7 +91,7 @@ export class SegmentRenderer {
    * longer kept. What others have just replayed takes no turn, because it costs nothing.
    */
   async render(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
-    if (group[0] !== undefined) this.#demand.note(options.reader, group[0].firstId);
+    this.#note(group, options.reader);
     const known = this.#findAll(group);
     if (known !== null) {
       options.rows?.drop();
@@ -124,6 +124,10 @@ export class SegmentRenderer {
     const events = await findEvents(segments, reader);
     if (events !== null) await this.#renderer.prefetch(events.flat(), loaders);
     return events;
+  }
+
+  #note([first]: readonly Segment[], reader: symbol): void {
+    if (first !== undefined) this.#demand.note(reader, first.firstId);
   }
 
   #findAll(group: readonly Segment[]): RenderedSegment[] | null {
@@ -159,6 +163,8 @@ export class SegmentRenderer {
     const read = ready === null ? unknown : group;
     const events = await (ready?.events ?? this.#readRows(unknown, loaders, options));
     if (events === null) return null;
+    // A slow read may have taken longer than a reader counts: those who waited for it still share what they now render.
+    this.#note(group, reader);
     for (const segment of unknown) {
       const own = events[read.indexOf(segment)] ?? [];
       const isShared = this.#demand.isShared(reader, segment.lastId);

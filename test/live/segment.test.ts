@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { askerKey, type Asker } from '../../src/core/asker.ts';
 import type { Batch } from '../../src/live/delivery.ts';
 import type { EventRenderer } from '../../src/live/event-renderer.ts';
@@ -114,6 +114,8 @@ const ids = Array.from({ length: 1_500 }, (_, index) => BigInt(index + 1));
 const shown = (list: readonly bigint[], end: string) =>
   list.filter((id) => id % 10n !== 0n).map((id) => `${id} ${end}`);
 
+afterEach(() => vi.restoreAllMocks());
+
 test('what one reader replays alone is executed again for the second, and shared with all others', async () => {
   const document = new Document();
   const replay = () => document.replay(askerOf(1n), ids);
@@ -132,6 +134,20 @@ test('readers who only miss later events share nothing with those who replay ear
   await document.replay(askerOf(1n), ids.slice(0, 500));
   await document.replay(askerOf(2n), ids.slice(0, 500));
   expect(document.executed.filter((id) => id === 1n)).toHaveLength(2);
+});
+
+test('readers who wait for slow rows together share executions', async () => {
+  const document = new Document();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  document.mayArrive = promise;
+  const own = ids.slice(0, 300);
+  const replays = [1n, 2n, 3n, 4n, 5n].map((userId) => document.replay(askerOf(userId), own));
+  await expect.poll(() => document.read.length).toBe(replays.length * own.length);
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 3_000);
+  resolve();
+  for (const { texts } of await Promise.all(replays)) expect(texts).toEqual(shown(own, 'first text'));
+  expect(document.executed.length).toBeLessThanOrEqual(2 * own.length);
 });
 
 test('readers with different cursors share executions, batches and their bytes', async () => {
