@@ -47,6 +47,8 @@ export class RenderTurns {
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();
+    // The caller gets the same promise, with its error, but only after the turn: until then, Node would call it unhandled.
+    promise.catch(() => undefined);
     const person = this.#queue.mostToSpare(asKeys(userIds));
     await this.#queue.run({ person }, async () => {
       const working = work();

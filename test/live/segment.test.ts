@@ -1,5 +1,6 @@
+import process from 'node:process';
 import fc from 'fast-check';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { askerKey, type Asker } from '../../src/core/asker.ts';
 import type { Batch } from '../../src/live/delivery.ts';
 import type { EventRenderer } from '../../src/live/event-renderer.ts';
@@ -190,6 +191,24 @@ test('a process reads only a few groups ahead, and soon drops those that no one 
   expect(groups.filter((rows) => rows !== null).length).toBeLessThanOrEqual(8);
   expect(readAhead()).toBeNull();
   await expect.poll(readAhead).not.toBeNull();
+});
+
+test.each([
+  ['rendered', false],
+  ['read ahead', true],
+])('the error of a group that cannot be %s reaches its reader, and not the process', async (_, isAhead) => {
+  const unhandled = vi.fn<() => void>();
+  process.on('unhandledRejection', unhandled);
+  onTestFinished(() => void process.off('unhandledRejection', unhandled));
+  const document = new Document();
+  const group = document.groupOf(ids);
+  const reader = {
+    ...document.readerFor(askerOf(1n)),
+    findEvents: () => Promise.reject(new Error('the database is away')),
+  };
+  const rows = isAhead ? document.shared.segments.readAhead(group, reader) : null;
+  await expect(document.shared.segments.render(group, { ...reader, rows })).rejects.toThrow('the database is away');
+  expect(unhandled).not.toHaveBeenCalled();
 });
 
 test('readers of different chats share executions, too', async () => {
