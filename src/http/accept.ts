@@ -1,3 +1,4 @@
+import { rememberByText } from '../core/remember.ts';
 import { readMediaType, splitOutsideQuotes, type MediaType } from './media-type.ts';
 
 /** One entry of an Accept header with its weight, from 0 (refused) to 1. */
@@ -40,7 +41,11 @@ export function findJsonBeforeStream(accept: string | undefined): JsonType | nul
 
 /** The JSON media type that an Accept header prefers (the earlier of two equals); null when it accepts none. */
 export function chooseJson(accept: string | undefined): JsonType | null {
-  if (accept === undefined || accept.trim() === '') return jsonTypes[0];
+  return accept === undefined ? jsonTypes[0] : chooseJsonOf(accept);
+}
+
+const chooseJsonOf = rememberByText((accept): JsonType | null => {
+  if (accept.trim() === '') return jsonTypes[0];
   const all = splitRanges(accept);
   const isRefused = (type: string) => all.some((range) => range.type === type && range.weight === 0);
   const byWildcard = jsonTypes.find((type) => !isRefused(type));
@@ -50,7 +55,7 @@ export function chooseJson(accept: string | undefined): JsonType | null {
     return isWildcard && byWildcard !== undefined ? [{ type: byWildcard, weight: range.weight }] : [];
   });
   return heaviest(candidates.filter(({ weight }) => weight > 0));
-}
+});
 
 /** Whether an Accept header is absent or lists one of these ranges. */
 export function accepts(accept: string | undefined, ranges: readonly string[]): boolean {
@@ -72,9 +77,13 @@ export function chooseEncoding<Coding extends string>(
 }
 
 /** The accepted ranges, in the order of the header. */
-function readRanges(accept = ''): MediaRange[] {
-  return splitRanges(accept).filter(({ weight }) => weight > 0);
+function readRanges(accept = ''): readonly MediaRange[] {
+  return readRangesOf(accept);
 }
+
+const readRangesOf = rememberByText((accept): readonly MediaRange[] =>
+  splitRanges(accept).filter(({ weight }) => weight > 0),
+);
 
 function splitRanges(accept: string): MediaRange[] {
   return splitOutsideQuotes(accept, ',').map((text) => {

@@ -1,8 +1,14 @@
+import { rememberByText } from '../core/remember.ts';
+
 /** A media type with its parameters, e.g. of a Content-Type header; names in lower case, values unquoted. */
 export type MediaType = { type: string; parameters: ReadonlyMap<string, string> };
 
 /** Reads a media type (RFC 9110, 8.3.1), in time linear in its length. Skips malformed parameters. */
 export function readMediaType(text = ''): MediaType {
+  return read(text);
+}
+
+const read = rememberByText((text): MediaType => {
   const [type = '', ...rest] = splitOutsideQuotes(text, ';');
   const parameters = new Map<string, string>();
   for (const each of rest) {
@@ -12,7 +18,7 @@ export function readMediaType(text = ''): MediaType {
     if (!parameters.has(name)) parameters.set(name, unquote(each.slice(equals + 1).trim()));
   }
   return { type: type.trim().toLowerCase(), parameters };
-}
+});
 
 /** Splits text at each separator outside quoted strings. */
 export function splitOutsideQuotes(text: string, separator: string): string[] {

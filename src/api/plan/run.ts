@@ -48,6 +48,7 @@ export function readInputs({
   variables,
 }: Pick<Run, 'schema' | 'operation' | 'variables'>): Inputs | { errors: readonly GraphQLError[] } {
   const definitions = operation.operation.variableDefinitions ?? [];
+  if (definitions.length === 0) return { variables: {}, arguments: new Map() };
   const read = getVariableValues(schema, definitions, variables ?? {}, { maxErrors: maxVariableErrors });
   return read.coerced === undefined ? { errors: read.errors } : { variables: read.coerced, arguments: new Map() };
 }

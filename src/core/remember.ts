@@ -1,0 +1,20 @@
+/** How many texts are remembered, and the longest one: nearly all clients send the same few. */
+const limits = { count: 256, length: 256 };
+
+/**
+ * Makes a function of a short text remember its results: most requests have the same headers. `read` must always return
+ * the same for the same text, and callers must not change what it returns. Takes at most 64 KiB of text.
+ */
+export function rememberByText<Value>(read: (text: string) => Value): (text: string) => Value {
+  const known = new Map<string, { value: Value }>();
+  return (text) => {
+    const found = known.get(text);
+    if (found !== undefined) return found.value;
+    const value = read(text);
+    if (text.length > limits.length) return value;
+    // Whoever sends new texts all the time costs the others one reading each.
+    if (known.size >= limits.count) known.clear();
+    known.set(text, { value });
+    return value;
+  };
+}
