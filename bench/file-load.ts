@@ -38,7 +38,7 @@ const methods = {
     let bytes = 0;
     const ms = await inTurn(port, connections, urls.length, async (connection, index) => {
       const size = await connection.read(`GET ${urls[index]} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
-      // Read after the await: other connections add to it in the meantime.
+      // `bytes` is read only after the await: other connections add to it in the meantime.
       bytes += size;
     });
     return { ms, bytes, urls };

@@ -130,7 +130,7 @@ function spawnNode(
   return child;
 }
 
-/** Ends all child processes when a benchmark fails. */
+/** The child processes that are running. They are ended when this process exits, e.g. because a benchmark failed. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill();

@@ -14,7 +14,7 @@ export const accountSettings = {
     name: 'SIGN_UP',
     default: 'open',
     wants: z.enum(['open', 'invite', 'closed']).describe('open, invite or closed'),
-    meaning: 'Who can create an account: everyone, those who have an invite, or no one.',
+    meaning: 'Who can sign up: everyone, those who have an invite, or no one.',
   },
   signUpConfirm: {
     name: 'SIGN_UP_CONFIRM',

@@ -50,8 +50,7 @@ export const settings = {
     name: 'HOST',
     default: '127.0.0.1',
     wants: anyText,
-    meaning:
-      'The address to listen on. `0.0.0.0` or `::` accepts connections from other machines; a container needs that.',
+    meaning: 'The address to listen on. With `0.0.0.0` or `::`, other machines can connect; a container needs that.',
   },
   databaseUrl: {
     name: 'DATABASE_URL',
@@ -72,7 +71,7 @@ export const settings = {
     name: 'DATABASE_POOL_SIZE',
     default: '10',
     wants: wholeNumber(1, 1_000),
-    meaning: 'The maximum number of connections to the database.',
+    meaning: 'The maximum number of connections to the database, besides up to five for searches, LISTEN and startup.',
   },
   redis: {
     name: 'REDIS_URL',
@@ -92,7 +91,7 @@ export const settings = {
     default: null,
     wants: jwtKeys,
     meaning:
-      'The keys for access tokens: the first one signs, all of them verify. Required with DATABASE_URL; otherwise generated in DATA_DIR.',
+      'The keys for tokens, file links and webhook secrets: the first one signs and encrypts, all of them verify and decrypt. Required with DATABASE_URL; otherwise generated in DATA_DIR.',
     isSecret: true,
   },
   ...identitySettings,
@@ -172,7 +171,7 @@ export const settings = {
     default: '5000',
     wants: wholeNumber(0, 1_000_000),
     meaning:
-      'The maximum number of open connections per network address; ignored if TRUST_PROXY is set. 0 means no limit.',
+      'The maximum number of open connections to this node per network address; ignored if TRUST_PROXY is set. 0 means no limit.',
   },
   ...streamSettings,
   ...documentSettings,
@@ -235,16 +234,16 @@ function findMissing(env: Record<string, string | undefined>): string[] {
     problems.push('DATABASE_DIRECT_URL: requires DATABASE_URL, which is not set');
   }
   if (env['PASSWORDS'] === 'false' && !env['AUTH_ISSUERS']) {
-    problems.push('PASSWORDS: true, unless AUTH_ISSUERS is set (got "false")');
+    problems.push('PASSWORDS: "false" requires AUTH_ISSUERS, which is not set');
   }
   for (const name of ['MAIL_FROM', 'APP_URL']) {
     if (env['SMTP_URL'] && !env[name]) problems.push(`${name}: required with SMTP_URL (got nothing)`);
   }
   if (env['TRUSTED_DOCUMENTS_ONLY'] === 'true' && !env['TRUSTED_DOCUMENTS']) {
-    problems.push('TRUSTED_DOCUMENTS_ONLY: false, unless TRUSTED_DOCUMENTS is set (got "true")');
+    problems.push('TRUSTED_DOCUMENTS_ONLY: "true" requires TRUSTED_DOCUMENTS, which is not set');
   }
   if (env['FILE_SERVING'] === 'redirect' && !env['FILE_STORE']) {
-    problems.push('FILE_SERVING: stream, unless FILE_STORE is set (got "redirect")');
+    problems.push('FILE_SERVING: "redirect" requires FILE_STORE, which is not set');
   }
   return problems;
 }

@@ -12,6 +12,6 @@ export const documentSettings = {
     name: 'TRUSTED_DOCUMENTS_ONLY',
     default: 'false',
     wants: trueOrFalse,
-    meaning: 'Whether clients may run nothing but those documents.',
+    meaning: 'Whether clients may run only the documents in TRUSTED_DOCUMENTS.',
   },
 } satisfies Record<string, Setting>;

@@ -22,14 +22,14 @@ export const identitySettings = {
     name: 'PASSWORDS',
     default: 'true',
     wants: trueOrFalse,
-    meaning: '`false`: users cannot sign up, sign in or change a password here; they come only from AUTH_ISSUERS.',
+    meaning: '`false`: no sign-ups and no passwords; users sign in only with tokens from AUTH_ISSUERS.',
   },
   egressAllow: {
     name: 'EGRESS_ALLOW',
     default: null,
     wants: ranges,
     meaning:
-      "Local addresses to which the server's own requests, such as those for an issuer's keys, may go. Others must be public.",
+      'Local addresses to which requests for the keys of AUTH_ISSUERS and the pictures of their users may go. All others must be public.',
   },
   webhookAllowPrivate: {
     name: 'WEBHOOK_ALLOW_PRIVATE',

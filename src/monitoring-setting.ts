@@ -28,7 +28,7 @@ export const monitoringSettings = {
     name: 'METRICS_HOST',
     default: '127.0.0.1',
     wants: anyText,
-    meaning: 'The address that METRICS_PORT listens on. Everyone who can reach it can read the metrics.',
+    meaning: 'The address on which METRICS_PORT is open. Everyone who can reach it can read the metrics.',
   },
   accessLog: {
     name: 'ACCESS_LOG',
@@ -67,7 +67,7 @@ export const monitoringSettings = {
     wants: z
       .enum(['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
       .describe('parentbased_always_on, parentbased_always_off or parentbased_traceidratio'),
-    meaning: 'Which requests are traced, unless their traceparent already decides it.',
+    meaning: 'Which requests are traced, where their traceparent does not say.',
   },
   otelSamplerArg: {
     name: 'OTEL_TRACES_SAMPLER_ARG',

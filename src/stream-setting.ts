@@ -6,13 +6,14 @@ export const streamSettings = {
     name: 'MAX_STREAMS_PER_SESSION',
     default: '20',
     wants: wholeNumber(0, 100_000),
-    meaning: 'The maximum number of open streams per session. 0 means no limit.',
+    meaning:
+      'The maximum number of open streams per session on a node; those in single connection mode count on all nodes together. 0 means no limit.',
   },
   maxStreamsPerAddress: {
     name: 'MAX_STREAMS_PER_ADDRESS',
     default: '1000',
     wants: wholeNumber(0, 1_000_000),
-    meaning: 'The maximum number of open streams per network address. 0 means no limit.',
+    meaning: 'The maximum number of open streams per network address on a node. 0 means no limit.',
   },
   maxOperationsPerStream: {
     name: 'MAX_OPERATIONS_PER_STREAM',

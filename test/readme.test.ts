@@ -649,6 +649,8 @@ const foreignNames = new Set([
   ...['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
   ...['PersistedQueryLink', 'persistedExchange', 'persistedDocuments', 'persistConfig'],
   ...['TimeoutStopSec', 'terminationGracePeriodSeconds', 'useSyncExternalStore'],
+  // A trigger composes these.
+  ...['UNBAN_MEMBER', 'UNMUTE_MEMBER'],
 ]);
 
 /** What Relay's compiler generates from a `graphql` tag. */

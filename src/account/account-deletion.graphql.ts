@@ -9,7 +9,7 @@ builder.mutationField('deleteAccount', (t) =>
   t.field({
     type: AccountGoneRef,
     description: `Erases the viewer's account permanently. All its sessions end, and its username and email address become available
-again. Memberships, reactions, files and messages are removed in the background, which takes moments, or longer if
+again. Memberships, reactions and files (and messages, with DELETE) are removed in the background, which takes moments, or longer if
 there are many. A chat that only the viewer owned passes to the longest-standing admin, or to the longest-standing
 member if there is no admin. A single chat stays with the other person.`,
     errors: { types: [InvalidInput, InvalidCredentials] },

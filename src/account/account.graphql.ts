@@ -88,7 +88,7 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
 builder.mutationFields((t) => ({
   signUp: t.field({
     type: SignUpResult,
-    description: `Forbidden if the server is closed to new users, if it requires an invite and none is given, or if the invite lets no one in.
+    description: `Forbidden if the server has no passwords or is closed to new users, if it requires an invite and none is given, or if the invite lets no one in.
 Where it confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in api.features), every valid sign-up returns SignUpStarted, whether or not the address has an account, and never Conflict:
 if the username is taken when verifyEmail completes the sign-up, a number is added to it.`,
     args: { input: t.arg({ type: SignUpInput, required: true }) },

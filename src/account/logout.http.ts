@@ -14,7 +14,7 @@ const maxBodyBytes = 16 * 1024;
 /**
  * `POST /auth/logout`: receives the logout tokens of the issuers in AUTH_ISSUERS (OpenID Connect Back-Channel Logout
  * 1.0, 2.5), as a form with the field `logout_token`. Responds with 200 when it has ended what the token names, and
- * with 400 for a token that is not accepted; it then logs a line, because no one reads the issuer's log.
+ * with 400 for a token that is not accepted. It also logs such a refusal: otherwise only the issuer learns of it.
  */
 export function serveLogout({ accounts, limits, addressOf }: Services, report: Report): Handler {
   return async (request, response) => {

@@ -74,7 +74,7 @@ export async function openAccounts(
  */
 function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, hasMail: boolean): SignUpRules {
   if (signUpConfirm === 'on' && !hasMail)
-    throw new CannotStart('SIGN_UP_CONFIRM: off, unless SMTP_URL is set (got "on")');
+    throw new CannotStart('SIGN_UP_CONFIRM: "on" requires SMTP_URL, which is not set');
   return { mode: signUp, isConfirmed: signUpConfirm === null ? smtpUrl !== null : signUpConfirm === 'on' };
 }
 

@@ -14,7 +14,7 @@ const batchSize = 8;
 const maxMs = 10_000;
 const maxBytes = 5 * 1024 * 1024;
 
-/** A response that says that there is no such picture, so that another attempt is useless. */
+/** The response has no usable picture: another attempt would be useless. */
 class NoPicture extends Error {}
 
 /** After one of these, the URL is not tried again: it has no picture, or one that is too large, or the user is gone. */

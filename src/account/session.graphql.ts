@@ -10,7 +10,7 @@ import { registerNode } from '../api/node.ts';
 
 builder.prismaObjectFields(SessionRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When its tokens were last refreshed.' }),
+  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When it last received new tokens.' }),
   userAgent: t.exposeString('userAgent', { nullable: true, extensions: textSize(maxUserAgentLength) }),
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => findViewer(context)?.sessionId === id }),
 }));

@@ -52,8 +52,8 @@ export async function openSession(client: Queryable, person: NewSession): Promis
 /**
  * Inserts a session, inside a transaction that has locked the user's row, and ends the user's sessions past the limit.
  * `tokenHash` is the hash of its first refresh token; null for a session that foreign tokens keep alive. After the
- * commit, call `forget` for all of the sessions. Throws Forbidden for a suspended user, with the end and the reason of
- * the suspension.
+ * commit, call `forget` for all of the sessions. Throws Forbidden for a suspended user, with the suspension's `until`
+ * and `reason`.
  */
 export async function insertSession(
   client: Queryable,

@@ -5,7 +5,7 @@ import type { Queryable } from '../postgres/client.ts';
 import type { SignUpRules } from './account.ts';
 
 /**
- * Checks the invite of a sign-up before anything else is done for it. Throws Forbidden if a required invite is missing,
+ * Checks the invite of a sign-up, before the password is hashed. Throws Forbidden if a required invite is missing,
  * and for an invite that lets no one in.
  */
 export async function checkInvite(

@@ -20,7 +20,7 @@ export const suspensionOf = defineLoader({
   },
 });
 
-/** Throws Forbidden with the end and the reason of the user's suspension, if there is one. */
+/** Throws Forbidden, with the suspension's `until` and `reason`, if the user is suspended. */
 export async function refuseSuspended(client: Queryable, userId: bigint): Promise<void> {
   const suspension = (await readSuspensions(client, [userId])).get(userId);
   if (suspension !== undefined) throw new Forbidden('This account is suspended.', suspension);

@@ -12,7 +12,7 @@ builder.queryField('userByKey', (t) =>
   t.field({
     type: UserRef,
     nullable: true,
-    description: 'The user with this key of the embedding product. An API key needs the scope USERS_READ.',
+    description: 'The user with this key of the embedding product. A server key needs the scope USERS_READ.',
     args: { key: t.arg.string({ required: true }) },
     resolve: (_, { key }, context) => {
       requireCaller(context);
@@ -44,7 +44,7 @@ builder.mutationField('upsertUser', (t) =>
   t.field({
     type: UserRef,
     description:
-      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them: the same call twice gives one user. Conflict if another user has the username or the email address; Forbidden for moderators and server admins.',
+      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them: the same call twice gives one user. Conflict if another user has the username or the email address; Forbidden if the user is a moderator or an admin of the server.',
     errors: { types: [InvalidInput, Conflict, Forbidden] },
     args: { input: t.arg({ type: UpsertUserInput, required: true }) },
     resolve: (_, { input }, context) =>

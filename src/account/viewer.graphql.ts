@@ -20,12 +20,13 @@ ViewerRef.implement({
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
     email: t.string({
       nullable: true,
-      description: 'Null for a user who came from another system without a verified email address.',
+      description: 'Null for a bot, and for some users who came from other systems.',
       extensions: textSize(maxEmailLength),
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
     }),
     isEmailVerified: t.boolean({
-      description: 'Whether the viewer has proved that they receive mail at the address.',
+      description:
+        'True once the viewer has confirmed the address, or if the system that they came from vouches for it.',
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).emailVerifiedAt !== null,
     }),
     hasPassword: t.boolean({
@@ -53,7 +54,7 @@ builder.queryField('viewer', (t) =>
     type: ViewerRef,
     nullable: true,
     description:
-      'Null without an access token. An invalid or expired token causes the top-level error UNAUTHENTICATED.',
+      'Null without an access token, and for an API key without a user. An invalid or expired token causes the top-level error UNAUTHENTICATED.',
     resolve: (_, __, context) => {
       const caller = context.asker();
       return caller === null || !hasUser(caller) ? null : { asker: caller };

@@ -16,7 +16,7 @@ export const ServerRoleRef = builder.enumType('ServerRole', {
   description: 'A role on the whole server. It is independent of the roles in chats, and gives no access to chats.',
   values: {
     USER: {},
-    MODERATOR: { description: 'Sees reports and users, and suspends users who have no role.' },
+    MODERATOR: { description: 'Sees users, resolves reports, and suspends users who have no role.' },
     ADMIN: { description: 'Can see and do everything that staff can.' },
   },
 });

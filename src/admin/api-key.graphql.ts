@@ -17,7 +17,7 @@ import { createBot } from './bot.ts';
 import { isAllowed } from './staff.ts';
 
 const ScopeRef = builder.enumType('Scope', {
-  description: 'What a program may do with its API key. docs/integration.md has the whole table.',
+  description: 'What a program may do with its API key. docs/integration.md lists what each scope allows.',
   values: {
     USERS_READ: { description: 'Read users.' },
     USERS_WRITE: { description: 'Create and change users.' },

@@ -25,13 +25,12 @@ const AuditEntryRef = builder.prismaNode('AuditEntry', {
     actor: t.field({
       type: UserRef,
       nullable: true,
-      description: `Who did it. Null if the server did it by itself, if someone with access to the database did it, and once the user's account is
-erased.`,
+      description: `Who did it. Null if it was the server itself, someone with access to the database, or a program with a server key that they created; also null once the user's account is erased.`,
       resolve: ({ actorId }, _, { loaders }) => (actorId === null ? null : loaders.of(userById).load(actorId)),
     }),
     action: t.exposeString('action', {
       extensions: asciiSize(64),
-      description: 'Named after the mutation, e.g. SUSPEND_USER or UNSUSPEND_USER. More will be added.',
+      description: 'Usually named after a mutation, e.g. SUSPEND_USER or UNSUSPEND_USER. More will be added.',
     }),
     targetId: t.id({
       nullable: true,

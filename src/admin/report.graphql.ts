@@ -46,7 +46,7 @@ const ReportedFileRef = builder.objectRef<ReportedFile>('ReportedFile').implemen
     size: t.exposeInt('size', { description: 'In bytes.' }),
     url: t.string({
       extensions: asciiSize(maxFileUrlBytes),
-      description: `A signed link, like \`File.url\`, for as long as the viewer is one of the server's staff.`,
+      description: `A signed link, like \`File.url\`. It stops working when the viewer leaves the server's staff.`,
       resolve: (file, _, context) =>
         fileUrl(context.fileLinks, requireAsker(context), { kind: 'ReportedFile', file, thumbnail: null }),
     }),
@@ -78,7 +78,7 @@ const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').imple
 const ReportRef = builder.prismaNode('Report', {
   id: { field: 'id' },
   description: `A message that a user reported. Staff see all of it. Its reporter sees that it exists, and when it was resolved; all other
-nullable fields are null for them. It is deleted 90 days after its resolution.`,
+nullable fields are null for them. It is deleted 90 days after its first resolution.`,
   fields: (t) => ({
     reason: t.expose('reason', { type: ReportReasonRef }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
@@ -122,7 +122,7 @@ builder.prismaObjectFields(ReportRef, (t) => ({
     type: [NearbyMessageRef],
     nullable: { list: true, items: false },
     complexity: { field: 1, multiplier: 2 * maxSurroundingsPerSide + 1 },
-    description: `The message with up to ${maxSurroundingsPerSide} messages before and after it, in the order of the chat, whether or not the viewer can see
+    description: `The message with up to ${maxSurroundingsPerSide} messages on each side, in the order of the chat, whether or not the viewer can see
 the chat. Empty once the chat is deleted. Reading them writes an entry to the audit log.`,
     resolve: async ({ id: reportId }, _, context) =>
       (await isStaff(context))

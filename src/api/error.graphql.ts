@@ -38,7 +38,9 @@ const FieldErrorCodeRef = builder.enumType('FieldErrorCode', {
     MALFORMED: { description: 'The value cannot be read: the wrong format, an invalid id or cursor, a broken file.' },
     NOT_ALLOWED: { description: 'The value can be read, but a rule forbids it here.' },
     NOT_FOUND: { description: 'The value names something that does not exist, or that is hidden from the viewer.' },
-    DUPLICATE: { description: 'The value is in the list twice.' },
+    DUPLICATE: {
+      description: 'The value is given twice, or the two people already have a single chat with another key.',
+    },
   } satisfies Record<(typeof fieldErrorCodes)[number], object>,
 });
 
@@ -86,7 +88,7 @@ builder.objectType(Forbidden, {
     reason: t.exposeString('reason', {
       nullable: true,
       extensions: textSize(maxDescriptionLength),
-      description: 'The reason that a moderator gave.',
+      description: 'The reason that was given for the suspension or the ban.',
     }),
   }),
 });

@@ -40,8 +40,7 @@ builder.subscriptionField('chatEvents', (t) =>
 builder.subscriptionField('allEvents', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `For a program whose key has MESSAGES_READ and that acts as no user: every event of all chats, and UserUpdated of all
-users, under the same rules as \`events\`, but with the whole history. Fields that depend on a viewer are null, false or empty. Lists
+    description: `For a program whose key has MESSAGES_READ and that acts as no user: every event of all chats except Typing and those for one person alone, and UserUpdated of all users, under the same rules as \`events\`, but with the whole history. Fields that depend on a viewer are null, false or empty. Lists
 of messages and files, and the URLs of files, require a user.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) => {

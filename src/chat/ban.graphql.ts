@@ -70,8 +70,7 @@ builder.mutationFields((t) => ({
   banMember: t.field({
     type: BanRef,
     description: `Removes the user from the chat, and keeps them from reading it and from becoming a member again, until the ban ends.
-A user who is not a member can be banned too. Banning a banned user replaces the end and the reason. Owners can ban
-anyone; admins can ban everyone but owners and admins.`,
+A user who is not a member can be banned too. Banning a banned user replaces the end and the reason. Owners can ban anyone else; admins can ban everyone but owners and admins.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       chatId: t.arg.id({ required: true }),

@@ -43,7 +43,7 @@ const UpsertChatInput = builder.inputType('UpsertChatInput', {
     }),
     ownerIds: t.idList({
       description:
-        'If given, the owners become exactly these members: at least one. By acting as an owner, you can moderate and delete it. Not for single chats.',
+        'If given, exactly these members become the owners: at least one. By acting as an owner, you can moderate and delete the chat. Not for single chats.',
     }),
     custom: t.field({
       type: 'JSON',

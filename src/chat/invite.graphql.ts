@@ -35,7 +35,7 @@ defineFeature('INVITES');
 
 builder.node(InviteRef, {
   description:
-    'A link into a chat, or to the server alone. It reveals no more of the history than its creator sees, becomes invalid for good when its creator may no longer add members, and never admits a banned user.',
+    'A link into a chat, or to the server alone. It reveals no more of the history than its creator sees, becomes invalid for good when its creator no longer has a role that allows inviting, and never admits a banned user.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     code: t.exposeString('code', {
@@ -64,7 +64,7 @@ builder.node(InviteRef, {
     createdBy: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Like `expiresAt` and `usesLeft`, null for a viewer who may not create invites for the chat.',
+      description: 'Like `expiresAt` and `usesLeft`, null for a viewer who may not create such invites.',
       resolve: async (invite, _, context) =>
         (await mayInvite(context, invite)) ? context.loaders.of(userById).load(invite.createdById) : null,
     }),
@@ -149,7 +149,7 @@ const JoinByInviteResult = builder.errorUnion('JoinByInviteResult', {
 builder.mutationFields((t) => ({
   createInvite: t.field({
     type: InviteRef,
-    description: `For those who may add members. A chat can have at most ${maxInvites} usable invites.`,
+    description: `For those who may add members; without \`chatId\`, for server admins. A chat can have at most ${maxInvites} usable invites.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: CreateInviteInput, required: true }) },
     resolve: (_, { input }, context) =>
@@ -161,7 +161,8 @@ builder.mutationFields((t) => ({
   }),
   revokeInvite: t.field({
     type: InviteRef,
-    description: 'Ends an invite. For its creator, and for owners and admins of its chat.',
+    description:
+      'Ends an invite. For its creator, for owners and admins of its chat, or, if it has no chat, for server admins.',
     errors: { types: [NotFound, Forbidden] },
     args: { inviteId: t.arg.id({ required: true }) },
     resolve: (_, { inviteId }, context) =>

@@ -95,7 +95,7 @@ export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
   return one < other ? [one, other] : [other, one];
 }
 
-/** Throws InvalidInput unless there is an owner and all owners are members. */
+/** Throws InvalidInput if `ownerIds` is empty, or names anyone who is not a member. */
 export function refuseOwners(ownerIds: readonly bigint[] | undefined, memberIds: ReadonlySet<bigint>): void {
   if (ownerIds === undefined) return;
   if (ownerIds.length === 0) {

@@ -56,7 +56,7 @@ share more of the history than they have. Everyone can read all of a public chan
   }),
   joinChat: t.field({
     type: ChatRef,
-    description: 'Anyone can join a public channel. Has no effect on an existing member.',
+    description: 'Anyone who is not banned can join a public channel. Has no effect on an existing member.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: (_, { chatId }, context) =>

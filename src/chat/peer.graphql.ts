@@ -12,7 +12,7 @@ builder.prismaObjectField(ChatRef, 'peer', (t) =>
     description:
       "The other person in a single chat; null in every other chat, and once that person's account is erased. In a subscription, it is computed for each user separately only in single chats.",
     resolve: async ({ id, type }, _, context) => {
-      // The answer is the same for everyone: there is no need to check who asks.
+      // In other chats it is null for everyone: there is no need to check who asks.
       if (type !== 'SINGLE') return null;
       const viewer = findViewer(context);
       if (viewer === null) return null;

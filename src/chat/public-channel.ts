@@ -118,7 +118,10 @@ function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChanne
   );
 }
 
-/** Lists the public channels in `source` that meet the condition. The statement takes the values of `listKeys`. */
+/**
+ * The statement that lists the public channels in `source` that meet the condition. Its first values are those of
+ * `listKeys`.
+ */
 function printList(source: string, condition: string): string {
   return `select ${columns.chat('c')}, fold(c.name) as "foldedName"
     from ${source}

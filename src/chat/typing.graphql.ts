@@ -14,7 +14,7 @@ defineFeature('TYPING');
 builder.mutationField('startTyping', (t) =>
   t.boolean({
     description:
-      'Shown to the other members for a few seconds: call it again while the viewer is typing. False if the viewer may not write there: they are not a member, or are muted.',
+      'Shown to the other members for a few seconds: call it again while the viewer is typing. False if the viewer may not write there: they are not a member, or are blocked or muted.',
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {
       const asker = requireAsker(context);

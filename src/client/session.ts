@@ -74,7 +74,10 @@ export class Session {
     return post(server, { document, variables, token: await this.token(token) });
   }
 
-  /** A token that is valid for a while. `refused`: a token that the server has refused, regardless of its expiry. */
+  /**
+   * A token that is not about to expire: the current one, or else a new one. `refused`: a token that the server has
+   * refused, regardless of its expiry.
+   */
   async token(refused: string | null = null): Promise<string> {
     if (this.#options.getForeignToken !== undefined) return this.#foreignToken(this.#options.getForeignToken, refused);
     await this.restore();

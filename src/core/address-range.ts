@@ -25,7 +25,7 @@ export function parseRanges(text: string): AddressRange[] {
 /**
  * Whether the server may connect to the address: a public one, or one in `allowed`. Loopback, private, link-local,
  * shared (carrier-grade NAT), reserved and multicast addresses are not public, and neither are IPv6 addresses that embed
- * an IPv4 address (mapped, NAT64, 6to4, Teredo), wherever that leads.
+ * an IPv4 address (mapped, NAT64, 6to4, Teredo), even if that address is public.
  */
 export function mayConnectTo(address: string, allowed: readonly AddressRange[]): boolean {
   const parsed = ipaddr.parse(address);

@@ -32,7 +32,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many attempts to sign in to this account.',
     meaning:
-      'Sign-ins to one account from networks that are new to the account. Past the limit, each sign-in takes 3 s longer, but none is refused.',
+      'Attempts to sign in to one account from networks that are new to it. Past the limit, each takes 3 s longer, but none is refused.',
   },
   failedSignIns: {
     setting: 'RATE_LIMIT_FAILED_SIGN_INS',
@@ -122,7 +122,7 @@ const accountRules = {
 } as const satisfies Record<string, LimitRule>;
 
 /**
- * What signed-in users do, with the quota of one account. The quota of one session is somewhat lower, so that a runaway
+ * What signed-in users do, with the quota of one account. The quota of one session is usually lower, so that a runaway
  * tab leaves some of it for the user's other devices. The quota of one network address is much higher, because a whole
  * office may share the address.
  */
@@ -179,7 +179,7 @@ export const activityRules = {
     setting: 'RATE_LIMIT_CHANGES',
     quotas: { account: '30/10s', session: '25/10s', address: '1500/10s' },
     complaint: 'You are making too many changes',
-    activity: 'Every other mutation',
+    activity: 'Every other mutation, and requests to `/api/import`',
   },
   searches: {
     setting: 'RATE_LIMIT_SEARCHES',

@@ -66,7 +66,7 @@ export const metricTable = {
   subscriptionGroups: {
     name: 'parley_subscription_groups',
     kind: 'gauge',
-    help: 'Groups of subscriptions with the same results. Each group is executed once per event.',
+    help: 'Groups of subscriptions that share executions: one per event, unless the results differ by user.',
     labels: [],
   },
   streamResults: {
@@ -136,7 +136,7 @@ export const metricTable = {
   consumerLagSeconds: {
     name: 'parley_consumer_lag_seconds',
     kind: 'gauge',
-    help: 'Age of the oldest event that a consumer of the log has not consumed.',
+    help: 'Age of the oldest event that a consumer of the log has not consumed, across all nodes.',
     labels: ['consumer'],
   },
   databaseUp: {
@@ -197,7 +197,7 @@ export const metricTable = {
   mailsQueuedSeconds: {
     name: 'parley_mail_queue_oldest_seconds',
     kind: 'gauge',
-    help: 'Age of the oldest email in the outbox.',
+    help: 'Age of the oldest email in the outbox, across all nodes.',
     labels: [],
   },
   housekeepingRemoved: {

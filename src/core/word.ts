@@ -1,8 +1,8 @@
 import { foldWord } from './fold.ts';
 
 /**
- * A piece of a text: a word, or a run of a script that is written without spaces between words. `start` and `end` are
- * positions in the normalized text.
+ * A piece of a text: a word, or a run of characters of a script without spaces between words (e.g. Thai). `start` and
+ * `end` are positions in the normalized text.
  */
 export type Piece = {
   /** Folded. */

@@ -55,7 +55,7 @@ builder.node(FileRef, {
     thumbnailUrl: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       nullable: true,
-      description: 'A link, like `url`, to a smaller WebP version; null if the file is not a picture.',
+      description: 'A link, like `url`, to a smaller WebP version; null if the file has none (see `note`).',
       args: { size: t.arg({ type: ThumbnailSizeRef, required: true }) },
       resolve: (file, { size }, context) => (file.width === null ? null : urlOf(context, file, size)),
     }),

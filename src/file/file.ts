@@ -57,10 +57,10 @@ export async function saveFile(
 }
 
 /**
- * Turns staged bytes into files, all or none, in their order. Only the asker sees them until they are used. Throws
- * InvalidInput for a broken picture, RateLimited for too many pictures, and TooLarge when concurrent uploads have used
- * up the quota. `partialId` names the partial upload that becomes this file: of several attempts, one creates the file
- * and the others get Conflict. In every case, the staged bytes are released.
+ * Turns staged bytes into files, all or none, and returns these in the same order. Only the asker sees them until they
+ * are used. Throws InvalidInput for a broken picture, RateLimited for too many pictures, and TooLarge when concurrent
+ * uploads have used up the quota. `partialId` names the partial upload that becomes this file: of several attempts, one
+ * creates the file and the others get Conflict. In every case, the staged bytes are released.
  */
 export async function saveFiles(
   keeping: FileStorage,

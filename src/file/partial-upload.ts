@@ -232,7 +232,10 @@ export class PartialUploads {
   }
 }
 
-/** The housekeeping of partial uploads, for every node. */
+/**
+ * The chore that removes abandoned partial uploads. Every node with the role `api` runs it, for the bytes in its own
+ * folder.
+ */
 export function partialChore(partials: PartialUploads): Chore {
   return { name: 'abandoned partial uploads', clear: (limit) => partials.sweep(limit) };
 }

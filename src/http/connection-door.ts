@@ -6,7 +6,7 @@ import { networkOf } from './address.ts';
 export type ConnectionLimits = {
   total: number;
   /**
-   * The limit for one network address. Do not set it where proxies are trusted: all connections then come from their
+   * The limit for one network address. Use 0 where proxies are trusted: all connections then come from the proxies'
    * addresses.
    */
   perAddress: number;

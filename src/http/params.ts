@@ -93,7 +93,7 @@ function readDocumentId(value: unknown): string | null {
   if (typeof value === 'string' && isDocumentId(value)) return value;
   throw new HttpError(
     400,
-    '`documentId` must be `sha256:` with the hash of the document in hex, or an id of the manifest.',
+    '`documentId` must be `sha256:` with the hash of the document in hex, or an id from the manifest.',
   );
 }
 

@@ -10,8 +10,8 @@ const newline = 0x0a;
 const byteOrderMark = '\ufeff';
 
 /**
- * Splits a body into its lines, without those that are blank. Holds one line and one chunk in memory, however long the
- * body and its lines are: a longer line is skipped to its end. The last line may end without a newline.
+ * Splits a body into its lines, without those that are blank. Holds at most one line and one chunk in memory: a line
+ * that is longer than `maxLineBytes` is returned without its text. The last line may end without a newline.
  */
 export async function* readLines(body: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   const open = new OpenLine();

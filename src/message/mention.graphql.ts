@@ -12,7 +12,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
     user: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Null if it names everyone.',
+      description: "Null if it names everyone, and while the user's account is being erased.",
       resolve: ({ userId }, _, { loaders }) => (userId === null ? null : loaders.of(userById).find(userId)),
     }),
   }),

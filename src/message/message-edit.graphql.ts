@@ -46,7 +46,7 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: MessageRef,
     description:
-      "For the message's sender, owners and admins. Leaves a tombstone: content, files, revisions, reactions, mentions and the pin are permanently deleted.",
+      "For the message's sender, and for owners and admins of the chat. Leaves a tombstone: content, files, revisions, reactions, mentions and the pin are permanently deleted.",
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>

@@ -18,7 +18,7 @@ import { messageByKey } from './message-loader.ts';
 import { foundNodes, registerNode } from '../api/node.ts';
 
 const MessageKindRef = builder.enumType('MessageKind', {
-  values: { USER: {}, SYSTEM: { description: 'Written by the server, for example when a member joins.' } },
+  values: { USER: {}, SYSTEM: { description: 'Reserved: the server writes no such messages yet.' } },
 });
 
 builder.prismaObjectFields(MessageRef, (t) => ({
@@ -40,7 +40,8 @@ builder.prismaObjectFields(MessageRef, (t) => ({
   custom: t.expose('custom', {
     type: 'JSON',
     extensions: asciiSize(maxCustomBytes),
-    description: 'An object supplied by the sender: do not trust it. Edits do not change it; a deletion empties it.',
+    description:
+      'An object supplied by the sender: do not trust it. Edits do not change it; deleting the message, or erasing its sender, empties it.',
   }),
   chat: t.field({
     type: ChatRef,
@@ -94,7 +95,7 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
     }),
     replyToId: t.id({ description: 'A message of the same chat.' }),
     clientMessageId: t.string({
-      description: `Your own id for the message, one line of 1 to ${maxNameLength} characters. Sending again with the same id returns the first message.`,
+      description: `Your own id for the message, one line of 1 to ${maxNameLength} characters. Sending the same message again with the same id returns the first one.`,
     }),
     custom: t.field({
       type: 'JSON',

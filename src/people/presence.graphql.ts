@@ -26,7 +26,7 @@ const PresenceRef = builder.objectRef<Presence>('Presence').implement({
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When an OFFLINE user was last online; null if they never were.',
+      description: 'When an OFFLINE user was last online; null if they never were, and for users who are not OFFLINE.',
     }),
   }),
 });
@@ -69,7 +69,7 @@ the next call, even if a proxy keeps its streams open. Without a lease, the devi
 
 defineNotice('PresenceChanged', {
   description: `The presence of the viewer, or of a user who shares a chat with the viewer, changed. Sent only to subscriptions that select
-\`... on PresenceChanged\`, and not through chats with more than ${maxPresenceAudience} people online: fetch \`User.presence\` there. Not stored, never replayed; its envelope repeats the last cursor of this stream. After each
+\`... on PresenceChanged\`, and not through chats with more than ${maxPresenceAudience} people online on one node: fetch \`User.presence\` there. Not stored, never replayed; its envelope repeats the last cursor of this stream. After each
 CaughtUp, fetch the presences that you show: you may have missed earlier changes.`,
   fields: (t) => ({
     userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),

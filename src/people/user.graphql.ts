@@ -33,7 +33,8 @@ builder.prismaObjectFields(UserRef, (t) => ({
   custom: t.expose('custom', {
     type: 'JSON',
     extensions: asciiSize(maxCustomBytes),
-    description: 'An object that only API keys write, visible to everyone who can see the user.',
+    description:
+      'An object that only API keys and the tokens of other systems write, visible to everyone who can see the user.',
   }),
 }));
 
@@ -59,7 +60,7 @@ builder.queryField('users', (t) =>
   t.field({
     type: UserConnectionRef,
     description:
-      'Finds users by username and display name: each word of `search`, such as `ada` or `@ada`, must be the beginning of a word in one of them. Users who share a chat with the viewer come first, then those whose names contain the words in full; within each group, the order is by username. An empty search finds no one.',
+      'Finds users by username and display name: each word of `search`, such as `ada` or `@ada`, must be the beginning of a word in one of them. Users who share a chat of at most 1,000 members with the viewer come first, then those whose names contain the words in full; within each group, the order is by username. An empty search finds no one.',
     args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async (_, { search, ...args }, context) => {
@@ -92,7 +93,7 @@ builder.mutationField('updateProfile', (t) =>
 );
 
 defineEvent('UserUpdated', {
-  description: 'The viewer, or a user who shares a chat with the viewer, changed their profile.',
+  description: 'The profile of the viewer, or of a user who shares a chat with the viewer, changed.',
   load: async ({ userId }, loaders) => {
     const user = userId === null ? null : await loaders.of(userById).load(userId);
     return user && { user };

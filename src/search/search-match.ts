@@ -12,8 +12,8 @@ function contains(readings: Readings, { phrases }: Term): boolean {
 }
 
 /**
- * The places in a text that the search looks for, in order and without overlaps: the first one, and those that begin at
- * most `reach` after it.
+ * The parts of a text that match a phrase of the search, in order and without overlaps: the first one, and those that
+ * begin at most `reach` UTF-16 units after it.
  */
 export function listSpans(readings: Readings, query: SearchQuery, reach: number): Span[] {
   const phrases = listPhrases(query);

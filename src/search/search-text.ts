@@ -1,7 +1,7 @@
 import { normalizeText, normalizeWithPlaces } from '../core/normal-text.ts';
 import { listPieces, type Piece } from '../core/word.ts';
 
-/** A word, or a run of a script without spaces between words, and where it is in the text. */
+/** A word, or a run of characters of a script without spaces between words (e.g. Thai), and where it is in the text. */
 export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?: string };
 
 /**

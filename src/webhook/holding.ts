@@ -209,8 +209,8 @@ export async function resealSecret(
 }
 
 /**
- * Renews the sessions that no request renews, so that they do not expire: those of webhooks, and those of live keys
- * with their own bots (whose webhooks would pause). Returns how many were renewed.
+ * Renews the sessions that no request renews, so that they do not expire: those of webhooks, and the one that each live
+ * key has for its own bot (the key's webhooks would otherwise pause). Returns how many were renewed.
  */
 export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(

@@ -36,11 +36,11 @@ const WebhookStatusRef = builder.enumType('WebhookStatus', {
     ACTIVE: {},
     PAUSED: {
       description:
-        'Paused by updateWebhook, by a receiver that answers 410, or because the owner has lost the rights that it runs with.',
+        'Paused by updateWebhook or by the server, e.g. because the receiver answered 410, the owner lost the rights that the webhook runs with, or the API key expired.',
     },
     FAILING: {
       description:
-        'The receiver has failed five times in a row. The server keeps trying, at most five minutes apart, and loses nothing while the cursor is in the log.',
+        'Five attempts in a row have failed. The server keeps trying, with pauses of at most five minutes, and loses nothing while the cursor is in the log.',
     },
   },
 });
@@ -92,7 +92,7 @@ const WebhookRef = builder.prismaNode('Webhook', {
       nullable: true,
       extensions: textSize(1_000),
       description:
-        'Why the last failed attempt failed, or why the webhook paused. Later successes do not clear it. It never contains what the receiver sent.',
+        'Why the last failed attempt failed, or why the webhook paused. Later successes do not clear it. It contains nothing of the response except the status.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),
@@ -147,7 +147,7 @@ const CreatedWebhookRef = builder.objectRef<CreatedWebhook>('CreatedWebhook').im
 
 const urlDescription = `An https: URL of at most ${maxUrlLength} characters, at a public address unless the server allows private ones.`;
 const documentDescription = `One subscription to \`events\`, \`chatEvents\` or, for a key with MESSAGES_READ, \`allEvents\`; at most ${maxDocumentBytes / 1_024} KiB.
-The body of each delivery is its result for one event.`;
+The body of each delivery is its result for one event, or a list of results if the receiver asks for batches.`;
 
 const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
   fields: (t) => ({

@@ -119,7 +119,7 @@ test.each(['{}', '[]', '"sesame', '[7]', `[${JSON.stringify(good)},${JSON.string
 );
 
 test('a server without passwords needs issuers', () => {
-  expect(() => readConfig({ PASSWORDS: 'false' })).toThrow('PASSWORDS: true, unless AUTH_ISSUERS is set');
+  expect(() => readConfig({ PASSWORDS: 'false' })).toThrow('PASSWORDS: "false" requires AUTH_ISSUERS');
   expect(readConfig({ PASSWORDS: 'false', AUTH_ISSUERS: JSON.stringify([good]) }).hasPasswords).toBe(false);
   expect(() => readConfig({ PASSWORDS: 'no' })).toThrow('PASSWORDS: true or false (got "no")');
 });

@@ -31,7 +31,7 @@ function post(query: string, accept = 'application/json'): Promise<Response> {
 test('a burst is accepted; then each message is refused with the time after which to retry, whichever way it is sent', async () => {
   const burst = await Promise.all(Array.from({ length: 12 }, () => ada.post(send, { chatId })));
   expect(burst.map(({ errors }) => errors)).toEqual(Array.from({ length: 12 }));
-  // The second is answered by Yoga.
+  // The second prefers HTML, but accepts JSON.
   for (const accept of ['application/json', 'text/html, application/json;q=0.9']) {
     const refused = await post(send, accept);
     expect(await refused.json()).toMatchObject({
@@ -64,10 +64,21 @@ test('a mutation without its own limit counts as a change', async () => {
   expect(codes).toEqual([...Array.from({ length: 5 }), 'RATE_LIMITED']);
 });
 
-test('each search of one request counts', async () => {
+test('each search of one request counts, and a refusal by GET has the same headers', async () => {
   const aliases = ['a', 'b', 'c', 'd'].map((name) => `${name}: users(search: "gra") { pageInfo { hasNextPage } }`);
   const { errors } = await ada.post(`{ ${aliases.join(' ')} }`);
   expect(errors).toMatchObject([{ path: ['d'], extensions: { code: 'RATE_LIMITED' } }]);
+  // Yoga answers a GET.
+  const query = encodeURIComponent('{ users(search: "gra") { pageInfo { hasNextPage } } }');
+  const refused = await fetch(`${server.url}/graphql?query=${query}`, {
+    headers: { accept: 'application/json', authorization: `Bearer ${ada.token}` },
+  });
+  expect(await refused.json()).toMatchObject({
+    errors: [{ extensions: { code: 'RATE_LIMITED', limit: 'RATE_LIMIT_SEARCHES' } }],
+  });
+  const seconds = Number(refused.headers.get('retry-after'));
+  expect(seconds).toBeGreaterThan(0);
+  expect(refused.headers.get('ratelimit')).toBe(`"RATE_LIMIT_SEARCHES";r=0;t=${seconds}`);
 });
 
 describe('at the default settings', () => {

@@ -170,7 +170,7 @@ function leastTime(work: () => unknown): number {
   return Math.min(...tries);
 }
 
-/** How many tokens one more step adds. */
+/** One more than the number of tokens that the document gains when `n` grows by one. */
 function tokensOf(make: (n: number) => string): number {
   const count = (text: string) => text.match(/\w+|\.\.\.|[^\s\w]/g)?.length ?? 0;
   return count(make(11)) - count(make(10)) + 1;

@@ -143,7 +143,7 @@ test.each([
 });
 
 test('FILE_SERVING=redirect requires a FILE_STORE', () => {
-  expect(() => readConfig({ FILE_SERVING: 'redirect' })).toThrow('FILE_SERVING: ');
+  expect(() => readConfig({ FILE_SERVING: 'redirect' })).toThrow('FILE_SERVING: "redirect" requires FILE_STORE');
   expect(() => readConfig({ FILE_SERVING: 'elsewhere' })).toThrow('(got "elsewhere")');
 });
 

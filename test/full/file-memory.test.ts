@@ -58,7 +58,7 @@ test('a large file passes to S3 and back without being held in memory', async ()
     AWS_SECRET_ACCESS_KEY: 'S3RVER',
   });
   const url = await child.url;
-  // The first file allocates buffers and code for good; a larger file needs no more of them.
+  // The first file leaves buffers and compiled code in memory for good; a larger one adds no more of them.
   expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
   const before = await readPeakBytes(child.pid);
   const { status, body } = await postPieces(url, ada.token, largeForm(size));

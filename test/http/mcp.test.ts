@@ -33,7 +33,7 @@ async function connect(
   return { client, call };
 }
 
-/** Creates a key with these scopes: one of a bot that is a member of the chat, or one of the server. */
+/** Creates a key with these scopes: the key of a bot that is a member of the chat, or a server key. */
 async function createKey(scopes: string[], { ofBot }: { ofBot: boolean }): Promise<string> {
   if (!ofBot) return (await insertProgram(server, scopes)).token;
   const name = `bot_${randomBytes(4).toString('hex')}`;

@@ -307,7 +307,7 @@ describe('a server that runs trusted documents only', () => {
 
   test('needs a manifest', async () => {
     await expect(startServer({ database: server.database, env: { TRUSTED_DOCUMENTS_ONLY: 'true' } })).rejects.toThrow(
-      'TRUSTED_DOCUMENTS_ONLY: false, unless TRUSTED_DOCUMENTS is set',
+      'TRUSTED_DOCUMENTS_ONLY: "true" requires TRUSTED_DOCUMENTS',
     );
   });
 });

@@ -151,6 +151,6 @@ test('on a terminal, emails are printed, and no sign-up has to be confirmed', as
 
 test('confirming sign-ups needs mail', async () => {
   await expect(startServer({ env: { SIGN_UP_CONFIRM: 'on' } })).rejects.toThrow(
-    'SIGN_UP_CONFIRM: off, unless SMTP_URL',
+    'SIGN_UP_CONFIRM: "on" requires SMTP_URL',
   );
 });

@@ -8,7 +8,7 @@ let database: TestDatabase;
 beforeAll(async () => void (database = await createDatabase()));
 atFileEnd(() => database.drop());
 
-/** What the database has counted, and what exists, for every user who has or had a file. */
+/** The total size of each user's files: as the database has counted it, and as it really is. */
 async function compareCounts(): Promise<{ counted: Record<string, number>; stored: Record<string, number> }> {
   const { rows } = await database.sql.query<{ id: string; counted: number; stored: number }>(
     `select u.id::text, stored_bytes(u.id)::int as counted,

@@ -39,7 +39,10 @@ export async function createTemplate(urlOf: (name: string) => string): Promise<v
   }
 }
 
-/** The statement that clones the template for its owner. Copying the files costs less than logging their contents. */
+/**
+ * The statement that clones the template for its owner. Copying the files costs less than PostgreSQL's default, which
+ * writes their contents to the write-ahead log.
+ */
 export function cloneStatement(name: string): string {
   return `create database ${name} template ${template} strategy file_copy owner ${owner.name}`;
 }

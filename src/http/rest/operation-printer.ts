@@ -28,7 +28,10 @@ type Place = {
   field: GraphQLField<unknown, unknown> | null;
   type: GraphQLOutputType;
   set: SelectionSetNode | undefined;
-  /** Whether an object on the path may be null, which is answered with 404. */
+  /**
+   * Whether this field, or one above it in `result`, may be null. The route then lists 404, unless `result` begins with
+   * `viewer`.
+   */
   mayBeMissing: boolean;
 };
 
@@ -267,7 +270,7 @@ export const problemSchema: JsonSchema = {
       format: 'date-time',
       description: 'With FORBIDDEN: when the refusal ends, if it is temporary.',
     },
-    reason: { type: 'string', description: 'With FORBIDDEN: the reason that a moderator gave.' },
+    reason: { type: 'string', description: 'With FORBIDDEN: the reason that was given for the suspension or the ban.' },
     retryAfterSeconds: { type: 'integer', description: 'With RATE_LIMITED.' },
     limit: { type: 'string', description: 'With RATE_LIMITED: the limit that was reached.' },
     count: { type: 'integer', description: 'With RATE_LIMITED: how many are allowed in `windowSeconds`.' },

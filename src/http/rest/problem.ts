@@ -26,7 +26,7 @@ export type Problem = {
   fields?: readonly FieldError[];
   /** CONFLICT: the parameters whose values are taken. */
   taken?: readonly string[];
-  /** FORBIDDEN: when a temporary refusal ends, and the reason that a moderator gave. */
+  /** FORBIDDEN: when a temporary refusal ends, and the reason that was given for the suspension or the ban. */
   until?: string | null;
   reason?: string | null;
   /** RATE_LIMITED. */
@@ -55,7 +55,7 @@ type Code = keyof typeof problemKinds;
 /** An error in a GraphQL result, as thrown or as parsed from JSON. */
 type Told = { message: string; extensions?: Record<string, unknown> | undefined };
 
-/** Makes a problem of this kind. `status`: if it differs from the kind's. */
+/** Makes the problem for a code. `more`: further members; a `status` or `title` there replaces the code's. */
 export function problem(code: Code, detail: string, more: Partial<Problem> = {}): Problem {
   const { status, title } = problemKinds[code];
   return {

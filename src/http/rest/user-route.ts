@@ -8,7 +8,7 @@ export const userRoutes: readonly Route[] = [
     path: '/api/users',
     id: 'listUsers',
     tag: 'Users',
-    summary: 'Find users by the start of their names',
+    summary: 'Find users by the beginnings of words in their names',
     document: `query ($search: String!, $limit: Int, $cursor: String) {
       users(search: $search, first: $limit, after: $cursor) ${pageOf('...User')}
     }`,

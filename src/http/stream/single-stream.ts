@@ -25,7 +25,7 @@ export class SingleStream {
   readonly tokenHash: Buffer;
   readonly #options: SingleStreamOptions;
   /**
-   * The sink of each operation, from when the operation is taken until it ends. While the operation runs, it is also in
+   * The sink of each operation, from `start` until the operation ends. While the operation runs, it is also in
    * `stream.operations`.
    */
   readonly #sinks = new Map<string, OperationSink>();
