@@ -21,8 +21,8 @@ type SegmentEvents = Promise<LoggedEvent[] | null>;
 export class MissedEvents {
   readonly #pool: pg.Pool;
   readonly #epoch: () => string;
-  /** What is being read. */
-  readonly #begun = new Map<string, SegmentEvents>();
+  /** What is being read. `at`: since when, in ms of `performance.now()`. */
+  readonly #begun = new Map<string, { events: SegmentEvents; at: number }>();
   readonly #known = new FifoCache<string, SegmentEvents>(kept);
   readonly #demand = new Demand();
   #epochOfKnown = '';
@@ -49,7 +49,7 @@ export class MissedEvents {
     // Held here, because the cache may drop them before they are awaited, for example to make room for the unknown ones.
     const reads = new Map<string, SegmentEvents>();
     for (const segment of segments) {
-      const known = this.#begun.get(segment.key) ?? this.#known.get(segment.key);
+      const known = this.#findBegun(segment) ?? this.#known.get(segment.key);
       if (known === undefined) unknown.push(segment);
       else reads.set(segment.key, known);
     }
@@ -63,18 +63,25 @@ export class MissedEvents {
     return found;
   }
 
+  /** A recent read of the segment: one that takes long may be waiting for a connection that has gone silent. */
+  #findBegun({ key }: Segment): SegmentEvents | undefined {
+    const begun = this.#begun.get(key);
+    return begun !== undefined && performance.now() - begun.at < kept.ttlMs ? begun.events : undefined;
+  }
+
   /** Reads the events of all these segments in one statement. */
   #begin(segments: readonly Segment[], reader: symbol): [key: string, events: SegmentEvents][] {
     const ids = segments.flatMap((segment) => segment.ids);
     const reading = readEvents(this.#pool, ids);
+    const at = performance.now();
     let next = 0;
     return segments.map(({ key, length, lastId }) => {
       const [from, to] = [next, (next += length)];
       const events = reading.then((all) => (all.length === ids.length ? all.slice(from, to) : null));
-      this.#begun.set(key, events);
+      this.#begun.set(key, { events, at });
       const end = (read: LoggedEvent[] | null) => {
-        // Nothing is kept of an earlier history.
-        if (this.#begun.get(key) !== events) return;
+        // Nothing is kept of an earlier history, or of a read that a later one has replaced.
+        if (this.#begun.get(key)?.events !== events) return;
         this.#begun.delete(key);
         if (read !== null && this.#demand.isShared(reader, lastId)) this.#known.set(key, events, length);
       };

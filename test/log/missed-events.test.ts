@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { MissedEvents } from '../../src/log/missed-events.ts';
 import { cutSegments, type Segment } from '../../src/log/segment.ts';
 
@@ -40,6 +40,8 @@ const idsOf = (segments: readonly Segment[]) => segments.map(({ ids }) => ids);
 const found = async (missed: MissedEvents, segments: readonly Segment[]) =>
   (await missed.find(segments, Symbol('reader')))?.map((events) => events.map(({ id }) => id));
 
+afterEach(() => vi.restoreAllMocks());
+
 test('events that are dropped to make room for the rest of a find are found nevertheless', async () => {
   const log = new Log();
   const missed = new MissedEvents(log.pool, () => 'epoch');
@@ -73,6 +75,20 @@ test('each event is read once for all who look for it at the same time', async (
   const results = await Promise.all([found(missed, segments), found(missed, segments.slice(2))]);
   expect(results).toEqual([idsOf(segments), idsOf(segments.slice(2))]);
   expect(log.reads.flat()).toHaveLength(500);
+});
+
+test('a read that takes too long does not hold up those who want the same events later', async () => {
+  const log = new Log();
+  const missed = new MissedEvents(log.pool, () => 'epoch');
+  const segments = segmentsFrom(1, 5);
+  log.hold();
+  const early = found(missed, segments);
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 3_000);
+  const late = found(missed, segments);
+  expect(log.reads).toHaveLength(2);
+  log.release();
+  expect(await Promise.all([early, late])).toEqual([idsOf(segments), idsOf(segments)]);
 });
 
 test('events are kept once a second reader wants them', async () => {
