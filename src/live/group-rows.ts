@@ -13,35 +13,37 @@ const maxAgeMs = 1_000;
 /** The groups that are being read, or have been read and wait for their turn. */
 const ahead = new Set<GroupRows>();
 
-/** `events`: those of each segment; null if some of them are no longer kept. */
-type Rows = { loaders: Loaders; events: Promise<LoggedEvent[][] | null> };
+/**
+ * `edition`: the one that was current before anything was read, see Outdated. `events`: those of each segment; null if
+ * some of them are no longer kept.
+ */
+export type Rows = { edition: number; loaders: Loaders; events: Promise<LoggedEvent[][] | null> };
 
 /** The events of a group of segments, and the rows that they show, read while the group before it is rendered. */
 export class GroupRows {
   readonly #group: readonly Segment[];
-  readonly #edition: number;
   readonly #timer: NodeJS.Timeout;
   #rows: Rows | null;
 
-  private constructor(group: readonly Segment[], edition: number, rows: Rows) {
-    [this.#group, this.#edition, this.#rows] = [group, edition, rows];
+  private constructor(group: readonly Segment[], rows: Rows) {
+    [this.#group, this.#rows] = [group, rows];
     this.#timer = setTimeout(() => this.drop(), maxAgeMs).unref();
     ahead.add(this);
     // Whoever takes the rows gets the same promise, with its error.
     rows.events.catch(() => undefined);
   }
 
-  /** Begins to read, unless this process already reads enough ahead. `edition`: the current one, see Outdated. */
-  static begin(group: readonly Segment[], edition: number, read: () => Rows): GroupRows | null {
-    return ahead.size < maxAhead ? new GroupRows(group, edition, read()) : null;
+  /** Begins to read, unless this process already reads enough ahead. */
+  static begin(group: readonly Segment[], read: () => Rows): GroupRows | null {
+    return ahead.size < maxAhead ? new GroupRows(group, read()) : null;
   }
 
-  /** The rows, once, if they are this group's, recent, and no message has been edited or deleted since. */
-  take(group: readonly Segment[], edition: number): Rows | null {
+  /** The rows, once, if they are this group's and recent. */
+  take(group: readonly Segment[]): Rows | null {
     const rows = this.#rows;
     this.drop();
     const isSame = group.length === this.#group.length && group.every(({ key }, at) => key === this.#group[at]?.key);
-    return isSame && edition === this.#edition ? rows : null;
+    return isSame ? rows : null;
   }
 
   /** Lets the next group be read ahead. Call this if no one needs the rows. */

@@ -9,7 +9,7 @@ import { cutSegments, maxLength, type Segment, type Segments } from '../log/segm
 import { byteLengthOf, bytesOf, type Batch, type Rendering } from './delivery.ts';
 import type { RenderedEvent } from './event-renderer.ts';
 import { sliceSize, type RenderTurns } from './render-turn.ts';
-import { GroupRows } from './group-rows.ts';
+import { GroupRows, type Rows } from './group-rows.ts';
 import type { SharedRenderer } from './shared-renderer.ts';
 
 /** How many bytes of renderings one document keeps for replays, and for how long. */
@@ -108,9 +108,10 @@ export class SegmentRenderer {
   readAhead(group: readonly Segment[], options: SegmentReader): GroupRows | null {
     const lastId = group.at(-1)?.lastId;
     if (lastId === undefined || this.#demand.isShared(options.reader, lastId)) return null;
-    return GroupRows.begin(group, this.#renderer.outdated.edition, () => {
+    return GroupRows.begin(group, () => {
+      const { edition } = this.#renderer.outdated;
       const loaders = this.#renderer.newLoaders();
-      return { loaders, events: this.#readRows(group, loaders, options) };
+      return { edition, loaders, events: this.#readRows(group, loaders, options) };
     });
   }
 
@@ -124,6 +125,15 @@ export class SegmentRenderer {
     const events = await findEvents(segments, reader);
     if (events !== null) await this.#renderer.prefetch(events.flat(), loaders);
     return events;
+  }
+
+  /** The rows that were read ahead, unless a message of one of their chats has been edited or deleted since. */
+  async #takeRows(group: readonly Segment[], { rows }: SegmentReader): Promise<Rows | null> {
+    const ready = rows?.take(group) ?? null;
+    if (ready === null) return null;
+    const events = (await ready.events)?.flat() ?? [];
+    const { outdated } = this.#renderer;
+    return events.every(({ chatId }) => outdated.isCurrent(ready.edition, chatId)) ? ready : null;
   }
 
   #note([first]: readonly Segment[], reader: symbol): void {
@@ -149,8 +159,8 @@ export class SegmentRenderer {
 
   async #renderNow(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
     const { asker, reader } = options;
-    const { edition } = this.#renderer.outdated;
-    const ready = options.rows?.take(group, edition) ?? null;
+    const ready = await this.#takeRows(group, options);
+    const edition = ready?.edition ?? this.#renderer.outdated.edition;
     const loaders = ready?.loaders ?? this.#renderer.newLoaders();
     const rendered = new Map<Segment, RenderedSegment>();
     const unknown: Segment[] = [];

@@ -166,20 +166,21 @@ test('readers with different cursors share executions, batches and their bytes',
 });
 
 test.each([
-  ['is rendered without another read', false, 'first text'],
-  ['is read again if a message has been edited since', true, 'second text'],
-])('a group that was read ahead %s', async (_, isEdited, text) => {
+  ['is rendered without another read', null, 'first text'],
+  ['is rendered without another read if only another chat has had an edit since', 2n, 'first text'],
+  ['is read again if a message of its chat has been edited since', 1n, 'second text'],
+])('a group that was read ahead %s', async (_, editedIn, text) => {
   const document = new Document();
   const reader = document.readerFor(askerOf(1n));
   const group = document.groupOf(ids);
   const rows = document.shared.segments.readAhead(group, reader);
   await vi.waitUntil(() => document.read.length > 0);
   document.text = 'second text';
-  if (isEdited) document.fanOut.forget(1n);
+  if (editedIn !== null) document.fanOut.forget(editedIn);
   const rendered = await document.shared.segments.render(group, { ...reader, rows });
   const own = group.flatMap((segment) => segment.ids);
   expect(textsOf(rendered?.flat() ?? [])).toEqual(shown(own, text));
-  expect(document.read).toEqual(isEdited ? [...own, ...own] : own);
+  expect(document.read).toEqual(editedIn === 1n ? [...own, ...own] : own);
 });
 
 test('a process reads only a few groups ahead, and soon drops those that no one takes', async () => {
