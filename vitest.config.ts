@@ -17,7 +17,7 @@ export default defineConfig({
     maxWorkers: 2,
     // Room for short-lived objects: collecting them takes less CPU time this way.
     execArgv: ['--max-semi-space-size=64'],
-    // Each file has its own servers and databases; reloading all code for each file took most of the time.
+    // No file depends on freshly loaded modules; reloading all code for each file took most of the time.
     isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,

@@ -27,7 +27,7 @@ export function isReached({ value, atMost = Infinity, atLeast = -Infinity }: Goa
   return value <= atMost && value >= atLeast;
 }
 
-/** Starts the process that runs all subscribers. */
+/** Starts a process that runs subscribers. */
 export function startLoad(): Program & { remote: Remote<LoadMethods> } {
   return startHelper<LoadMethods>('bench/load.ts');
 }
@@ -39,7 +39,7 @@ export class Audience {
   readonly #load: Remote<LoadMethods>;
   #messages = 0;
 
-  /** Resolves when all are subscribed and the server is idle again. */
+  /** Resolves half a second after all are subscribed, so that the server is idle again. */
   static async open({ load }: Pick<Bench, 'load'>, name: string, crowd: Crowd): Promise<Audience> {
     await load.call('open', { group: name, crowd });
     await sleep(500);
@@ -53,8 +53,8 @@ export class Audience {
   }
 
   /**
-   * Resolves when the subscribers together have received `messages` more messages. Throws if a message arrives twice,
-   * late or not at all.
+   * Resolves when the subscribers together have received `messages` more messages. Throws if more arrive, if a stream
+   * ends, or if a message is skipped or late where order is promised.
    */
   async receive(messages: number): Promise<void> {
     this.#messages += messages;

@@ -14,7 +14,10 @@ export const senderCount = 64;
 /** How many chats they send to. */
 export const chatCount = 50;
 
-/** A server with its senders, and one subscriber in each chat. Each successful response contains `acknowledged`. */
+/**
+ * A server with its senders and, except for PostGraphile, one subscriber in each chat. Each successful response
+ * contains `acknowledged`.
+ */
 export type Candidate = {
   name: string;
   pid: number;
@@ -87,7 +90,7 @@ export async function prepareHandWritten(postgres: Postgres): Promise<Candidate>
 export async function preparePostgraphile(postgres: Postgres): Promise<Candidate> {
   const database = await createMigrated(postgres);
   const { senders, chats } = await fill(database);
-  // PostGraphile's input types mirror the columns; columns that a trigger fills in are optional.
+  // PostGraphile's input types mirror the columns, so `seq`, which a trigger fills in, must be nullable.
   await database.sql.query('alter table messages alter column seq drop not null');
   const server = await startServer('bench/peers/postgraphile.ts', { settings: { DATABASE_URL: database.url } });
   return {

@@ -22,7 +22,7 @@ export type Database = { url: string; sql: pg.Pool };
 /** A user with a session. */
 export type Person = { userId: string; sessionId: string };
 
-/** Starts it with the product's settings and those that a benchmark adds. */
+/** Starts PostgreSQL with the product's settings and those that a benchmark adds. */
 export async function startPostgres(settings: Record<string, string> = {}): Promise<Postgres> {
   const log = pino({ level: 'silent' });
   const folder = await mkdtemp(join(tmpdir(), 'parley-bench-'));

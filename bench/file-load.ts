@@ -4,7 +4,10 @@ import { connect, type Socket } from 'node:net';
 import { isWhole } from './raw-http.ts';
 import { serve } from './remote.ts';
 
-/** How many files to send, how many per request, and over how many persistent connections; the users take turns. */
+/**
+ * How many files to send, how many per request, and over how many persistent connections; each connection belongs to
+ * one user.
+ */
 export type Uploading = {
   port: number;
   tokens: string[];
@@ -15,7 +18,7 @@ export type Uploading = {
 };
 /** Which files to read, and on how many connections. */
 export type Downloading = { port: number; urls: string[]; connections: number };
-/** How long it took, in ms, and how many bytes were moved. */
+/** How long the work took, in ms, how many bytes were moved, and the files' URLs. */
 export type Moved = { ms: number; bytes: number; urls: string[] };
 
 /** Sends and reads files, in a separate process that does as little as possible. */
@@ -95,7 +98,7 @@ function* describeUpload(token: string, files: number, fileBytes: number): Gener
   yield end;
 }
 
-/** One connection with one request at a time, which reads no more of a response than necessary. */
+/** A connection for one request at a time; it parses no more of a response than necessary. */
 class Connection {
   readonly #socket: Socket;
   #onData: (bytes: Buffer) => void = () => undefined;

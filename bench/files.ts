@@ -95,7 +95,7 @@ async function openParley(on: Postgres): Promise<Candidate> {
     nodeFlags: ['--import', './bench/heap-watch.ts'],
     settings: { DATA_DIR: join(folder, 'parley'), USER_QUOTA_BYTES: '1000000000000' },
   });
-  // Each round uses a different user, because all files of a user count toward the quota.
+  // Each round uses different users, because all files of a user count toward the quota.
   const people = await addPeople(server.database, (rounds + 1) * peoplePerRound);
   return { ...server, tokens: await Promise.all(people.map(signToken)) };
 }

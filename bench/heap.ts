@@ -1,7 +1,9 @@
 import process from 'node:process';
 import { setInterval } from 'node:timers';
 
-/** The most memory that a process has used since the last `reset`, in bytes; sampled a hundred times a second. */
+/**
+ * The most memory that a process has used since the last `resetHeapPeak`, in bytes; sampled a hundred times a second.
+ */
 export type HeapPeak = { heap: number; buffers: number };
 
 const peak: HeapPeak = { heap: 0, buffers: 0 };
@@ -22,7 +24,7 @@ export const heapMethods = {
     look();
     return { ...peak };
   },
-  /** The memory in use after a garbage collection, in bytes. Needs the flag --expose-gc. */
+  /** The heap in use after a garbage collection, in bytes. Needs the flag --expose-gc. */
   collectHeap(): number {
     globalThis.gc?.();
     return process.memoryUsage().heapUsed;

@@ -187,7 +187,10 @@ async function measureOnce(
   if (page?.rows.length !== count) throw new Error(`expected ${count} messages, got ${page?.rows.length}`);
 }
 
-/** Requests a page through the whole server, as a client does. Returns the number of messages. */
+/**
+ * Creates a function that requests a page through the whole server, as a client does, and returns the number of
+ * messages.
+ */
 async function createClient(port: number, reader: Person): Promise<Ask> {
   const token = await signToken(reader);
   const query = `query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {

@@ -37,7 +37,7 @@ type Group = {
 
 const groups = new Map<string, Group>();
 
-/** The subscribers of all servers, in a separate process, so that no server is charged for their CPU time. */
+/** Subscribers, in a separate process, so that no server is charged for their CPU time. */
 const methods = {
   /** Resolves when the whole crowd is subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {
@@ -81,7 +81,7 @@ const methods = {
     return { p50: percentile(latencies, 50), p99: percentile(latencies, 99), max: percentile(latencies, 100) };
   },
 
-  /** Subscribes once with a cursor, as a reconnecting client does; resolves once it has caught up. */
+  /** Subscribes once, with a cursor (as a reconnecting client does) or without; resolves once it has caught up. */
   async replay({ crowd, after }: { crowd: Crowd; after: string | null }) {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     const startedAt = now();

@@ -7,7 +7,7 @@ import type { Crowd } from './load.ts';
 import { rssBytes } from './process.ts';
 import { peerNames, startParley, startPeer, type Server } from './server.ts';
 
-/** A freshly started server, and its subscribers. */
+/** Starts a server, and returns it with its subscribers. */
 type Start = (nodeFlags: string[]) => Promise<{ server: Server; crowd: Crowd }>;
 
 /** How much RAM an idle stream takes: by how much the process grows when thousands subscribe. */
@@ -74,7 +74,8 @@ async function measure(
   bench: Bench,
   { server, crowd, settle }: { server: Server; crowd: Crowd; settle: () => Promise<void> },
 ): Promise<number> {
-  // Otherwise the memory of the program's code and of its first garbage would be attributed to the streams.
+  // Opens some streams first: otherwise the memory of the program's code and of its first garbage would be attributed
+  // to the streams.
   const few = Math.ceil(crowd.count / 10);
   const tokens = crowd.tokens?.slice(0, few);
   const first = await Audience.open(bench, server.name, { ...crowd, count: few, ...(tokens && { tokens }) });

@@ -37,7 +37,7 @@ async function* inPieces(bytes: Buffer) {
   }
 }
 
-/** Everything that this process does with an upload before the process that decodes pictures gets it. */
+/** Everything that the server's own process does with an upload before the process that decodes pictures gets it. */
 const inspect = (contentType: string) => async (bytes: Buffer) => {
   const staged = await store.stage(inPieces(bytes));
   await tellContentType(staged);

@@ -5,10 +5,10 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { Remote, type Methods } from './remote.ts';
 
-/** Linux counts CPU time in units of this length on every machine (USER_HZ). */
+/** Linux counts CPU time in ticks of 10 ms on every machine (USER_HZ). */
 const ticksPerSecond = 100;
 
-/** A child process, and what the operating system reports about it. */
+/** A child process, and how to stop it. */
 export type Program = { pid: number; stop: () => Promise<void> };
 
 /** `hidesErrors`: the errors in the log of a server are expected, and not repeated on standard error. */

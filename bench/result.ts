@@ -8,7 +8,7 @@ import { familyCpuMs, machineCpuMs } from './process.ts';
 const folder = join(import.meta.dirname, 'results');
 const packages = ['graphql', 'graphql-yoga', 'graphql-sse', 'pg'];
 
-/** All reports as Markdown, followed by their limits. */
+/** All reports as Markdown, followed by their goals. */
 export function print(reports: readonly Report[]): string {
   const tables = reports.map(
     ({ title, columns, rows, notes }) =>

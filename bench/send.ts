@@ -21,7 +21,10 @@ const only = process.argv.find((argument) => argument.startsWith('--only='))?.sl
 const profileFolder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice(10);
 const ms = isQuick ? 3_000 : 10_000;
 
-/** Sends for a while and checks that every message is delivered. The operating system measures the CPU time. */
+/**
+ * Sends for a while and checks that the subscribers, if there are any, receive every message. The operating system
+ * measures the CPU time.
+ */
 async function measure(postgres: Postgres, candidate: Candidate): Promise<Figures> {
   const load = startLoad();
   const sender = startHelper<SenderMethods>('bench/sender.ts');

@@ -30,7 +30,10 @@ export const keySet = generateKeySet();
 /** The key that signs every server's tokens. */
 export const keys = parseKeySet(keySet);
 
-/** Settings as in production, except for limits that one machine with thousands of clients would reach. */
+/**
+ * Starts this server with settings as in production, except for limits that one machine with thousands of clients would
+ * reach.
+ */
 export async function startParley(
   postgres: Postgres,
   options: {
@@ -82,7 +85,7 @@ function productionFlags(): string[] {
   return scripts.start.match(/--\S+/g) ?? [];
 }
 
-/** The servers that parley is measured against. */
+/** The servers that parley's streams are measured against. */
 export const peerNames = ['bare', 'graphql-sse', 'yoga'] as const;
 
 /** Starts a server that parley is measured against. */

@@ -8,7 +8,7 @@ export function summarise(values: readonly number[]): Summary {
   return { median, spreadPercent: median === 0 ? 0 : (100 * halfRange) / median };
 }
 
-/** The value that `percent` of all values do not exceed. */
+/** The value that `percent` % of all values do not exceed. */
 export function percentile(values: readonly number[] | Float64Array, percent: number): number {
   const sorted = Float64Array.from(values).toSorted();
   const index = Math.ceil((percent / 100) * sorted.length) - 1;

@@ -36,7 +36,7 @@ try {
   await postgres.stop();
 }
 
-/** All clients reconnect at once, as after a deploy, while others keep receiving. */
+/** Many clients reconnect at once, as after a deploy, while others keep receiving. */
 async function measure(on: Postgres): Promise<Report> {
   const server = await startParley(on, { profileFolder });
   const people = await addPeople(server.database, size.readers + live.count);

@@ -19,7 +19,7 @@ const partitionCount = 8;
 const tables = ['messages', 'search_entries', 'events', 'chats'];
 /** How many messages are indexed at once. */
 const entryBatch = 5_000;
-/** How many events are inserted, deleted or read for one figure. */
+/** How many events `measurePruning` deletes. */
 const sampleCount = messageCount / 10;
 
 type Cost = { seconds: number; cpuMs: number };
@@ -50,7 +50,7 @@ try {
   await postgres.stop();
 }
 
-/** Adds users and chats, and lets rows be loaded without the triggers: with them, this would take an hour. */
+/** Adds users and chats, and lets rows be loaded without the triggers: with them, loading would take an hour. */
 async function prepare(sql: pg.Pool): Promise<void> {
   await sql.query(
     `insert into users (username, email, display_name)

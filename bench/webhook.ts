@@ -25,8 +25,8 @@ const document = `subscription { events { cursor at event {
 } } }`;
 
 /**
- * The state of the dead receivers in a round. After several hours, attempts are up to five minutes apart; in the first
- * seconds, they are most frequent, and each fails at once.
+ * The states of the dead receivers, each of which is measured in every round. After several hours, attempts are up to
+ * five minutes apart; in the first seconds, they are most frequent, and each fails at once.
  */
 const states = {
   none: `status = 'PAUSED'`,
@@ -93,7 +93,10 @@ async function createWebhooks(admin: Person, urls: readonly string[]): Promise<v
   }
 }
 
-/** Sends messages, steadily or in a burst, until each receiver has received all of them. CPU times are per delivery. */
+/**
+ * Sends messages, steadily or in a burst, and waits until each receiver has received all of them. CPU times are per
+ * delivery.
+ */
 async function measure(
   place: { chatId: string; senderId: string },
   messages: number,

@@ -141,7 +141,7 @@ async function takePictures(browser: Browser, { url, colorScheme, chatId, fonts,
     await page.goto(url);
     await page.addStyleTag({ content: fonts });
     await prepare(page);
-    // Nothing is under the pointer.
+    // So that nothing is under the pointer.
     await page.mouse.move(1, 1);
     await page.evaluate(`document.fonts.load('16px "Noto Color Emoji"', '👍🎉😂😅')`);
     await page.evaluate('document.fonts.ready.then(() => {})');

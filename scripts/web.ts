@@ -62,7 +62,7 @@ export async function refreshWebPage(): Promise<void> {
   if (built !== (await fingerprint())) await buildWebPage();
 }
 
-/** A hash of everything that the page is built from: its code, its packages, and this script. */
+/** A hash of what the page is built from: its code, the client package's, package.json and this script. */
 async function fingerprint(): Promise<string> {
   const hash = createHash('sha256');
   for (const path of [join(root, 'package.json'), import.meta.filename]) hash.update(await readFile(path));

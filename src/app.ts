@@ -226,7 +226,7 @@ async function openLive(
   return { node, realtime };
 }
 
-/** The pages for programs that watch the server, and for those that verify its tokens. */
+/** The pages for programs that watch the server, read its schema, or verify its tokens. */
 function createPages(
   { db, realtime, keys }: { db: Db; realtime: Realtime | null; keys: AccessTokenKeys },
   isDraining: () => boolean,

@@ -35,7 +35,7 @@ const origins = z
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
   .describe('*, or origins separated by commas, e.g. https://chat.example.com');
 
-/** The longest STOP_DELAY: longer than any load balancer takes to notice. */
+/** The longest STOP_DELAY: longer than any load balancer takes to notice that a node is stopping. */
 const maxStopDelayMs = 600_000;
 
 /** Every setting, by its name in Config. A test compares docs/configuration.md with this table. */

@@ -1,4 +1,4 @@
-// The edges of the server: what clients reach through GraphQL and other HTTP routes. Each new edge is one line here,
+// The edges of the server: what clients reach through GraphQL and other HTTP routes. Each new edge is imported here,
 // and no other file may import one.
 import './account/account-deletion.graphql.ts';
 import './account/account.graphql.ts';

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
-/** Where settings come from: their values by name, and what is wrong with the files that they are read from. */
+/** What was read: the settings' values by name, and what is wrong with the files that they come from. */
 export type Environment = { values: Record<string, string | undefined>; problems: string[] };
 
 const maxFileBytes = 1024 * 1024;

@@ -1,6 +1,7 @@
 /**
  * The expected failures: a closed set, thrown by the domain, translated once at the GraphQL edge into the members of a
- * result union. Anything else that is thrown is a server fault: logged in full, masked for the client.
+ * result union. Any error of the domain that this file does not define is a server fault: logged, and masked for the
+ * client.
  */
 export type ErrorCode = 'INVALID_INPUT' | 'INVALID_CREDENTIALS' | 'NOT_FOUND' | 'FORBIDDEN' | 'CONFLICT' | 'LAST_OWNER';
 
@@ -43,7 +44,7 @@ export class InvalidInput extends ExpectedError {
   }
 }
 
-/** The password, email address or refresh token is wrong; the error does not say which. */
+/** A password, token or code is wrong. A sign-in does not say whether the email address or the password is. */
 export class InvalidCredentials extends ExpectedError {
   readonly code = 'INVALID_CREDENTIALS';
 }
@@ -69,7 +70,10 @@ export class Forbidden extends ExpectedError {
   }
 }
 
-/** The value is already in use. `fields` are the inputs whose values are taken, e.g. `['username']`. */
+/**
+ * A value is already in use, or another request is doing the same or has done it. `fields`: the inputs whose values are
+ * taken, e.g. `['username']`.
+ */
 export class Conflict extends ExpectedError {
   readonly code = 'CONFLICT';
   readonly fields: string[];

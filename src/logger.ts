@@ -3,7 +3,7 @@ import { prettyFactory } from 'pino-pretty';
 import { requestScope } from './core/request-scope.ts';
 import { describeFault } from './errors.ts';
 
-/** Removed from the top three levels of every log entry: secrets, user content, and what identifies users. */
+/** Hidden in the top three levels of every log entry: secrets, user content, and what identifies users. */
 const hiddenNames = [
   'password',
   'passwordHash',

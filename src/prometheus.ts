@@ -6,7 +6,9 @@ import type { Report } from './core/report.ts';
 import { metricTable, type MetricName, type Metrics, type Sample, type SetGauge } from './core/metric.ts';
 import { CannotStart } from './errors.ts';
 
-/** How long a survey may take, in ms, before its gauges are left out. Prometheus waits 10 s for an answer. */
+/**
+ * How long a survey may take, in ms, before the metrics are printed without it. Prometheus waits 10 s for an answer.
+ */
 const surveyMs = 5_000;
 
 /** Gauges of prom-client that OpenMetrics would mistake for counters; the same counts by type remain. */

@@ -6,7 +6,7 @@ import { measureOutbox } from './mail/outbox.ts';
 import type { Db } from './postgres/client.ts';
 import { countWebhooks } from './webhook/holding.ts';
 
-/** Takes a node's metrics from the pools and, each time they are read, from the database. */
+/** Measures the connection pools and the database each time the metrics are read. */
 export function surveyDatabase(metrics: Metrics, { pool, searchPool }: Db, realtime: Realtime | null): void {
   const pools = { main: pool, search: searchPool };
   metrics.watch('databaseConnections', () =>

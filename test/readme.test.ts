@@ -653,7 +653,7 @@ const foreignNames = new Set([
   ...['UNBAN_MEMBER', 'UNMUTE_MEMBER'],
 ]);
 
-/** What Relay's compiler generates from a `graphql` tag. */
+/** Subscribes without a `graphql` tag, which only Relay's compiler can read. */
 const subscribeWithRelay = `
 const text = 'subscription { events { cursor event { __typename ... on NewMessage { message { content } } } } }';
 environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription', text }, {}, {})

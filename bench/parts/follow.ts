@@ -11,7 +11,7 @@ type Place = { chatId: string; sender: Person };
 
 /**
  * What a node and its connections to PostgreSQL spend on following the log: each batch of events, and each event in it.
- * Half of the events concern no one on the node, as on one node of many.
+ * Half of the events concern no one on the node, like most events on one node of many.
  */
 export async function measureFollow(bench: Bench): Promise<Report[]> {
   const chats = 400;

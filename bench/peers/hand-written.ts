@@ -13,7 +13,7 @@ import { PrismaClient, type Member, type Message } from '../../src/postgres/gene
 /**
  * What a developer could write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub: relations and data
  * loaders for reads; a send checks the membership, creates the message and publishes it. Users who aren't connected
- * miss messages, and their order is not guaranteed.
+ * miss messages, and messages may arrive out of order.
  */
 const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env['DATABASE_URL'] ?? '' }) });
 const keys = createLocalJWKSet(JSON.parse(process.env['PUBLIC_KEYS'] ?? '{}'));

@@ -3,7 +3,7 @@ import { isWhole, now, printRequest } from '../raw-http.ts';
 import { serve } from '../remote.ts';
 import { percentile } from '../statistic.ts';
 
-/** Requests to one server. The connections take turns sending them; each sends one at a time. */
+/** Requests to one server. Each connection repeats one of them, and waits for each answer. */
 export type Asking = {
   port: number;
   requests: { body: string; token: string }[];

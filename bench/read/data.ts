@@ -90,8 +90,8 @@ async function addPictures({ sql }: Database, people: readonly Person[]): Promis
 }
 
 /**
- * Adds 60 messages: reactions to three out of four, a file in every fourth, a reply in every third, a mention in every
- * fifth.
+ * Adds 60 messages: a file in every fourth, every third a reply. Of all messages of the chat, three out of four get
+ * reactions, and every fifth a mention.
  */
 async function enrich({ sql }: Database, chatId: string, people: readonly Person[]): Promise<void> {
   const ids = people.map(({ userId }) => userId);

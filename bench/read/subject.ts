@@ -30,7 +30,7 @@ const parleyDocuments: Record<Subject, string> = {
   node: `query Node($id: ID!) { node(id: $id) { id ... on Message { seq content createdAt sender { ${user} } } } }`,
 };
 
-/** The same documents for a schema that uses the database's ids. */
+/** The same documents for a schema with lists instead of connections. */
 const handWrittenDocuments: Record<Subject, string> = {
   ...parleyDocuments,
   'page of 50': `query Page($id: ID!) { chat(id: $id) { id messages(last: 50) {
@@ -51,7 +51,10 @@ const theirUser = 'rowId username displayName';
 const theirFile = 'rowId blobByBlobHash { contentType }';
 const theirMessage = `rowId seq content createdAt userBySenderId { ${theirUser} }`;
 
-/** The same documents with PostGraphile's names. PostGraphile has no viewer: the user's id stands in for one. */
+/**
+ * Similar documents with PostGraphile's names, and fewer fields. PostGraphile has no viewer: the user's id stands in
+ * for one.
+ */
 const postgraphileDocuments: Record<Subject, string> = {
   'page of 50': `query Page($id: BigInt!) { chatByRowId(rowId: $id) { rowId messagesByChatId(orderBy: SEQ_DESC, first: 50) {
     edges { cursor node { ${theirMessage} } } ${pageInfo} } } }`,

@@ -8,7 +8,10 @@ import type { System } from './system.ts';
 const drain = { each: 2, most: 2_000 };
 const retry = { least: 1_000, most: 5_000 };
 
-/** One node stops: its streams close, and each reopens on one of the other nodes. After `downMs` the node is back. */
+/**
+ * One node stops or is killed: its streams close, and each reopens on one of the other nodes. After `downMs` the node
+ * is back.
+ */
 export function stopNode(
   system: System,
   index: number,

@@ -21,7 +21,7 @@ export class Engine {
     [this.#times[at], this.#orders[at], this.#actions[at]] = [time, order, action];
   }
 
-  /** Runs everything that is due before `end`, in ms. */
+  /** Runs everything that is due by `end`, in ms. */
   run(end: number): void {
     while (this.#times.length > 0 && (this.#times[0] ?? Infinity) <= end) {
       this.now = this.#times[0] ?? end;

@@ -21,7 +21,7 @@ const { values } = parseArgs({
 const [streams, deliveries, audience] = [Number(values.streams), Number(values.deliveries), Number(values.audience)];
 const seed = Number(values.seed);
 
-/** The columns that describe the load, in every table. */
+/** The columns that describe a plan and its figures; `toRow` fills them. */
 const columns = [
   'Redis',
   'messages/s',
@@ -109,7 +109,7 @@ function reportAudiences(costs: Costs): Report {
   };
 }
 
-/** The same machines under more load, until something gives way. */
+/** The same machines under less and more load. */
 function reportSaturation(costs: Costs, plan: Plan): Report {
   const loads = values.quick ? [1, 2] : [0.5, 1, 1.25, 1.5, 1.75, 2, 3];
   return {
@@ -126,7 +126,7 @@ function reportSaturation(costs: Costs, plan: Plan): Report {
   };
 }
 
-/** What clients see while nodes stop and start. */
+/** What clients see while nodes stop and start, and after all connections break. */
 function reportDeploy(costs: Costs, plan: Plan): Report {
   const cases: [string, number, (system: System) => void][] = [
     ['nothing happens', 10_000, () => undefined],

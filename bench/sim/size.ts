@@ -62,7 +62,8 @@ export function toFigures(system: System, ms: number): Figures {
 
 /**
  * The smallest plan that handles `reserve` times its load within `limits`. Returns that plan's figures under the load
- * without this factor. If no number of machines is enough, returns those of the largest plan, with `isSaturated`.
+ * without this factor. If `maxNodes` nodes are not enough, returns the last plan's figures under `reserve` times its
+ * load, with `isSaturated`.
  */
 export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisServers'>, costs: Costs): Figures {
   let plan: Plan = {

@@ -16,7 +16,7 @@ export type StationFigures = {
   waiting: number;
 };
 
-/** Servers with one queue, first come, first served: the cores of PostgreSQL, the event loop of a node. */
+/** Servers with one queue, first come, first served, such as the cores of PostgreSQL or the event loop of a node. */
 export class Station {
   readonly servers: number;
   readonly #engine: Engine;

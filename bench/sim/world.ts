@@ -14,7 +14,7 @@ export type Plan = {
   /** How many streams receive each message. */
   audience: number;
   messagesPerSecond: number;
-  /** Chats whose streams are simulated one by one; the others are idle. */
+  /** Chats whose streams are simulated one by one; all other streams are idle. */
   chats: number;
   /** Senders that wait for each answer before they send again; instead of `messagesPerSecond`. */
   senders?: number;

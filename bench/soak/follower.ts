@@ -11,7 +11,8 @@ export type Received = { id: number; kind: string };
 
 /**
  * A stream of one user that reconnects with its last cursor, to any node, whenever it breaks. It reports each event,
- * and faults of its own: a cursor that does not grow, a Reset, an event with errors, a stream that ended for good.
+ * and faults of its own: a cursor that does not grow, a Reset, an event with errors, a stream that was refused (401) or
+ * ended for good.
  */
 export class Follower {
   readonly userId: string;
@@ -91,7 +92,7 @@ export class Follower {
     connection.end(JSON.stringify({ query: document, variables: { after: this.#cursor } }));
   }
 
-  /** A client gives up a connection that has been silent for longer than two heartbeats should take. */
+  /** A client gives up a connection that has been silent for longer than heartbeats are apart. */
   #listen(): void {
     if (this.#silence !== null) clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.cut(), 30_000);

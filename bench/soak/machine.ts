@@ -33,7 +33,7 @@ export type Node = {
 export type Machine = {
   nodes: Node[];
   redis: Redis;
-  /** A way to the database that is never cut off, to find out what it really contains. */
+  /** A way to the database that bypasses the proxies, to find out what it really contains. */
   sql: pg.Pool;
   endPostgres: (signal: NodeJS.Signals) => Promise<void>;
   startPostgres: () => Promise<void>;
@@ -45,7 +45,7 @@ const log = pino({ level: 'silent' });
 /** `fsync` is off: what a killed process has written is in the cache of the operating system, which survives. */
 const postgresSettings = 'fsync = off\nmax_connections = 150\n';
 
-/** Starts PostgreSQL, the nodes and, if asked, Redis. */
+/** Starts PostgreSQL, Redis and two nodes, which use Redis only if `hasRedis`. */
 export async function startMachine({ hasRedis }: { hasRedis: boolean }): Promise<Machine> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-soak-'));
   const cluster = await prepareCluster(join(folder, 'postgres'), log);

@@ -21,7 +21,7 @@ type Account = {
 };
 
 /**
- * Works out who must receive each event (the members of the chat at that point) from the log alone, which it reads in
+ * Works out who must receive each event (e.g. the members of the chat at that point) from the log, which it reads in
  * order over its own connection. Checks each stream against this as events arrive.
  */
 export class Oracle {

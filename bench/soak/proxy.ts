@@ -8,7 +8,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 export type Proxy = {
   /** The same URL, through the proxy. */
   through: (url: string) => string;
-  /** The open connections stay dark for good; new ones stay dark until `light`. */
+  /** All connections that are open, or opened before `light`, stay dark for good. */
   darken: () => void;
   light: () => void;
   /** Resets all connections. */

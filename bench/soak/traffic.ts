@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeId } from '../../src/core/id.ts';
 
-/** A user who acts, and the chats that they are always in. */
+/** A user who acts, and their access token. */
 export type Actor = { userId: string; token: string };
 /** A chat: its owner, its members, and those of them who come and go. */
 export type Chat = { id: string; owner: Actor; members: Actor[]; movable: Actor[] };

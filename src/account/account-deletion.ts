@@ -162,7 +162,7 @@ async function deleteFiles({ prisma }: Transaction, userId: bigint, limit: numbe
   return count;
 }
 
-/** The messages stay, without their sender and what only the sender's client knew: clientMessageId and custom data. */
+/** The messages stay, without their sender and what the sender's client added: clientMessageId and custom data. */
 async function disownMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
   // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
   const { rowCount } = await transaction.query(

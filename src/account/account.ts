@@ -190,7 +190,10 @@ export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'
   if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
 }
 
-/** Queues an email to the user if the device is new to their account, or if the network is (`isKnown` is false). */
+/**
+ * Queues an email to the user if the device or the network (`isKnown` is false) is new to their account, but not for
+ * its first device.
+ */
 async function reportNewDevice(
   client: Queryable,
   { mail, keys }: Pick<Accounts, 'mail' | 'keys'>,
@@ -222,11 +225,11 @@ async function look(
 }
 
 /**
- * Sets a new password. All other sessions of the asker end, and emailed codes for a new password or another address
- * become invalid. The current session continues with a new pair of tokens, and its earlier refresh tokens become
- * invalid. For an account without a password, a recent token takes the place of the current password (proof.ts). Throws
- * InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited after too many
- * wrong ones, and Forbidden if passwords are turned off.
+ * Sets a new password. All other sessions of the asker except those of webhooks end, and emailed codes for a new
+ * password or another address become invalid. The current session continues with a new pair of tokens, and its earlier
+ * refresh tokens become invalid. For an account without a password, a recent token takes the place of the current
+ * password (proof.ts). Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one,
+ * RateLimited after too many wrong ones, and Forbidden if passwords are turned off.
  */
 export async function changePassword(
   accounts: Accounts,

@@ -8,7 +8,7 @@ import { maxIdentifierLength, type Issuer, type RoleClaim } from './issuer.ts';
 
 /**
  * What a token says about its user. A claim that is missing, or that no profile could hold, is undefined: it changes
- * nothing. `email` is null when the issuer has not verified the email address.
+ * nothing. But `email` is null for an address that the issuer has not verified, or that is malformed.
  */
 export type ClaimedProfile = {
   username?: string;

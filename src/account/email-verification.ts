@@ -25,8 +25,8 @@ export async function requestEmailVerification(accounts: Accounts, asker: Asker)
 /**
  * Uses the code from an email, and returns the address that it verifies: the account's current address, its new address
  * (which takes effect now), or the address of a sign-up (which becomes an account now). Throws InvalidCredentials for a
- * code that is invalid, used or expired, or whose address now belongs to another account, and RateLimited for too many
- * attempts.
+ * code that is invalid, used or expired, whose address now belongs to another account, or whose invite no longer lets
+ * anyone in; and RateLimited for too many attempts.
  */
 export async function verifyEmail(
   accounts: Accounts,

@@ -3,7 +3,7 @@ import type { Leases } from '../postgres/lease.ts';
 
 /** How many exports a node sends at a time. Each holds a few megabytes in memory, for as long as its client reads. */
 const maxExports = 8;
-/** How long a refused client waits. */
+/** How long a refused client should wait. */
 const retryAfterSeconds = 30;
 /** The expiry is long enough for an export to outlast a restart of the database. */
 const times = { expiry: 20_000, renewal: 5_000 };

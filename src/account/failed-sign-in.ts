@@ -26,7 +26,7 @@ export async function noteFailedSignIn<Result>(
   }
 }
 
-/** Null for an error that is not about wrong credentials. */
+/** Null for an error other than wrong credentials or too many attempts. */
 function codeOf(error: unknown): string | null {
   if (error instanceof InvalidCredentials) return error.code;
   return error instanceof RateLimited ? 'RATE_LIMITED' : null;

@@ -138,8 +138,8 @@ function isFree(column: 'email', value: string, ownId = '0'): string {
 }
 
 /**
- * Applies the claims that have changed since they were last read, so that the user's own changes stay until a claim
- * changes. A claim that the token lacks changes nothing.
+ * Applies the claims that have changed since they were last read, so that what the user has changed stays until the
+ * claim for it changes. A claim that the token lacks changes nothing.
  */
 async function updateProfile(
   client: Queryable,

@@ -109,8 +109,8 @@ const issuerSettings = z
   });
 
 /**
- * Reads a JSON list of issuers, given as text or as the path of a file. Throws an Error that names everything that is
- * wrong with it, and never quotes a key.
+ * Reads a JSON list of issuers, given as text or as the path of a file. Throws an Error that says what is wrong with
+ * it, and never quotes a key.
  */
 export function parseIssuers(setting: string): Issuer[] {
   const parsed = z.array(issuerSettings).min(1).max(maxIssuers).safeParse(readJson(setting));

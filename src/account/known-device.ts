@@ -9,7 +9,9 @@ const memory = '90 days';
 /** An account, and the user agent of a sign-in. */
 export type SeenDevice = { userId: bigint; userAgent: string | null };
 
-/** Whether the account has signed in from the device before. FIRST: it has not signed in from any device yet. */
+/**
+ * Whether the account has signed in from the device in the last 90 days. FIRST: no device of the account is remembered.
+ */
 export type Familiarity = 'FIRST' | 'KNOWN' | 'NEW';
 
 /**

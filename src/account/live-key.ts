@@ -10,7 +10,7 @@ import type { Scope } from '../core/scope.ts';
 const maxBeliefMs = 500;
 const maxKeys = 10_000;
 
-/** What the database last said about a secret; null if no live key has it. */
+/** What the database last said about a secret; null for an unknown secret or a revoked key. */
 type Belief = { grant: Promise<KeyGrant | null>; askedAt: number };
 type KeyRow = { secretHash: Buffer; keyId: bigint; scopes: Scope[]; botId: bigint | null; expiresAt: Date | null };
 

@@ -51,7 +51,7 @@ export class LiveSessions {
   constructor({ pool }: Db) {
     this.#sessions = new DataLoader(
       async (ids) => {
-        // Which of the sessions are live, and whose they are. Raw SQL: it runs up to four times a second on each node.
+        // Which of the sessions are live, and whose they are. Raw SQL: it runs several times a second on a busy node.
         const { rows } = await pool.query<LiveSession>(
           `select id, user_id as "userId",
             case when last_used_at > now() - $3::interval then stream_token_generation end as "streamTokenGeneration"

@@ -7,9 +7,9 @@ import { refuseTokens } from './token-refusal.ts';
 
 /**
  * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0): the sessions here that belong to
- * one of its sessions, even if the first token of that session has yet to arrive, or all sessions that a subject of
- * that issuer has here. The sessions' streams end at the position of the logout in the log. Tokens issued before that
- * cannot bring them back. Throws InvalidCredentials for a token that is invalid or was used before, and
+ * one of its sessions, even if the first token of that session has yet to arrive, or all sessions that a subject has
+ * here through that issuer. The sessions' streams end at the position of the logout in the log. Tokens issued before
+ * that cannot bring them back. Throws InvalidCredentials for a token that is invalid or was used before, and
  * IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
@@ -54,9 +54,9 @@ async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the session with the named key, and sessions of the subject's user: all of them if no session is named,
-  // otherwise those whose tokens name no session, because any of these may be the one to end. Raw SQL, to return the
-  // deleted rows.
+  // Deletes the session with the named key, and sessions of the subject's user from that issuer: all of them if no
+  // session is named, otherwise those whose tokens name no session, because any of these may be the one to end. Raw
+  // SQL, to return the deleted rows.
   const { rows } = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where issuer = $1 and foreign_key = $3

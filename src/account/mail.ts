@@ -2,7 +2,7 @@ import { Forbidden, InvalidCredentials, type ExpectedError } from '../errors.ts'
 
 /**
  * What accounts need for sending mail. Call `ring` after the commit of a transaction that queued an email.
- * `reportsNewSignIns`: users receive an email about sign-ins from devices that are new to their account.
+ * `reportsNewSignIns`: users receive an email about sign-ins from devices or networks that are new to their account.
  */
 export type AccountMail = { ring: () => void; reportsNewSignIns: boolean };
 

@@ -33,9 +33,9 @@ export async function requestPasswordReset(
 
 /**
  * Sets a new password with the code from an email, and verifies the address that the email went to. Ends every session
- * of the account, starts a new one, and withdraws the account's other codes. Throws InvalidCredentials for a code that
- * is not valid, or no longer valid; InvalidInput for an invalid password (the code then stays valid); RateLimited; and
- * Forbidden where there are no passwords.
+ * of the account except those of webhooks, starts a new one, and withdraws the account's other codes. Throws
+ * InvalidCredentials for a code that is not valid, or no longer valid; InvalidInput for an invalid password (the code
+ * then stays valid); RateLimited; and Forbidden where there are no passwords.
  */
 export async function resetPassword(
   accounts: Accounts,
@@ -70,7 +70,8 @@ async function replacePassword(
   { owner, code, newHash }: { owner: CodeOwner; code: string; newHash: string },
 ): Promise<boolean> {
   const { userId, email } = owner;
-  // Verifies the address, and locks the user, like all code that opens or ends sessions. Raw SQL, for fold().
+  // Verifies the address, and locks the user, like all code that opens sessions or ends all of a user's sessions. Raw
+  // SQL, for fold().
   const { rowCount } = await transaction.query(
     `update users set email_verified_at = coalesce(email_verified_at, clock_timestamp())
     where id = $1 and deleted_at is null and fold(email) = fold($2)`,

@@ -18,7 +18,7 @@ export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, paralle
 /**
  * Hashes run on Node's four threads, which file access and DNS need too. Two run at a time: one for networks that the
  * account has signed in from before, and one for all other networks, so that a flood from unknown networks never delays
- * a known one. At 20 ms a hash, the last request from one network waits two seconds.
+ * a known one. At 20 ms a hash, the last of 100 requests from one network waits two seconds if no others wait.
  */
 const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
 
@@ -70,9 +70,9 @@ export class PasswordHasher {
   }
 
   /**
-   * Whether the password is the one that was hashed. Null stands for an account that does not exist: the comparison
-   * takes just as long, and the password is wrong. `newHash` is the hash to store instead if the old one was made with
-   * a different cost.
+   * Whether the password is the one that was hashed. Null stands for an account that does not exist or has no password:
+   * the comparison takes just as long, and the password is wrong. `newHash` is the hash to store instead if the old one
+   * was made with a different cost.
    */
   verify(
     encoded: string | null,

@@ -33,8 +33,8 @@ export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Prom
 
 /**
  * Creates the account of a sign-up whose code has just been used. A name that was taken in the meantime gets a number.
- * Uses its invite, if it has one. Returns false if the sign-up no longer exists. Throws InvalidCredentials if the
- * address has an account by then, or the invite no longer lets anyone in.
+ * Uses the sign-up's invite, if it has one. Returns false if the sign-up no longer exists. Throws InvalidCredentials if
+ * the address has an account by then, or the invite no longer lets anyone in.
  */
 export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner): Promise<boolean> {
   const { rows } = await client.query<CheckedSignUp>(
@@ -58,7 +58,7 @@ export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner)
   throw new Error('no free username was found');
 }
 
-/** The refusal of a code whose address already has another account. */
+/** The refusal of a code whose address already belongs to another account. */
 export function hasAccount(): InvalidCredentials {
   return new InvalidCredentials('The address already has an account.');
 }

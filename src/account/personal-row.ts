@@ -187,7 +187,7 @@ export function readReports(pool: pg.Pool, userId: bigint): AsyncGenerator<Repor
 /** A network or device that the user signed in from, as a hash. */
 export type SignInPlaceRow = { kind: 'NETWORK' | 'DEVICE'; hash: string; usedAt: Date };
 
-/** Where the user has signed in from in the last 90 days, as far as the server remembers: only hashes. */
+/** Where the user has signed in from, as far as the server remembers: only hashes. */
 export function readSignInPlaces(pool: pg.Pool, userId: bigint): AsyncGenerator<SignInPlaceRow[]> {
   const read = async (after: SignInPlaceRow | null) => {
     const { rows } = await pool.query<SignInPlaceRow>(

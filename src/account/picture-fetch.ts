@@ -31,7 +31,7 @@ export type PictureFetchOptions = {
 
 /**
  * Fetches the pictures that tokens from other systems name, on one node at a time, and makes them avatars. The pictures
- * are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to five times
+ * are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to four times
  * within a day.
  */
 export class PictureFetch {

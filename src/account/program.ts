@@ -32,8 +32,9 @@ export class Programs {
 
   /**
    * The program with that key. `actAs`: the user that it acts as, by id or as `key:` and the user's external key; null if
-   * it names none. Throws Unauthenticated for an invalid key, and Forbidden for a key without ACT_AS, for a user who
-   * does not exist, and (with the end and the reason) for a suspended user, even if that is the key's own bot.
+   * it names none. Throws Unauthenticated for an invalid key, and Forbidden for `actAs` with a key that lacks ACT_AS,
+   * for a user who does not exist, and (with the end and the reason) for a suspended user, even if that is the key's
+   * own bot.
    */
   async identify(secret: string, actAs: string | null): Promise<Program> {
     const key = await this.keys.find(secret);
@@ -41,7 +42,10 @@ export class Programs {
     return actAs === null ? itself : this.#speakFor(key, await findSubject(this.#db, key, actAs));
   }
 
-  /** The program whose key has that id; it acts as no one. Throws Unauthenticated for a key that is no longer valid. */
+  /**
+   * The program whose key has that id; it acts as no one. Throws Unauthenticated for a key that is no longer valid, and
+   * Forbidden for a suspended bot.
+   */
   async identifyById(keyId: bigint): Promise<Program> {
     return this.#asItself(await this.keys.findById(keyId));
   }

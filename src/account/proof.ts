@@ -7,7 +7,10 @@ import { proofMs, type ForeignSessions } from './foreign-session.ts';
 import { checkGivenPassword, type PasswordHasher } from './password.ts';
 import { isRefused } from './token-refusal.ts';
 
-/** What the user of a session sends to prove their identity again: null if the request's token is the only proof. */
+/**
+ * What the user of a session sends to prove their identity again; `secret` is null if the request's token is the only
+ * proof.
+ */
 export type Proof = { user: Credentials; secret: string | null };
 
 /** The description of a password argument in operations that ask for the password again. */
@@ -26,7 +29,8 @@ export function checkGivenProof({ user, secret }: Proof, path: string[], errors:
 /**
  * Returns if the asker proves, with the account's password, that they are its user. For an account without one, the
  * proof is a token that another system issued for the user within the last five minutes: as `secret`, or as the token
- * of the request. Throws InvalidCredentials otherwise, and RateLimited after too many wrong attempts.
+ * of the request. Throws InvalidCredentials otherwise, RateLimited after too many wrong attempts, and IssuerUnavailable
+ * if the issuer's keys cannot be fetched.
  */
 export async function requireProof(verifier: Verifier, asker: Asker, { user, secret }: Proof): Promise<void> {
   if (user.passwordHash !== null) {

@@ -189,8 +189,9 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
 }
 
 /**
- * Deletes up to `batchSize` sessions that have not been refreshed for 30 days, and up to `batchSize` refresh tokens
- * that were used longer ago than that. Returns the larger count: call it again while that is `batchSize`.
+ * Deletes up to `batchSize` sessions, except those of webhooks, that have not been refreshed for 30 days, and up to
+ * `batchSize` refresh tokens that were used (or, if unused, created) longer ago than that. Returns the larger count:
+ * call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
   // Deletes dead sessions. Raw SQL, like the next statement: with `skip locked`, nodes that prune at the same time do
@@ -200,7 +201,7 @@ export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 50
       select id from sessions where last_used_at < now() - $1::interval and webhook_id is null limit $2 for update skip locked))`,
     [sessionLifetime, batchSize],
   );
-  // Deletes used refresh tokens that can no longer reveal a theft.
+  // Deletes refresh tokens that can neither be used nor reveal a theft any more.
   const tokens = await db.pool.query(
     `delete from refresh_tokens where token_hash = any (array(
       select token_hash from refresh_tokens where coalesce(used_at, created_at) < now() - $1::interval

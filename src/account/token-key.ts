@@ -29,9 +29,8 @@ const maxKeys = 20;
 
 /**
  * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must include its private part; the others may. To
- * rotate a key, put the new one first, and remove the old one once everything that it signed has expired (file links
- * last longest: a day). A key without a `kid` gets its thumbprint (RFC 7638) as its `kid`. Throws an Error that says
- * what is wrong and never quotes the keys.
+ * rotate keys, follow docs/operating.md. A key without a `kid` gets its thumbprint (RFC 7638) as its `kid`. Throws an
+ * Error that says what is wrong and never quotes the keys.
  */
 export function parseKeySet(json: string): AccessTokenKeys {
   const jwks = readSet(json);
@@ -52,14 +51,14 @@ export function generateKeySet(): string {
 }
 
 /**
- * A key of 256 bits for an HMAC, made from the signing key (RFC 5869): each purpose has its own key, the same on all
+ * A key of 256 bits, derived from the signing key (RFC 5869): each purpose has its own key, the same on all
  * nodes.
  */
 export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObject {
   return derive(signing.key, purpose);
 }
 
-/** Such a key for each private key in the set, so that what an older key authenticated stays valid. */
+/** Like `deriveKey`, for each private key in the set, so that what an older key signed or encrypted stays usable. */
 export function deriveKeys({ own }: AccessTokenKeys, purpose: string): KeyObject[] {
   return own.map((key) => derive(key, purpose));
 }
@@ -130,7 +129,7 @@ function readSet(json: string): unknown[] {
   try {
     set = JSON.parse(json);
   } catch {
-    // JSON.parse's error message quotes its input, which is the private key.
+    // JSON.parse's error message quotes its input, which contains the private key.
     throw new Error('it is not JSON');
   }
   if (typeof set !== 'object' || set === null || !('keys' in set) || !Array.isArray(set.keys)) {

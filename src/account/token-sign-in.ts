@@ -9,8 +9,8 @@ import { handOver, openSession, type SignedIn } from './session.ts';
 /**
  * Exchanges another system's token for a session that has refresh tokens, and does not end with that token. The session
  * also ends when the other system reports that its own session has ended (`POST /auth/logout`). Throws
- * InvalidCredentials for a token that is invalid, expired or refused, Forbidden where no other system's tokens are
- * accepted, and RateLimited for a network with too many failures.
+ * InvalidCredentials for a token that is invalid, expired or refused, Forbidden for a suspended user and where no other
+ * system's tokens are accepted, and RateLimited for a network with too many failures.
  */
 export function signInWithToken(accounts: Accounts, input: Device & { token: string }): Promise<SignedIn> {
   const { address } = input;

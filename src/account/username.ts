@@ -20,7 +20,8 @@ export function checkNewUsername(username: string, errors: FieldError[]): void {
 
 /**
  * Derives a username from any text: the part before an @, without accents, with other characters replaced. The result
- * is valid, and leaves room for `listUsernames` to add a suffix; null when nothing usable is left.
+ * is well-formed, but may be reserved, and leaves room for a suffix (`listUsernames`); null when nothing usable is
+ * left.
  */
 export function fitUsername(text: string): string | null {
   const [head = ''] = text.split('@', 1);

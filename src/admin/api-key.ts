@@ -11,7 +11,7 @@ import { defineLoader } from '../postgres/loader.ts';
 import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { lockStaff } from './staff.ts';
 
-/** How many unrevoked keys a server can have. */
+/** How many `listed` keys a server can have. */
 const maxKeys = 1_000;
 /** Keys that are not revoked, except those of incoming webhooks, which users other than admins can also create. */
 const listed = { revokedAt: null, incomingWebhook: null };

@@ -23,7 +23,7 @@ export type Command = {
 /** The operator's mistake: the message says what is wrong. */
 export class Misuse extends Error {}
 
-/** Splits a command's arguments into positional ones and options with a value. Throws Misuse for others. */
+/** Splits a command's arguments into positional ones and options with a value. Throws Misuse if they do not fit. */
 export function readArguments<const Name extends string>(
   args: string[],
   { texts, options = [] }: { texts: { min: number; max: number }; options?: readonly Name[] },

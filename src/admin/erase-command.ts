@@ -7,7 +7,7 @@ import { lockAccount } from './staff.ts';
 
 /** How many rows one transaction of the erasure removes. */
 const batchSize = 1_000;
-/** How long to wait for a server that is working on the erasure, in ms. */
+/** The pause between attempts while a server works on the erasure, in ms. */
 const pauseMs = 100;
 
 /** Erases an account. */

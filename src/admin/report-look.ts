@@ -48,7 +48,7 @@ const readerKey = ({ reportId, caller }: ReportReader) => `${reportId} ${callerK
 export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey, alsoWrites: true });
 
 /**
- * Up to five messages before and after a reported one, with that message, as they are now; empty once the message's
+ * A reported message and up to five messages before and after it, as they are now; empty once the message's
  * chat is gone. Each read is logged as READ_REPORT_CONTEXT.
  */
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey, alsoWrites: true });

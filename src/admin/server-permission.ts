@@ -18,7 +18,7 @@ export type ServerAction =
   | 'manageApiKeys'
   | 'manageWebhooks';
 
-/** The role of the caller's user on the server, and the role of the user that `suspendUser` targets. */
+/** The role of the caller's user on the server, and that of the user whom the action targets, if any. */
 export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
 
 /**

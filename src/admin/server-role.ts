@@ -27,8 +27,8 @@ export async function setServerRole(
 }
 
 /**
- * Changes the role of an existing user, without a permission check. Throws Forbidden for the last admin and for a bot.
- * Raw SQL: Prisma would not say which rule of a trigger has refused the change.
+ * Changes the role of an existing user, without a permission check. Throws NotFound, and Forbidden for the last admin
+ * and for a bot. Raw SQL: Prisma would not say which rule of a trigger has refused the change.
  */
 export async function grantServerRole(
   client: Queryable,

@@ -27,7 +27,7 @@ export function fromEdges<Row>(
   };
 }
 
-/** The complexity of a list: that of its largest page. */
+/** The complexity of a list: that of a full page. */
 export function pageComplexity(args: ConnectionArgs): { field: number; multiplier: number } {
   const size = args.first ?? args.last ?? defaultPageSize;
   return { field: 1, multiplier: Math.max(1, size) };

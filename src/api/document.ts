@@ -55,7 +55,7 @@ type Cached = { document: DocumentNode; bytes: number; hash?: string };
 
 /**
  * Parses and validates each text once, no matter how many requests send it, or in what form. Invalid documents are not
- * cached. Documents from clients that are not signed in have a small share of the memory, and evict no other documents.
+ * cached. Documents from clients that are not signed in have a small share of the memory, and evict only each other.
  * A registered document can be named by its hash for as long as it stays in the cache.
  */
 export class DocumentCache {

@@ -29,7 +29,7 @@ export type RendererOptions = {
 };
 
 /**
- * The key of a subscription: two subscriptions have the same results exactly when their keys are equal. A key consists
+ * The key of a subscription: two subscriptions with equal keys have the same results. A key consists
  * of the document, the operation, and the variables used below the root field.
  */
 export function subscriptionKey(

@@ -27,7 +27,9 @@ export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Pro
   return rows;
 }
 
-/** Reads what nearly every document selects of these events, so that most are rendered without waiting. Never rejects. */
+/**
+ * Reads what nearly every document selects from these events, so that most are rendered without waiting. Never rejects.
+ */
 export async function prefetchEventRows(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
   for (const event of events) primeEventRows(event, loaders);
   const ids = events.flatMap(({ messageId }) => (messageId === null ? [] : [messageId]));
@@ -40,7 +42,7 @@ export function primeEventRows({ shared }: LoggedEvent, loaders: Loaders): void 
   if (shared !== undefined && performance.now() < shared.until) primeMessage(loaders, shared.rows as MessageRow);
 }
 
-/** No event shows these, so they need not leave the database. */
+/** No event shows these, so the publisher does not send them. */
 function withoutSecrets({ message, sender, chat }: MessageRow): MessageRow {
   return {
     message: { ...message, requestHash: null },

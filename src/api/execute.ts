@@ -20,7 +20,8 @@ export type Execution = {
 
 /**
  * Executes a query or a mutation, whichever way it arrived. Measures it first, and executes no part of an operation
- * that is too large. Reads the log's cursor before anything else, so that `events(after:)` continues without a gap.
+ * that is too large. If the operation may select `eventCursor`, reads the log's cursor before any data, so that
+ * `events(after:)` continues without a gap.
  */
 export async function executeOperation(
   execution: Execution & {

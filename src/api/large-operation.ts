@@ -23,8 +23,8 @@ const longMs = 50;
 const maxPauseMs = 500;
 
 /**
- * An operation's turns to render. The operation takes one when it has something to render, and ends it before it waits
- * again.
+ * An operation's turns to render. The operation takes one when it has something to render, and ends it before its next
+ * change.
  */
 export type RenderTurns = {
   /** Resolves when it is this operation's turn. */
@@ -55,7 +55,8 @@ export class LargeOperations {
   /**
    * Runs an operation whose answer is at most `bytes` long. `work` takes a turn whenever it renders, and holds none
    * while it waits for a lock or for an upload: an operation that is held up must not hold up the person's other
-   * operations. Throws RateLimited, before anything is run, when too many of that person's operations are in progress.
+   * operations. Throws RateLimited, before anything is run, when too many large operations are in progress, for that
+   * person or in total.
    */
   async run<Result>(
     { person, bytes }: { person: string; bytes: number },

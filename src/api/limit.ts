@@ -51,7 +51,7 @@ const queryCharges: Record<string, Charge[]> = {
 /** The charge for mutations that the table does not name, so that the mutations of later features are limited too. */
 const usualCharge: Charge[] = [{ as: 'changes' }];
 
-/** Counts each use of a mutation or a search before it runs. */
+/** Counts each use of a mutation before it runs. */
 export function limitMutation(name: string, resolve: Resolver): Resolver {
   return ownCharges.has(name) ? resolve : limited(mutationCharges[name] ?? usualCharge, resolve);
 }

@@ -25,8 +25,8 @@ import { countFields, maxVariableFields } from './variable-size.ts';
 import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './field-size.ts';
 
 /**
- * The most that an operation can ask for. `depth`: levels of fields. `breadth`: fields of the document, counting each
- * spread of a fragment. `complexity`: fields of the answer, each multiplied by the sizes of the lists around it.
+ * The most that an operation can ask for. `depth`: levels of fields. `breadth`: fields of the document, those of a
+ * fragment once per spread. `complexity`: fields of the answer, each multiplied by the sizes of the lists around it.
  * `bytes`: the JSON of the largest possible answer, with every text at its maximum length.
  */
 export type Measure = { depth: number; breadth: number; complexity: number; bytes: number };
@@ -87,8 +87,8 @@ export function measureOperation(
 
 /**
  * Measures an operation and judges its size: `refusal` is the error if it asks for too much, otherwise null. Call this
- * before you execute any part of the operation. `measure` is null if the variables are invalid: executing the operation
- * then reports them.
+ * before you execute any part of the operation. If `refusal` and `measure` are both null, the variables are invalid:
+ * executing the operation reports them.
  */
 export function judgeSize(
   schema: GraphQLSchema,

@@ -24,7 +24,7 @@ export function isFound<Row extends object>(found: Row | Error | null | undefine
   return found != null;
 }
 
-/** The rows that a loader has found for these keys, in their order. Throws the loader's error. */
+/** The rows that a loader has found, by key; `rows` are in the order of `keys`. Throws the loader's error. */
 export function foundNodes(
   keys: readonly string[],
   rows: readonly (object | Error | null)[],

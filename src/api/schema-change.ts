@@ -23,9 +23,9 @@ export function readRelease(text: string): ApiState {
 }
 
 /**
- * Compares the API with its last release by the rules of docs/api-policy.md, and returns the violations: a change that
- * breaks clients outside a new major version, or an addition without a higher level. Before 1.0.0, the second number of
- * the version counts as the major one.
+ * Compares the API with its last release by the rules of docs/api-policy.md, and returns the violations: a breaking
+ * change without a new major version, or an addition without a higher level. Before 1.0.0, the second number of the
+ * version counts as the major one.
  */
 export function judgeChange(released: ApiState, current: ApiState): string[] {
   const problems: string[] = [];

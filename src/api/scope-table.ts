@@ -1,9 +1,9 @@
 import type { Scope } from '../core/scope.ts';
 
 /**
- * What a program needs to use a field or a type. ANYONE: no scope. DEVICE: only a user who is signed in on a device may
- * use it, never a program. Otherwise all of `all`, or one of `any`. `isOwn`: it changes a user's own profile, so a bot
- * needs no scope. `isNeverActing`: Forbidden while the program acts as a user.
+ * What a program needs to use a field or a type. ANYONE: no scope. DEVICE: for people on their devices, signed in or
+ * not, never for a program. Otherwise all of `all`, or one of `any`. `isOwn`: it changes a user's own profile or
+ * blocks, so a bot needs no scope. `isNeverActing`: Forbidden while the program acts as a user.
  */
 export type Access = 'ANYONE' | 'DEVICE' | (RequiredScopes & { isOwn?: true; isNeverActing?: true });
 type RequiredScopes = { any: readonly Scope[] } | { all: readonly Scope[] };

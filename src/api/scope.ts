@@ -22,7 +22,7 @@ import type { PreparedOperation } from './document.ts';
 import { fieldAccess, rootAccess, typeAccess, type Access } from './scope-table.ts';
 
 /**
- * Throws Forbidden, naming the scope, for a program that may not use this query or mutation. Checks nothing for users
+ * Throws Forbidden, with the reason, for a program that may not use this query or mutation. Checks nothing for users
  * on a device.
  */
 export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' | 'Mutation', name: string): void {
@@ -46,7 +46,7 @@ export function demandAllowed(identify: () => Caller | null, access: Access): As
 /**
  * The error of an operation that selects something for which its program has no scope, at any depth; null if there is
  * none. Call this before you execute any of the operation. Leaves queries and mutations that the program may not use to
- * `refuseRootField`, which answers with the members of their result unions.
+ * `refuseRootField`, whose Forbidden goes into their result unions.
  */
 export function judgeScopes(
   schema: GraphQLSchema,

@@ -14,8 +14,8 @@ export type DocumentChoice = { query: string | null; documentId: string | null; 
 export type Selection = { source: string } | { errors: readonly GraphQLError[] };
 
 /**
- * Finds the text that a request selects. The errors are those of Apollo's protocol, so that clients send the text when
- * the server does not know the hash.
+ * Finds the text that a request selects. Without a text, the errors are those of Apollo's protocol, so that clients
+ * send it when the server does not know the hash.
  */
 export function selectDocument(documents: DocumentCache, { query, documentId, hash }: DocumentChoice): Selection {
   const { trusted } = documents;

@@ -10,7 +10,7 @@ export const maxVariableFields = 1_000;
  */
 export const maxVariableErrors = 10;
 
-/** Counts the fields of all objects in a JSON value, up to one more than `maxVariableFields`. */
+/** Counts the fields of all objects in a JSON value; stops after the object that exceeds `maxVariableFields`. */
 export function countFields(value: unknown): number {
   let count = 0;
   // Not recursive: a body of 256 KB can be nested 250,000 levels deep.

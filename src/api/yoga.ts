@@ -26,7 +26,7 @@ export type YogaOptions = {
   mask: (error: unknown) => GraphQLError;
 };
 
-/** Answers a request for `/graphql` whose sender is known, in every way that GraphQL over HTTP allows. */
+/** Answers a request for `/graphql` whose sender is identified, in every way that GraphQL over HTTP allows. */
 export type Yoga = { fetch: (url: string, init: RequestInit, sender: YogaSender) => Response | Promise<Response> };
 
 /**

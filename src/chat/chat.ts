@@ -143,7 +143,7 @@ export async function lockPeople(client: Queryable, userIds: readonly bigint[]):
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Throws InvalidInput for each person who is not in `known`, with the person's index in `field`. */
+/** Throws InvalidInput that lists each person who is not in `known`, by their index in `field`. */
 export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
   const errors = userIds.flatMap((userId, index): FieldError[] =>
     known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such user' }],

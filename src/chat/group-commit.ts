@@ -47,7 +47,7 @@ type Write = {
 class CommitLost extends Error {}
 
 /**
- * Combines all waiting writes into one short transaction. PostgreSQL runs one commit that notifies at a time, about
+ * Combines waiting writes into one short transaction. PostgreSQL runs one commit that notifies at a time, about
  * 2,000 a second; commits of 100 messages are slower, but reach 40,000 messages a second (docs/architecture.md,
  * measured). See BatchCommit.
  *
@@ -128,7 +128,7 @@ export class GroupCommit {
 
 function remedyFor(error: unknown, writes: readonly Write[], failures: number): Remedy {
   const state = sqlStateOf(error) ?? '';
-  // PostgreSQL is out of resources or does not allow writes, so each half of the batch would fail in the same way.
+  // A lost commit may have succeeded. Without resources or write access, each half of the batch would fail as well.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
   // Dividing would not help: all writes of a lane wait for the same lock, and a lost connection fails all of them.
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return failures > 1 ? 'REJECT' : 'REPEAT';

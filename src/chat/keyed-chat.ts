@@ -134,7 +134,7 @@ async function lockSingle(client: Queryable, pair: [bigint, bigint]): Promise<Ch
   return rows[0] ?? null;
 }
 
-/** Returns null for a chat that another request has just created with this key. */
+/** Returns null when another request has just given this key to the chat, or to another one. */
 async function adopt({ query }: Transaction, chat: Chat, { key, custom }: ChatUpsert): Promise<Chat | null> {
   if (chat.key === key) return null;
   if (chat.key !== null) {

@@ -31,7 +31,7 @@ export async function setMembers(
   const added = [...wanted].filter((userId) => !roles.has(userId));
   const removed = [...roles.keys()].filter((userId) => !wanted.has(userId));
   if (chat.type === 'SINGLE') return refuseOtherPair([...wanted], added);
-  // Existing members are not locked: an erasure locks the user's row first and then waits for the chat.
+  // Existing members are not locked, which could deadlock: an erasure locks the user's row, then waits for the chat.
   const known = await lockPeople(transaction, added);
   refuseUnknownPeople(memberIds ?? [], new Set([...roles.keys(), ...known]), 'memberIds');
   await refuseBannedPeople(transaction, chat.id, added);

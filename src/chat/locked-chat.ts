@@ -17,11 +17,10 @@ import type { Asker } from '../core/asker.ts';
 export type LockedChat = { asker: Asker; chat: Chat; access: ChatAccess & { visibleFrom: number } };
 
 /**
- * Runs `work` in a transaction that has locked the chat's row. Every change to the chat, its members or its messages
- * takes this lock, so what `work` reads stays true until the commit.
- * Throws NotFound to hide a chat that the asker cannot see; LastOwner when the database refuses to leave the chat's
- * members without an owner; RateLimited when another transaction (psql, for example) keeps the chat locked for more
- * than 5 seconds.
+ * Runs `work` in a transaction that has locked the chat's row. Every change to the chat, its messages, or its members
+ * and their roles takes this lock, so what `work` reads stays true until the commit. Throws NotFound to hide a chat
+ * that the asker cannot see; LastOwner when the database refuses to leave the chat's members without an owner;
+ * RateLimited when another transaction (psql, for example) keeps the chat locked for more than 5 seconds.
  */
 export async function inChat<T>(
   db: Db,

@@ -46,8 +46,8 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
 /**
  * Removes a member from a chat. The remaining members and the removed one receive RemoveFromChat. For the removed
  * member, it is the last event of that chat. Like anyone, they can still read a public channel.
- * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it, and
- * LastOwner for the last owner.
+ * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it, or for
+ * the only member, and LastOwner for the last owner.
  */
 export async function removeMember(
   db: Db,

@@ -12,7 +12,7 @@ import { unnest } from '../postgres/unnest.ts';
 
 /**
  * Mutes a member until the given time, replacing any earlier mute; a null `until` ends the mute. All members receive
- * MemberUpdated. Until then, the member, whatever their role, can read and leave, but cannot send, edit, react, pin or
+ * MemberUpdated. While muted, the member, whatever their role, can read and leave, but cannot send, edit, react, pin or
  * show that they are typing, and can neither change nor moderate the chat. A mute stays in force when the member leaves
  * and comes back. Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not
  * allow it, InvalidInput for the asker's own id and for a time that is not in the future.

@@ -3,8 +3,8 @@ import type { Scope } from '../core/scope.ts';
 import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.ts';
 
 /**
- * What an asker may want to do in a chat that they can see. For their own messages and read marker they need no
- * permission.
+ * What an asker may want to do in a chat that they can see. To delete their own messages or move their read marker,
+ * they need no permission.
  */
 export type Action =
   | 'addMembers'

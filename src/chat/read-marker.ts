@@ -71,7 +71,7 @@ async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promi
   return new Map(rows.map((member) => [memberKeyOf(member), member]));
 }
 
-/** Moves the markers of all members in one statement. Raw SQL: part of the group commit. */
+/** Moves the markers of these members in one statement. Raw SQL: part of the group commit. */
 async function writeMarkers(client: Queryable, members: readonly Member[]): Promise<void> {
   if (members.length === 0) return;
   await client.query({

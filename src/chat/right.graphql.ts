@@ -6,7 +6,7 @@ import { may, type Action } from './permission.ts';
 
 /**
  * What `viewerCan` offers, by the names that the rules use. An action on a member is offered if the viewer may perform
- * it on an ordinary member.
+ * it on a plain member.
  */
 const chatActions = {
   SEND_MESSAGE: 'sendMessage',

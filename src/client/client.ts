@@ -83,7 +83,7 @@ export class Client {
   }
 
   /**
-   * Connects and stays in sync until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   * Connects and stays in sync until `stop`; resolves once live or signed out, or when the stored state is loaded.
    */
   start(): Promise<void> {
     return this.#engine.start();

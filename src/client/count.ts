@@ -23,7 +23,7 @@ const exact = (counts: Counts) => ({ counts, isExact: true });
 
 type Origin = { isOwn: boolean; mentionsViewer: boolean };
 
-/** A new message: the viewer's own moves their read marker past everything; any other is unread. */
+/** A new message: the viewer's own moves their read marker past everything; any other after the marker is unread. */
 export const newMessage =
   (seq: number, { isOwn, mentionsViewer }: Origin): CountChange =>
   ({ lastReadSeq, unreadCount, unreadMentionCount }) => {

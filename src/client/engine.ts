@@ -69,7 +69,7 @@ export class Engine {
   }
 
   /**
-   * Connects and keeps in step until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   * Connects and stays in sync until `stop`; resolves once live or signed out, or when the stored state is loaded.
    */
   async start(): Promise<void> {
     if (this.#isStarted) return;
@@ -100,7 +100,7 @@ export class Engine {
     this.outbox.wake();
   }
 
-  /** What the tabs of a browser share: one stream, and who is signed in. */
+  /** Shares one stream, and who is signed in, with the browser's other tabs. */
   async #share(): Promise<void> {
     if (this.#options.persistence !== 'indexeddb' || !('BroadcastChannel' in globalThis)) return;
     const { SharedLive } = await import('./tabs.ts');

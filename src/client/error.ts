@@ -7,8 +7,8 @@ export class ParleyError extends Error {
   /** How long to wait before another attempt, for RATE_LIMITED; otherwise null. */
   readonly retryAfterSeconds: number | null;
   /**
-   * For FORBIDDEN because of a suspension, a ban or a mute: when it ends by itself, and why it was imposed; null if
-   * unknown.
+   * For FORBIDDEN because of a suspension, a ban or a mute: when it ends by itself, and why it was imposed; null
+   * without an end or a reason.
    */
   readonly until: string | null;
   readonly reason: string | null;

@@ -28,8 +28,8 @@ export type StreamEnd = 'complete' | ParleyError | null;
 
 /**
  * Reads the results of a subscription until the stream ends, as in the distinct connections mode of graphql-sse. Throws
- * ParleyError if the request is refused, and Unreachable if the stream breaks or stays silent, or if something other
- * than the API answered. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+ * ParleyError if the request is refused for any reason but the token, and Unreachable if the stream breaks or stays
+ * silent, or if something other than the API answered. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */
 export async function readStream({ url, fetch }: Server, reading: Reading): Promise<StreamEnd> {
   const { token, body, lastEventId, signal } = reading;

@@ -1,6 +1,6 @@
 import type { Session } from './session.ts';
 
-/** The links to a file; `small` and `large` are versions of a picture, and null for other files. */
+/** The links to a file; `small` and `large` are its thumbnails, null if it has none. */
 export interface FileLink {
   readonly url: string;
   readonly small: string | null;
@@ -19,7 +19,7 @@ const maxKnown = 2_000;
 const lifetimeMs = 22 * 3_600_000;
 
 /**
- * Keeps the links to files that were requested until they expire, but at most `maxKnown`: the most recently used.
+ * Keeps links until they expire. Before it fetches more, it drops all but the `maxKnown` most recently used.
  */
 export class FileLinks {
   readonly #session: Session;

@@ -18,8 +18,8 @@ export type Following = {
 
 /**
  * Follows a subscription of the app's own: resumes after the last event whenever the stream breaks or the token
- * expires. Resolves when the signal is aborted, or when the server refuses the subscription, after a result that says
- * why.
+ * expires. Resolves when the signal is aborted, when the subscription is complete, or when it is refused, after a
+ * result that says why.
  */
 export async function followSubscription(client: Client, body: Subscription, following: Following): Promise<void> {
   const { signal } = following;
@@ -69,7 +69,8 @@ class Follower {
         },
         onRetry: (ms) => (this.#retryMs = ms),
       });
-      // An expired token closes its stream: there is no reason to wait. All others spread out.
+      // An expired token closes its stream: there is no reason to wait. After any other end, the wait that the server
+      // chose spreads the clients out.
       if (end === null) return (await this.#client.token()) === token ? this.#retryMs : 0;
       const failure = end === 'complete' ? failures[0] : end;
       return failure === undefined ? null : await this.#recover(failure, token);
@@ -94,7 +95,7 @@ class Follower {
     }
     if (this.#cursor === null && !isTemporary(failure)) return this.#refuse(failure);
     if (this.#cursor !== null && failure.code !== 'RATE_LIMITED') {
-      // The server cannot show an event: continue after it, as if events had been missed.
+      // The server cannot show an event: continue from now, as if events had been missed.
       const { viewer } = await this.#client.query<{ viewer: { eventCursor: string } }>('{viewer{eventCursor}}');
       this.#cursor = viewer.eventCursor;
       this.#following.onReset();

@@ -19,7 +19,7 @@ type Factory = { open: (name: string, version: number) => Request<Database> };
 
 const [databaseName, storeName] = ['parley', 'values'];
 
-/** Keeps values in the browser's IndexedDB. Opens the database on first use, which throws if there is no IndexedDB. */
+/** Keeps values in the browser's IndexedDB. Opens the database on first use, which rejects if there is no IndexedDB. */
 export function openIndexedDb(): KeyValueStore {
   let opening: Promise<Database> | undefined;
   const run = async <Value>(mode: string, work: (store: ObjectStore) => Request<Value>): Promise<Value> => {

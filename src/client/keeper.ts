@@ -5,7 +5,7 @@ import { withLock } from './tab.ts';
 
 /** Increase this when a change makes the stored state unreadable: clients then discard theirs and fetch it again. */
 const version = 1;
-/** How many messages of each chat are stored. */
+/** At most this many messages of each chat are stored. */
 const maxMessages = 100;
 const delayMs = 500;
 
@@ -56,7 +56,7 @@ export class Keeper {
     this.#end = null;
   }
 
-  /** Writes everything that has changed. */
+  /** Writes everything that has changed, if this tab is the one that writes. */
   flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -64,7 +64,10 @@ export class Keeper {
     return (this.#saving = this.#saving.then(write, write));
   }
 
-  /** Stops without writing: another user has signed in, and what this tab has written is not theirs. */
+  /**
+   * Stops without writing, because another tab has signed out or in; deletes what this tab has kept for the previous
+   * user.
+   */
   async leave(): Promise<void> {
     if (this.#isWriter) await this.clear();
     this.#end?.();

@@ -82,7 +82,8 @@ export class Live {
       onConnection('connecting');
       if (end === 'complete') end = failures[0] ?? null;
       if (end === null) {
-        // An expired token closes its stream: there is no reason to wait. All others spread out.
+        // An expired token closes its stream: there is no reason to wait. After any other end, the wait that the server
+        // chose spreads the clients out.
         const isRenewed = (await session.token()) !== token;
         return isRenewed ? 0 : this.#retryMs;
       }

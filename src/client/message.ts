@@ -28,13 +28,13 @@ export function toReactions(reactions: readonly WireReaction[], before: readonly
   }));
 }
 
-/** The message with that id, where the store has it. */
+/** The message with that id, if the store has it. */
 export function findMessage(state: State, chatId: string, id: string): Message | undefined {
   const last = state.chats[chatId]?.lastMessage;
   return state.messages[chatId]?.messages.find((message) => message.id === id) ?? (last?.id === id ? last : undefined);
 }
 
-/** Changes a message wherever the store has it: in its window, as the newest of its chat, and quoted in replies. */
+/** Changes a message, if the store has it: in its window, as the newest of its chat, and quoted in replies. */
 export function changeMessage(state: State, chatId: string, id: string, change: (message: Message) => Message): State {
   const before = findMessage(state, chatId, id);
   const window = state.messages[chatId];

@@ -16,12 +16,15 @@ type Kept = { clientMessageId: string; chatId: string; input: Sendable };
 type Entry = Kept & { status: PendingMessage['status']; isSent: boolean; settle: Settle | null };
 type Settle = { resolve: (message: Message) => void; reject: (error: Error) => void };
 
-/** A message that the server refused. */
+/** A message that the server refused, or whose chat the user can no longer access. */
 export type Refused = PendingMessage & { chatId: string };
 
 const storageKey = 'outbox';
 
-/** What the outbox needs. Tabs with the same `lockName` share one outbox; one of them sends its messages. */
+/**
+ * What the outbox needs. Tabs with the same `lockName` share what is stored; each sends its own messages, and those
+ * that it finds stored when it opens.
+ */
 export type OutboxOptions = {
   store: Store;
   session: Session;
@@ -73,7 +76,10 @@ export class Outbox {
     for (const pause of this.#pause) pause.end();
   }
 
-  /** Adds a message. Resolves once the server has it; rejects if the server refuses it. */
+  /**
+   * Adds a message. Resolves once the server has it; rejects if the server refuses it, the user loses access to the
+   * chat, or the session ends.
+   */
   async send(chatId: string, input: Sendable): Promise<Message> {
     const entry: Entry = {
       clientMessageId: newId(),

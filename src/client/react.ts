@@ -48,12 +48,12 @@ export function useParley<Part>(select: (state: State) => Part): Part {
   return useSyncExternalStore(client.subscribe, read, read);
 }
 
-/** Whether events arrive: `connecting`, `live`, `behind` or `offline`. */
+/** Whether events arrive; see `State.connection`. */
 export function useConnection(): Connection {
   return useParley(({ connection }) => connection);
 }
 
-/** The user who is signed in; null before that is known. */
+/** The user who is signed in; null if there is none, or until they are loaded. */
 export function useViewer(): Viewer | null {
   return useParley(({ viewer }) => viewer);
 }
@@ -148,7 +148,7 @@ export function useMessages(chatId: string | undefined): Messages {
 function useItems({ messages, pending }: MessageWindow): readonly Item[] {
   const users = useParley((state) => state.users);
   const viewer = useViewer()?.user;
-  // A message that has not changed keeps its object, so that a memoised row is not rendered again.
+  // A message that has not changed keeps its `Item`, so that a memoised row is not rendered again.
   const made = useRef(new WeakMap<Message, Item>());
   return useMemo(() => {
     const sent = messages.map((message): Item => {
@@ -178,7 +178,10 @@ export function useTyping(chatId: string | undefined): readonly User[] {
   return useMemo(() => ids.flatMap((id) => (id === viewerId ? [] : (users[id] ?? []))), [ids, users, viewerId]);
 }
 
-/** Whether a user is online; undefined if the viewer may not see it, or until it is loaded. */
+/**
+ * Whether a user is online; undefined if that is unknown: it is loaded for peers and loaded members, as far as the
+ * viewer may see it.
+ */
 export function usePresence(userId: string | undefined): Presence | undefined {
   return useParley(({ presence }) => (userId === undefined ? undefined : presence[userId]));
 }
@@ -192,7 +195,7 @@ export function useMembers(chatId: string | undefined): readonly (Member & { rea
   const users = useParley((state) => state.users);
   const isMissing = hasChat && members === undefined;
   useEffect(() => {
-    // If there is no network, the next connection tries again.
+    // If there is no network, this is repeated when the connection comes back.
     if (isMissing && chatId !== undefined) client.loadMembers(chatId).catch(() => {});
   }, [client, chatId, isMissing, connection]);
   return useMemo(
@@ -212,7 +215,7 @@ export function useDraft(chatId: string): [string, (text: string) => void] {
   return [draft, useCallback((text) => client.setDraft(chatId, text), [client, chatId])];
 }
 
-/** Marks a chat as read while the component shows its newest messages on a visible page. */
+/** Marks a chat as read while its newest message is loaded, the page is visible, and the connection is live. */
 export function useReadMarker(chatId: string | undefined): void {
   const client = useClient();
   const isLive = useConnection() === 'live';
@@ -256,7 +259,7 @@ export function nameOf(user: User | null | undefined): string {
   return user?.displayName ?? user?.username ?? 'Deleted user';
 }
 
-/** How to show a chat: by its name, or the peer's. */
+/** The title to show for a chat: its name, the peer's, or 'Group'. */
 export function titleOf({ name, peer, type }: Chat): string {
   return name ?? (type === 'SINGLE' ? nameOf(peer) : 'Group');
 }

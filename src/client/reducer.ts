@@ -7,7 +7,8 @@ import { appendMessage, putPage, type PageKind } from './window.ts';
 import type { Envelope, WireChat, WireMember, WireMessage, WirePage, WireUser } from './wire.ts';
 
 /**
- * The answer to a query, the cursor that the query read first, and the later events that were applied in the meantime.
+ * What belongs to the answer to a query: the cursor that the query read first, and the later events that were applied
+ * in the meantime.
  */
 export type Answered = { readonly cursor: string; readonly replays: readonly Envelope[] };
 
@@ -15,7 +16,7 @@ export type Answered = { readonly cursor: string; readonly replays: readonly Env
 export type Action =
   | { type: 'event'; envelope: Envelope }
   | { type: 'connection'; connection: Connection }
-  /** `isFirst`: replaces everything that was known. */
+  /** `isFirst`: replaces everything that was known, except drafts and pending messages. */
   | ({
       type: 'chats';
       isFirst: boolean;
@@ -23,7 +24,7 @@ export type Action =
       chats: readonly WireChat[];
       through: string | null;
     } & Answered)
-  /** The response about stale chats. `missing`: requested chats that are not the viewer's. */
+  /** The answer to a query for certain chats. `missing`: requested chats that are not the viewer's. */
   | ({ type: 'refreshed'; chats: readonly WireChat[]; missing: readonly string[]; through: string } & Answered)
   | { type: 'settled'; through: string }
   /** Events were missed, and cannot be replayed. */
@@ -126,7 +127,7 @@ function putSnapshot(state: State, action: ActionOf<'chats'>): State {
   return replay(putChats(base, wanted, action), action);
 }
 
-/** Whether the viewer left or joined the chat while the response was on its way. */
+/** Whether the viewer gained or lost the chat while the response was on its way. */
 function isTouched(state: State, chatId: string, { replays }: Answered): boolean {
   return replays.some(
     (envelope) => envelope.event.__typename !== 'ChatUpdated' && changesAccess(envelope, chatId, state.viewer?.user.id),
@@ -163,7 +164,7 @@ function putChats(
   return { ...next, chats: { ...next.chats, ...put } };
 }
 
-/** From now on it is known which events the first answers already counted: those up to `through`. */
+/** From now on it is known which events the first answers may have counted already: those up to `through`. */
 function settle(state: State, { through }: ActionOf<'settled'>): State {
   const chats = { ...state.chats };
   for (const chat of Object.values(chats)) {
@@ -228,7 +229,7 @@ function byActivity(one: Chat, other: Chat): number {
   return keyOf(other.id) - keyOf(one.id);
 }
 
-/** The number in a chat's id, by which the server orders chats with the same time. */
+/** The number in a chat's id, by which the server orders chats with the same `lastActivityAt`. */
 function keyOf(id: string): number {
   return Number(atob(id.replaceAll('-', '+').replaceAll('_', '/')).split(':')[1]);
 }

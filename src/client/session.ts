@@ -16,7 +16,7 @@ type Tokens = { access: string; refresh: string; freshUntil: number; id: number 
 type SignedIn = { accessToken: string; refreshToken: string };
 
 const storageKey = 'session';
-/** A token is renewed this long before it expires. */
+/** A token is renewed this long before it expires, or after half its lifetime if that is later. */
 const marginMs = 30_000;
 
 /** What a session needs. */
@@ -31,22 +31,25 @@ export type SessionOptions = {
 };
 
 /**
- * The user who is signed in to this client. Gives each request the current token, and refreshes it, in one tab at a
- * time.
+ * The session of the user who is signed in to this client. Gives each request the current token, and refreshes it, in
+ * one tab at a time.
  */
 export class Session {
   readonly #options: SessionOptions;
   #tokens: Tokens | null = null;
   #foreign: { token: string; freshUntil: number } | null = null;
   #refreshing: Promise<string> | null = null;
-  /** Changes whenever another user may have signed in: requests that began earlier no longer get a token. */
+  /**
+   * Changes whenever the user signs out or another may have signed in: requests that began earlier no longer get a
+   * token.
+   */
   #turn = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
   }
 
-  /** Whether requests will have a token. */
+  /** Whether requests will have a token; known once `restore` has resolved. */
   get isOpen(): boolean {
     return this.#tokens !== null || this.#options.getForeignToken !== undefined;
   }
@@ -76,7 +79,7 @@ export class Session {
 
   /**
    * A token that is not about to expire: the current one, or else a new one. `refused`: a token that the server has
-   * refused, regardless of its expiry.
+   * refused, and that is not returned again.
    */
   async token(refused: string | null = null): Promise<string> {
     if (this.#options.getForeignToken !== undefined) return this.#foreignToken(this.#options.getForeignToken, refused);
@@ -165,7 +168,7 @@ export class Session {
     }
   }
 
-  /** Throws if the user has signed out here since, or another user has signed in. */
+  /** Throws if, since that turn, the user has signed out here or another user has signed in. */
   #check(turn: number): void {
     if (turn !== this.#turn) throw signedOut();
   }
@@ -192,15 +195,15 @@ function signedOut(): ParleyError {
 }
 
 /**
- * When a new token expires, by this device's clock. That clock may be wrong, so only the token's lifetime counts. A
- * token without an expiry is used until it is refused.
+ * Until when a new token is used, by this device's clock. That clock may be wrong, so only the token's lifetime counts.
+ * A token without an expiry is used until it is refused.
  */
 function freshUntil(token: string): number {
   try {
     const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
     const { exp, iat } = JSON.parse(atob(part)) as { exp: number; iat: number };
     const lifetimeMs = (exp - iat) * 1_000;
-    // A foreign token may be old already.
+    // A foreign token may be old already: it is then used until it is refused.
     return Number.isNaN(lifetimeMs) ? Infinity : Date.now() + Math.max(lifetimeMs - marginMs, lifetimeMs / 2);
   } catch {
     return Infinity;

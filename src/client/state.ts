@@ -7,8 +7,8 @@ export type Connection = 'signed-out' | 'connecting' | 'live' | 'behind' | 'offl
  */
 export interface State {
   /**
-   * `connecting` until the first connection, `behind` while missed events arrive, `live` when nothing is missing,
-   * `offline` while the server cannot be reached.
+   * `signed-out` without a session, `connecting` until a stream begins, `behind` while missed events arrive, `live`
+   * when nothing is missing, `offline` while the server cannot be reached, and after `stop`.
    */
   readonly connection: Connection;
   readonly viewer: Viewer | null;
@@ -17,7 +17,7 @@ export interface State {
   readonly chats: Readonly<Record<string, Chat>>;
   readonly users: Readonly<Record<string, User>>;
   /**
-   * By chat: the loaded part of its history, oldest first; the viewer's messages that are waiting to be sent come last.
+   * By chat: the loaded part of its history, oldest first, and the viewer's messages that are waiting to be sent.
    */
   readonly messages: Readonly<Record<string, MessageWindow>>;
   /** By chat: ids of the users who are typing there now. */
@@ -36,7 +36,7 @@ export interface State {
 export interface Sync {
   /** The cursor of the last event that was applied; null before the first snapshot. */
   readonly cursor: string | null;
-  /** Set when the events since the cursor cannot be replayed: everything must be fetched again. */
+  /** Set when the events since the cursor cannot be replayed, until all chats have been fetched again. */
   readonly isLost: boolean;
   /** Ids of chats that must be fetched: unknown ones, and those whose counts are uncertain. */
   readonly stale: Readonly<Record<string, true>>;
@@ -58,7 +58,10 @@ export interface User {
   readonly avatar: { readonly id: string } | null;
 }
 
-/** Whether a user is online. `lastSeenAt`: when an `OFFLINE` user was last online; null if they never were. */
+/**
+ * Whether a user is online. `lastSeenAt`: when an `OFFLINE` user was last online; null if they never were, and for
+ * users who are not `OFFLINE`.
+ */
 export interface Presence {
   readonly status: 'ONLINE' | 'AWAY' | 'OFFLINE';
   readonly lastSeenAt: string | null;
@@ -130,7 +133,7 @@ export interface Message {
   readonly deletedAt: string | null;
   readonly custom: unknown;
   readonly replyTo: Quote | null;
-  /** User ids; null stands for everyone. */
+  /** User ids, empty while an account is being erased; null stands for everyone. */
   readonly mentions: readonly (string | null)[];
   readonly files: readonly FileInfo[];
   readonly reactions: readonly Reaction[];

@@ -29,7 +29,7 @@ const pageDocuments = { newest: newestDocument, older: olderDocument, newer: new
 
 /**
  * Keeps the store in step with the server: applies events, and fetches what they do not contain. The answer to a query
- * may be older than an event that arrived before it; such events are applied again on top of it.
+ * may be older than events that arrived before it; these are applied again on top of it.
  */
 export class Sync {
   readonly #store: Store;
@@ -68,7 +68,7 @@ export class Sync {
     this.#refreshSoon();
   }
 
-  /** Fetches the chats if necessary. Resolves once the first chats are loaded. */
+  /** Fetches the chats if necessary. Resolves once all chats are loaded. */
   async prepare(): Promise<void> {
     const { sync } = this.#store.state;
     if (sync.cursor !== null && !sync.isLost) return;
@@ -224,7 +224,7 @@ export class Sync {
     this.#typing.set(key, setTimeout(end, typingMs));
   }
 
-  /** Fetches a chat, and repeats this as long as an event changes the viewer's access to it in the meantime. */
+  /** Fetches a part of a chat, up to five times if an event changes the viewer's access to the chat in the meantime. */
   async #inChat(
     chatId: string,
     ask: () => Promise<(answered: (cursor: string) => Answered) => Extract<Action, Answered>>,

@@ -24,8 +24,8 @@ type Channel = {
 
 const aliveMs = 10_000;
 /**
- * After this long without a sign of life from the tab with the stream, in ms, another tab opens its own stream: the
- * first may be frozen.
+ * After this many ms without a sign of life from the tab with the stream, which may be frozen, each other tab opens its
+ * own.
  */
 const silenceMs = 25_000;
 const tickMs = 2_500;

@@ -22,7 +22,8 @@ export class Pause {
 const longestMs = 30_000;
 
 /**
- * How long to wait after that many failures in a row: longer each time, with a random part, so that clients spread out.
+ * How many ms to wait after that many failures in a row: longer each time, up to `longestMs`, with a random part, so
+ * that clients spread out.
  */
 export function backOff(failures: number, leastMs = 500): number {
   const most = Math.min(longestMs, leastMs * 2 ** failures);

@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 import type { FileInfo } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 
-/** Bytes per request: progress is reported, and an interrupted upload resumed, in steps of this size. */
+/** Bytes per request; progress is reported after each. */
 const pieceBytes = 1_048_576;
 
 /** How to upload one file. */

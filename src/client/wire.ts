@@ -4,7 +4,7 @@ import type { Chat, FileInfo, Member, Message, Presence, Reaction, User } from '
 type Id = { id: string };
 /** A user, with the fields that the documents select. */
 export type WireUser = User;
-/** A message, with the users and quotes that the store keeps apart from it. */
+/** A message, with the users that the store keeps apart from it. */
 export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'reactions' | 'files'> & {
   sender: WireUser | null;
   mentions: readonly { isEveryone: boolean; user: Id | null }[];

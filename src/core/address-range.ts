@@ -3,7 +3,7 @@ import ipaddr from 'ipaddr.js';
 /** A range of IP addresses: its first address, and how many leading bits all its addresses share. */
 export type AddressRange = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
-/** All public IPv6 addresses; the rest is local, or embeds an IPv4 address that could be local. */
+/** Contains all public IPv6 addresses; the rest is local or reserved, or embeds an IPv4 address that could be local. */
 const publicIpv6 = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /**
@@ -34,7 +34,7 @@ export function mayConnectTo(address: string, allowed: readonly AddressRange[]):
   return parsed.kind() === 'ipv4' || parsed.match(...publicIpv6);
 }
 
-/** Whether the address is on this machine. */
+/** Whether it is a loopback address, and so on this machine. */
 export function isLoopback(address: string): boolean {
   return ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback';
 }

@@ -2,7 +2,7 @@ import { memberScopes, type Scope } from './scope.ts';
 
 /**
  * Who makes a request on behalf of a user: the user on one of their devices, or a
- * program with an API key that speaks for its bot or acts as a user. Every rule takes an asker and decides by `userId`,
+ * program with an API key that speaks for its bot or acts as a user. The rules take an asker and decide by `userId`,
  * the user on whose behalf the request is made, and by what a key's scopes leave of that user's rights.
  */
 export type Asker = SessionAsker | KeyAsker;
@@ -40,7 +40,7 @@ export type KeyAsker = KeyGrant & { kind: 'KEY'; userId: bigint; sessionId: bigi
 
 /**
  * A program with a server key that names no user. It can do only what requires no user. `botSessionId`: set for a bot's
- * key that reads the whole server. It ends with that session: when the bot is suspended, for example.
+ * key that reads the whole server. Its subscriptions end with that session: when the bot is suspended, for example.
  */
 export type ServerKey = KeyGrant & { kind: 'KEY'; userId: null; botSessionId?: bigint };
 

@@ -56,7 +56,7 @@ export class FairQueue {
   );
   /** The virtual times of users who have no place in the queue but are ahead of its virtual time. */
   readonly #ahead = createLru<string, number>(maxRemembered);
-  /** The queue's virtual time: the virtual time of the latest turn to start. */
+  /** The queue's virtual time: the highest virtual time of a turn that has started. */
   #time = 0;
   #tickets = 0;
   #running = 0;
@@ -92,8 +92,8 @@ export class FairQueue {
   }
 
   /**
-   * The first of these users who has no queued work and has used no more time than the others; if there is none, the
-   * one whose turn is next.
+   * The first of these users who has no work waiting or running and has used no more time than the others; if there is
+   * none, the one whose turn is next.
    */
   mostToSpare(people: Iterable<string>): string {
     let [found, earliest] = ['', Infinity];

@@ -100,7 +100,7 @@ export class FifoCache<Key, Value> {
     this.#first = 0;
   }
 
-  /** Without it, an unused cache would keep its last entries. One timer costs less than one for each entry. */
+  /** Without this sweep, an unused cache would keep its last entries. One timer costs less than one for each entry. */
   #sweepLater(): void {
     if (this.#isSweepDue) return;
     this.#isSweepDue = true;

@@ -5,7 +5,7 @@ import { Semaphore } from './semaphore.ts';
 export type HostAddress = { address: string; family: number };
 
 /**
- * How long one name server has to answer, in ms, and how many times it is asked. In total, this is less than the time
+ * How long one name server has to answer, in ms, and how many times it is asked. The product is less than the time
  * limit of every request that the server sends.
  */
 const patience = { timeout: 2_000, tries: 2 };
@@ -16,7 +16,7 @@ const patience = { timeout: 2_000, tries: 2 };
  */
 const systemLookups = new Semaphore(2);
 
-/** The DNS errors for a name that does not exist, or for a missing name server. */
+/** The DNS errors for a name that does not exist or has no address, and for a missing name server. */
 const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 
 /**

@@ -18,8 +18,8 @@ export type KeptEgressOptions = {
   /** Completes the error message about a local address: why it is not allowed. */
   because: string;
   /**
-   * How many connections may be open. Further messages wait, and the wait counts towards their time limit: allow one
-   * connection per sender, so that a message without a response does not delay others.
+   * How many connections may be open with each protocol. Further messages wait, and the wait counts towards their time
+   * limit: allow one connection per sender, so that a message without a response does not delay others.
    */
   maxConnections: number;
 };

@@ -16,7 +16,7 @@ type ActivityRule = {
   activity: string;
 };
 
-/** The limits on sign-ins, sign-ups, emails and session refreshes. */
+/** The limits with a single quota, e.g. on sign-ins, sign-ups, emails and session refreshes. */
 const accountRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
@@ -122,9 +122,9 @@ const accountRules = {
 } as const satisfies Record<string, LimitRule>;
 
 /**
- * What signed-in users do, with the quota of one account. The quota of one session is usually lower, so that a runaway
- * tab leaves some of it for the user's other devices. The quota of one network address is much higher, because a whole
- * office may share the address.
+ * What signed-in users do, with the quotas of one account, one session and one network address. The quota of one
+ * session is usually lower, so that a runaway tab leaves some of it for the user's other devices. The quota of one
+ * network address is much higher, because a whole office may share the address.
  */
 export const activityRules = {
   sends: {

@@ -4,7 +4,7 @@
  */
 export type NormalText = { text: string; placeOf: (position: number) => number };
 
-/** Longer runs of marks are cut, because ordering them takes quadratic time. No language comes near. */
+/** Runs of more than 16 marks are cut, because ordering them takes quadratic time. No language comes near. */
 const tooManyMarks = /(\p{M}{16})\p{M}+/gu;
 
 /** What NFKC may combine: a run of Hangul in any of its forms, or one character with its marks. */
@@ -14,7 +14,10 @@ const unit =
 /** A part of a text that is normalized on its own. */
 const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
-/** Characters that display nothing, but separate words. U+2116, U+2120 and U+2122 (№, ℠ and ™) would become letters. */
+/**
+ * Characters that display nothing, but separate words; and U+2116, U+2120 and U+2122 (№, ℠ and ™), which would become
+ * letters.
+ */
 const blank = /[\u115f\u1160\u200b\u2116\u2120\u2122\u2800\u3164\uffa0]/g;
 
 /** ½ and the like, which would merge with the digits before them into one number. */
@@ -27,7 +30,10 @@ const apostrophe = /[\u02b9\u02bb-\u02bf\ua78b\ua78c]/g;
 const keptEmoji = /[\u203c\u2049\u2139\u24c2]/;
 const otherThanKept = /[^\u203c\u2049\u2139\u24c2]+/g;
 
-/** Characters that neither display nor separate anything, such as soft hyphens, joiners and variation selectors. */
+/**
+ * Characters that neither display nor separate anything, such as soft hyphens, joiners and variation selectors; and
+ * skin tones and the Arabic tatweel.
+ */
 const invisible = /\p{Default_Ignorable_Code_Point}|\p{Emoji_Modifier}|\u0640/gu;
 
 const ascii = /^[\x00-\x7f]*$/;

@@ -18,8 +18,8 @@ import { requestScope } from './request-scope.ts';
 const maxReported = 10_000;
 
 /**
- * Whose quota is used. A network or email address is hashed before it is stored in the database. `email` stands for an
- * account that may not exist; it is never logged.
+ * Whose quota is used. A network or email address is hashed before it is stored in PostgreSQL or Redis. `email` stands
+ * for an account that may not exist; it is never logged.
  */
 export type Counted = { userId?: bigint; sessionId?: bigint; keyId?: bigint; address?: string; email?: string };
 
@@ -47,7 +47,8 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
 
 /**
  * How much of a quota an action takes: `count` actions together, which are either all allowed or all refused; or one
- * action of this `weight`, which is allowed even if it is heavier than the whole quota, and then uses it up.
+ * action of this `weight`, which an unused quota allows even if it is heavier than the whole quota, and which then uses
+ * it up.
  */
 export type Use = { count?: number; weight?: number };
 
@@ -88,10 +89,10 @@ export class RateLimits {
 
   /**
    * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
-   * session's quota refuses takes nothing from the account's. Uses by programs count per key or per user that they act
-   * as, and never per address; a server key that names no user has the quota of an address, because it works for many
-   * users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null if limits
-   * are off.
+   * session's quota refuses takes nothing from the account's. Uses by programs count per session and per account, and
+   * never per address; a server key that names no user has one quota, as large as that of an address, because it works
+   * for many users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null
+   * if limits are off.
    */
   async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<LimitState | null> {
     if (this.#quotas === null) return null;

@@ -12,7 +12,7 @@ export function rememberByText<Value>(read: (text: string) => Value): (text: str
     if (found !== undefined) return found.value;
     const value = read(text);
     if (text.length > limits.length) return value;
-    // Whoever sends new texts all the time costs the others one reading each.
+    // Whoever keeps sending new texts costs the others one reading of each text per clearing.
     if (known.size >= limits.count) known.clear();
     known.set(text, { value });
     return value;

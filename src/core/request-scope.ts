@@ -9,7 +9,7 @@ export type RequestScope = {
   traceId: string | null;
   /** Who makes the request; null until that is known, and for those who are not signed in. */
   caller: Caller | null;
-  /** The root field of its operation; null until that is known. */
+  /** The root field of its operation, `several` if it has more than one; null until that is known. */
   operation: string | null;
   /** Whether the log already says that a limit has refused the request. */
   isRefusalLogged: boolean;

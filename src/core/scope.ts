@@ -1,4 +1,7 @@
-/** What a program may do with its API key, in the order in which the API lists it. Must match the enum `scope`. */
+/**
+ * What a program may do with its API key: all scopes, in the order in which the API lists them. Must match the enum
+ * `scope`.
+ */
 export const scopes = [
   'USERS_READ',
   'USERS_WRITE',

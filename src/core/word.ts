@@ -1,8 +1,8 @@
 import { foldWord } from './fold.ts';
 
 /**
- * A piece of a text: a word, or a run of characters of a script without spaces between words (e.g. Thai). `start` and
- * `end` are positions in the normalized text.
+ * A piece of a text: a word, an emoji, or a run of characters of a script without spaces between words (e.g. Thai).
+ * `start` and `end` are positions in the normalized text.
  */
 export type Piece = {
   /** Folded. */
@@ -43,7 +43,7 @@ const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
 /**
  * The properties of a piece that are the same wherever it occurs. `cuts`: the piece's text, cut if it is too long;
- * empty if the piece is not a word.
+ * empty for a run without letters and digits.
  */
 type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
 

@@ -1,9 +1,10 @@
 /**
- * How severe a finding is. OK: nothing to do. WARN: worth a look. FAIL: the server does not work until this is fixed.
+ * How severe a finding is. OK: nothing to do. WARN: worth a look. FAIL: until this is fixed, the server does not work,
+ * or not safely.
  */
 export type Level = 'OK' | 'WARN' | 'FAIL';
 
-/** One thing that a check has found. `text` says what to do; it contains no secret. */
+/** One thing that a check has found. `text` says what to do, if anything; it contains no secret. */
 export type Finding = { level: Level; text: string };
 
 /** A check, with its name. If it rejects, that counts as a failure with the error's message. */

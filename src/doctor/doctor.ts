@@ -16,8 +16,8 @@ export type Patient = StoreSettings & {
 };
 
 /**
- * Runs every check, one after the other, and prints one line for each finding. Resolves to whether the server could run.
- * No line contains a secret.
+ * Runs every check, one after the other, and prints one line for each finding. Resolves to whether no finding is a
+ * FAIL. No line contains a secret.
  */
 export async function examine(patient: Patient, print: (lines: string) => void): Promise<boolean> {
   let isFit = true;

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { openStore, type StoreSettings } from '../file/store/open.ts';
 import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
-/** Free space in bytes: below the first, the server fails; below the second, it soon will. */
+/** Free space in bytes: below the first, uploads will soon be refused; below the second, the operator is warned. */
 const space = { least: 512 * 1024 ** 2, comfortable: 5 * 1024 ** 3 };
 /** File descriptors in addition to those of connections: files, the database, the store. */
 const furtherDescriptors = 1_000;

@@ -104,7 +104,7 @@ export class Arrival {
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
   /**
-   * The bytes that this request adds to the user's share: the declared size, or the received bytes if there are more.
+   * The bytes that this request adds to the user's share: those reserved, or those received if there are more.
    */
   #held = 0;
   #left: number | null = null;

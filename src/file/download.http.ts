@@ -16,7 +16,10 @@ const refusals = {
   gone: { status: 404, error: 'There is no such file.' },
 };
 
-/** `GET /files/:id/:name?expires&viewer&session&signature`: the bytes of a file, for a valid link. */
+/**
+ * `GET /files/:id/:name?expires&viewer&session&size&signature`: the bytes of a file or, with `size`, of a thumbnail,
+ * for a valid link.
+ */
 export function serveDownload(services: Services): Handler {
   const lookup = new FileLookup(services.db);
   return async (request, response) => {

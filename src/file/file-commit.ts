@@ -23,8 +23,8 @@ const maxWaiting = 10_000;
 /**
  * Saves files in short transactions; see BatchCommit. Files whose bytes are inline are saved together in one statement,
  * no matter which users upload them. A user's files go through a separate lane if their bytes must first go to a store,
- * or if saving them together with others' fails (because the user is over their quota, or another transaction is adding
- * to their files).
+ * if they arrived in parts, or if saving them together with others' fails (because the user is over their quota, or
+ * another transaction is adding to their files).
  */
 export class FileCommit {
   readonly #db: Db;

@@ -16,7 +16,7 @@ export type LinkedKind = 'File' | 'ReportedFile';
 
 /**
  * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. A link works
- * while that session is live and that user may see the file: `FileLookup` checks both on each request.
+ * while that session is live and that user may see the file: each request checks both.
  */
 export type FileLink = {
   kind: LinkedKind;
@@ -105,7 +105,10 @@ const maxNameInUrl = 24;
 /** The length of the longest URL of a file: up to 12 bytes for each character of its name, plus the rest. */
 export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
 
-/** The relative URL at which the asker reads the file or a thumbnail of it, for as long as their session is live. */
+/**
+ * The relative URL at which the asker reads the file or a thumbnail of it, for at most a day and while their session is
+ * live.
+ */
 export function fileUrl(
   links: FileLinks,
   asker: Asker,

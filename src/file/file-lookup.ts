@@ -101,7 +101,7 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
 
 /**
  * The bytes with that hash; null when they are not inline or have been deleted. Raw SQL, at a third of Prisma's cost:
- * this runs for every download.
+ * an export runs this for every inline file.
  */
 export async function readInline({ pool }: Db, hash: string): Promise<Buffer | null> {
   const { rows } = await pool.query<{ bytes: Buffer | null }>({

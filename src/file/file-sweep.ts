@@ -45,7 +45,7 @@ export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<
 }
 
 /**
- * Removes the bytes of deleted files, unless another file or a report refers to them. Returns how many files it
+ * Removes the bytes of deleted files, unless another file or a report refers to them. Returns how many blobs it
  * examined.
  */
 export async function sweepLoose({ db, store }: Sweeping, limit: number): Promise<number> {

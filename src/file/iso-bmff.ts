@@ -2,7 +2,10 @@ import { setImmediate } from 'node:timers/promises';
 import type { Span } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
 
-/** The changes to make to a file in place: spans to zero, and boxes whose type becomes `free`. */
+/**
+ * The changes to make to a file in place: the spans to zero, and the positions of types (of boxes and items) that
+ * become `free`.
+ */
 export type Erasure = { blank: Span[]; free: number[] };
 
 /** The file's boxes are invalid or exceed a limit. */
@@ -10,7 +13,7 @@ export class BadBoxes extends Error {}
 
 /** More than cameras and recorders write: a fragmented video has two boxes per fragment. */
 const maxBoxes = 20_000;
-/** The nesting depth of the boxes that are parsed: `meta`, or the tracks of a video. */
+/** The maximum nesting depth of the boxes that are parsed: `meta`, or the tracks of a video. */
 const maxDepth = 4;
 const maxTraces = 1_000;
 const maxTableBytes = 256 * 1024;

@@ -6,7 +6,10 @@ const times = { expiry: 15_000, renewal: 1_000 };
 /** How long a request waits for the previous one to stop. */
 const patienceMs = 20_000;
 
-/** The right to write to a partial upload. `askToRelease` is called when another request wants the lease. */
+/**
+ * The right to write to a partial upload. `askToRelease` is called when another request wants the lease, when it is
+ * lost, and before the node shuts down.
+ */
 export type PartialUploadLease = {
   lock: (signal: AbortSignal, askToRelease: () => Promise<void> | void) => Promise<void>;
   unlock: () => Promise<void>;

@@ -60,9 +60,10 @@ export class PartialUploads {
   }
 
   /**
-   * Begins an upload for the asker. Without a size, the maximum is reserved. Throws TooLarge for an upload over the
-   * limit or over what is left of the quota, RateLimited for a user with too many incomplete uploads, InvalidInput for
-   * too much metadata, and StoreFull when there is no room. An upload that fails leaves nothing behind.
+   * Begins an upload for the asker. Without a size, as much is reserved as the limit and the quota allow. Throws
+   * TooLarge for an upload over the limit or over what is left of the quota, RateLimited for a user with too many
+   * incomplete uploads, InvalidInput for too much metadata, and StoreFull when there is no room. An upload that fails
+   * leaves nothing behind.
    */
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
@@ -128,8 +129,8 @@ export class PartialUploads {
 
   /**
    * Turns a complete upload into a file, once: a repeated call returns the same file. Returns null while the upload is
-   * incomplete. Throws NotFound if the file has been deleted, and what `saveFile` throws: InvalidInput deletes the
-   * upload; after any other error you can try again.
+   * incomplete. Throws NotFound if the file has been deleted, and what `saveFile` throws: with InvalidInput, the upload
+   * is deleted; after any other error you can try again.
    */
   async complete(asker: Asker, id: string): Promise<SharedFile | null> {
     const upload = await this.find(asker, id);
@@ -153,7 +154,10 @@ export class PartialUploads {
     await this.#bytes.remove(id);
   }
 
-  /** Deletes expired uploads, and bytes whose row has been deleted (with its user). Returns how many had expired. */
+  /**
+   * Deletes expired uploads, and bytes that belong to no incomplete upload (if the user has been deleted, for example).
+   * Returns how many had expired.
+   */
   async sweep(limit: number): Promise<number> {
     const ids = await this.#bytes.list();
     const { partialUpload } = this.#db.prisma;

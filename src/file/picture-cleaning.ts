@@ -20,7 +20,8 @@ const finders: Record<string, NoteFinder> = {
 /**
  * Returns the same picture without the data that, according to its format, a viewer does not display: bytes are removed
  * or zeroed, and no pixel is re-encoded. Returns `staged` itself when there is nothing to remove, and null when that
- * can't be determined in a bounded number of steps. Keeps `orientation` in a metadata entry that holds nothing else.
+ * can't be determined, because the picture has too many parts or is damaged. Keeps `orientation` in a metadata entry
+ * that holds nothing else.
  */
 export async function cleanPicture(
   store: FileStore,

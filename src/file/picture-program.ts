@@ -119,8 +119,8 @@ async function hashOf(content: Buffer): Promise<string> {
 
 /**
  * Rotates the picture upright: a JPEG is re-encoded at its own quality; other formats keep the same samples, and this
- * is verified. Returns null when that is not possible: more than one frame, more than 8 bits, other colour spaces, a
- * truncated file.
+ * is verified. Returns null for a picture that is upright, and when that is not possible: too many pixels, more than
+ * one frame, more than 8 bits, other colour spaces or formats. Rejects for a truncated file.
  */
 async function turn(content: Buffer | string, metadata: Metadata): Promise<Buffer | null> {
   const { format, orientation = 1, pages = 1, depth, space, width, height } = metadata;

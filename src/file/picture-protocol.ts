@@ -12,8 +12,8 @@ export type PictureJob = { content: Buffer | string };
 export type PictureFacts = { width: number; height: number; orientation: number };
 
 /**
- * The result of decoding. `uprightBytes`: the size in bytes of the picture rotated upright without loss, or null if it
- * was not rotated.
+ * The result of decoding. `uprightBytes`: the size in bytes of the picture rotated upright, or null if it was not
+ * rotated.
  */
 export type Pixels = { blurhash: string; thumbnails: Record<ThumbnailSize, Buffer>; uprightBytes: number | null };
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { PictureAnswer, PictureFacts, Pixels } from './picture-protocol.ts';
 
-/** The time limit for one picture, from its first byte to its last. */
+/** The time limit for one picture, until its result has been used. */
 const maxPictureMs = 20_000;
 /** A worker that has been idle for this long is ended. The next picture then waits for another process to start. */
 const idleMs = 60_000;
@@ -23,7 +23,7 @@ export type Development =
   | { kind: 'decoded'; facts: PictureFacts; pixels: Pixels; upright: (() => AsyncGenerator<Buffer>) | null };
 
 /**
- * A process that decodes pictures, one at a time. It starts when the first picture arrives, and is killed when a
+ * A process that decodes pictures, one at a time. It starts with `warm` or the first picture, and is killed when a
  * picture exceeds the time limit: a decoder can neither block nor crash the server.
  */
 export class PictureWorker {

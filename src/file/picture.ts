@@ -24,8 +24,8 @@ export type Picture = {
 };
 
 /**
- * The result of processing a file whose type is a picture type. `staged` no longer has metadata about the place or the
- * device, unless `isUnclear`: then the metadata can't be determined, and the file must not be shown as a picture.
+ * The result of processing a file whose type is a picture type. `staged` shows no sign of metadata about the place or
+ * the device, unless `isUnclear`: then the metadata can't be determined, and the file must not be shown as a picture.
  * `note` says what could not be done.
  */
 export type DevelopedPicture = {
@@ -122,10 +122,7 @@ const notes = {
   uncleaned: 'Kept unchanged: it has too many parts to check, but contains no sign of the place where it was taken.',
 };
 
-/**
- * Returns null if the picture is already upright or can't be rotated without loss; its metadata then gives the
- * orientation.
- */
+/** Returns null if the picture is already upright or can't be rotated; its metadata then gives the orientation. */
 async function stageUpright(store: FileStore, found: Development): Promise<StagedBytes | null> {
   if (found.kind !== 'decoded' || found.upright === null) return null;
   try {

@@ -17,8 +17,8 @@ export type SharedFile = {
 
 /**
  * Whether the user whose id is the expression `asker` may see the file: a file of a message that they see, the avatar
- * of a user or of a chat that they see, or an unused upload of their own. A user whose account is erased sees no files.
- * A condition on `files f` and `fileChat`, as SQL.
+ * of any user, or of a chat that they see, or an unused upload of their own. A user whose account is erased sees no
+ * files. A condition on `files f` and `fileChat`, as SQL.
  */
 export const fileVisibleTo = (asker: string) =>
   `exists (select from users v where v.id = ${asker} and v.deleted_at is null)

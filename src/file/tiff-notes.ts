@@ -32,9 +32,9 @@ type Format = { isLittle: boolean; isBig: boolean };
 type Entry = { tag: number; value: Span; isInline: boolean; count: number; width: number; raw: Buffer };
 
 /**
- * Removes from a TIFF, in place, the data that a viewer does not display: tags are removed from their directory, which
- * then has fewer entries, and their values are zeroed. Offsets and all displayed data stay unchanged. Throws
- * UnclearPicture if the directories can't be followed.
+ * Finds the edits that remove from a TIFF, in place, the data that a viewer does not display: tags are removed from
+ * their directory, which then has fewer entries, and their values are zeroed. Offsets and all displayed data stay
+ * unchanged. Throws UnclearPicture if the directories can't be followed.
  */
 export async function findTiffNotes(walk: PictureWalk): Promise<void> {
   const head = await walk.look(0, 16);
@@ -60,7 +60,7 @@ class Cleaning {
 
   edits(): Edit[] {
     if (this.#directories.length === 0) return [];
-    // Where a hostile file uses the same bytes twice, they are zeroed.
+    // Where these overlap, as only in a hostile file, the bytes are zeroed.
     return joinEdits(blankOut(this.#blank), this.#directories);
   }
 
@@ -69,7 +69,10 @@ class Cleaning {
     for (let at = first; at !== 0;) at = await this.#cleanDirectory(at, false);
   }
 
-  /** Returns the position of the next directory, or 0 if there is none. `isNote`: the directory holds only metadata. */
+  /**
+   * Returns the position of the next directory to clean, or 0 if there is none. `isNote`: the directory holds only
+   * metadata.
+   */
   async #cleanDirectory(at: number, isNote: boolean): Promise<number> {
     if (this.#seen.has(at)) return 0;
     if (this.#seen.size === maxDirectories) throw new UnclearPicture('It has too many directories.');

@@ -23,7 +23,7 @@ export async function stageUpload(
   return new Upload(name, await stageFile(files, arrival, body));
 }
 
-/** A file with the fields of GraphQL's `File`, for responses outside GraphQL. */
+/** A file with some fields of GraphQL's `File`, for responses outside GraphQL. */
 export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string; note?: string };
 
 /** Turns the uploads into files, all or none; see `saveFiles`. */

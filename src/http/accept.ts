@@ -4,7 +4,7 @@ import { readMediaType, splitOutsideQuotes, type MediaType } from './media-type.
 /** One entry of an Accept header with its weight, from 0 (refused) to 1. */
 type MediaRange = MediaType & { weight: number };
 
-/** The media types of a single result; the first is used for clients that accept both equally. */
+/** The media types of a single result; the first is used for clients that name neither. */
 const jsonTypes = ['application/json', 'application/graphql-response+json'] as const;
 
 type JsonType = (typeof jsonTypes)[number];
@@ -29,8 +29,8 @@ export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULT
 }
 
 /**
- * The JSON media type for a single result, when an Accept header names one before any stream; null when it names
- * none. urql names both for every operation, and fails at the end of a stream that it has already closed.
+ * The JSON media type for a single result, when an Accept header names one before any stream; otherwise null. urql
+ * names both for every operation, and fails at the end of a stream that it has already closed.
  */
 export function findJsonBeforeStream(accept: string | undefined): JsonType | null {
   const ranges = readRanges(accept);

@@ -17,8 +17,8 @@ const maxSegments = 10;
 
 /**
  * A path as it may be logged: only the words that the server knows. Everything else, such as the token of an incoming
- * webhook, the name of a file or an external key, becomes `*`; so does what follows the tenth segment. The query string,
- * which may hold the token of a stream or the signature of a link, is left out.
+ * webhook, the name of a file or an external key, becomes `*`. What follows the tenth segment is left out, and so is
+ * the query string, which may hold the token of a stream or the signature of a link.
  */
 export function loggablePath(url = '/'): string {
   const [path = '/'] = url.split('?', 1);
@@ -26,7 +26,7 @@ export function loggablePath(url = '/'): string {
   return segments.map((segment) => (segment === '' || words.has(segment) ? segment : '*')).join('/');
 }
 
-/** Writes a line for each response, once it has ended. */
+/** Writes a line for each response, except to health checks, once it has ended. */
 export class AccessLog {
   readonly #log: Logger;
   readonly #addressOf: (request: IncomingMessage) => string;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** How long a body may take to arrive, unless it carries files. */
+/** How long a body may take to arrive, unless it is an upload or an import. */
 const bodyMs = 30_000;
 
 /** How long a client may keep sending after it has received its answer. */
@@ -34,8 +34,8 @@ function limitRest(this: ServerResponse): void {
 }
 
 /**
- * Lifts the deadline from a request that carries files: it may take longer than others, and a different check watches
- * its pace.
+ * Lifts the deadline from an upload or an import: it may take longer than others, and a different check watches its
+ * pace.
  */
 export function liftDeadline(request: IncomingMessage): void {
   clearTimeout(deadlines.get(request));

@@ -35,7 +35,7 @@ export type Handlers = {
   pages: Record<string, Handler>;
 };
 
-/** Removes the origin from a target in absolute form (RFC 9112, 3.2.2), which proxies send. */
+/** Removes the origin from a target in absolute form (RFC 9112, 3.2.2), which some proxies send. */
 export function originForm(target = '/'): string {
   const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
   if (origin === undefined) return target;
@@ -61,7 +61,7 @@ export type Route =
   | 'page'
   | 'none';
 
-/** What the request is for, by its path, and at /graphql by what its client accepts. */
+/** What the request is for, by its path, and at /graphql by what its client sends and accepts. */
 export function findRoute(request: IncomingMessage, pages: Handlers['pages']): Route {
   const path = pathOf(request.url);
   if (path === '/graphql') return findGraphqlRoute(request);
@@ -87,7 +87,7 @@ export function findHandler(route: Route, request: IncomingMessage, handlers: Ha
   return route === 'download' ? readOnly(request, handler) : handler;
 }
 
-/** Whether the REST API answers the request, with errors in its own form. */
+/** Whether the path is below `/api/`, where faults are answered with problems. */
 export function isRest({ url = '/' }: IncomingMessage): boolean {
   return url.startsWith('/api/');
 }

@@ -4,7 +4,7 @@ const passwords = { ada: 'wrote the first program', grace: 'found the first real
 
 type Name = keyof typeof passwords;
 
-/** Signs the user up, or in if they have signed up before: in either case, one of the answers has a token. */
+/** Signs the user up, and in, which also works if they have signed up before. */
 const enter = (name: Name) => `
   ${name}SignsUp: signUp(
     input: {

@@ -32,7 +32,7 @@ export type OperationSender = { asker: () => Caller | null; from: IncomingMessag
 
 /**
  * Executes one query or mutation. Returns its result, or the errors of its document. Refuses subscriptions. Every edge
- * that runs a client's operation does it here, so that all of them have the same rules, limits and headers.
+ * except Yoga and the streams runs its clients' operations here, so that all have the same rules, limits and headers.
  */
 export async function executePrepared(
   { schema, services, mask }: GraphqlOptions,
@@ -51,8 +51,8 @@ export async function executePrepared(
 
 /**
  * Sends a result as JSON of that media type. The status follows the specification: 200 when there is data, and for
- * clients that accept plain JSON; otherwise 400. An error with its own status sets the status of the response, for
- * every client. https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
+ * clients that accept plain JSON; otherwise 400. If there is no data, an error with its own status sets the status of
+ * the response, for every client. https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
  */
 export function sendResult(response: ServerResponse, result: ExecutionResult, mediaType: string): void {
   const own = result.data === undefined ? result.errors?.map(readStatus).find((each) => each !== null) : undefined;

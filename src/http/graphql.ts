@@ -15,7 +15,8 @@ import type { Handler } from './respond.ts';
 /**
  * Serves queries and mutations. Nearly every request is a POST of JSON: it is read and answered in plain Node, because
  * Yoga's fetch layer costs more than everything else in a small operation (measured: bench/results/send.md). Yoga
- * answers everything else that GraphQL over HTTP allows. `upload` takes GraphQL multipart requests.
+ * answers GETs that contain the text of a document, and refuses other methods. `upload` takes GraphQL multipart
+ * requests.
  */
 export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Handler }): Handler {
   return async (request, response) => {

@@ -1,6 +1,6 @@
 import type { GraphQLError } from 'graphql';
 
-/** A request that is refused before any of it is executed; `headers` say what would be accepted. */
+/** A request that is refused before any of it is executed; `headers` are sent with the response. */
 export class HttpError extends Error {
   readonly status: number;
   readonly code: string;

@@ -9,7 +9,7 @@ import type { HttpError } from './http-error.ts';
 const lingerMs = 2_000;
 
 /**
- * Answers a request without reading the rest of its body. When the body has not fully arrived, closes the connection
+ * Answers a request, and discards the rest of its body. When the body has not fully arrived, closes the connection
  * after the answer. Closing immediately would make the client's system discard the answer along with what it could not
  * send.
  */

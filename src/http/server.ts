@@ -156,7 +156,7 @@ function noteRefusal(route: Route, { statusCode: status }: ServerResponse, { sco
   report?.('info', refusedByLimit, { route, status });
 }
 
-/** `aborted`: the connection closed before the answer was complete, as happens to a stream when its client leaves. */
+/** `aborted`: the connection closed before the answer began. */
 function countAnswer(route: Route, response: ServerResponse, metrics: Metrics): void {
   const status = response.headersSent ? `${Math.floor(response.statusCode / 100)}xx` : 'aborted';
   metrics.count('httpRequests', { route, status });

@@ -9,7 +9,7 @@ const maxAgeSeconds = 300;
 
 /**
  * Serves everyone the same text, which does not change while the server runs. It is compressed once. A client that
- * names the version that it has gets a 304. `type`: the media type.
+ * already has the text gets a 304. `type`: the media type.
  */
 export function serveText(type: string, text: string): Handler {
   const plain = Buffer.from(text);

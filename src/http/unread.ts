@@ -39,7 +39,7 @@ export class UnreadAnswers {
     this.#log = log;
   }
 
-  /** Limits how much of this answer may stay unread once it is finished, and for how long. */
+  /** Once this answer is finished, limits how long it may stay unread, and how much may wait for its address. */
   limit(request: IncomingMessage, response: ServerResponse): void {
     response.on('prefinish', () => this.#wait(request, response));
   }

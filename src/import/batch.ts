@@ -17,7 +17,7 @@ export type Result =
 export type Writer<Each extends Kind> = (client: Queryable, lines: readonly Numbered<Each>[]) => Promise<Result[]>;
 
 /**
- * Writes the lines in one transaction. If the database nevertheless refuses one of them (because a user is being
+ * Writes the lines in one transaction. If the database refuses one of them (because a user is being
  * deleted, for example), each half is written in a transaction of its own, and so on, until only that line is refused.
  */
 export async function writeBatch<Each extends Kind>(

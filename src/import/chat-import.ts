@@ -99,7 +99,7 @@ async function insertMembers(client: Queryable, members: readonly TakenMember[])
   return new Set(rows.flatMap(({ chatId, userId }) => firsts.get(`${chatId} ${userId}`)?.index ?? []));
 }
 
-/** Ends the import of a chat: its members receive one NewChat, and everything counts as read. */
+/** Ends the imports of chats: the members of each receive one NewChat, and everything counts as read. */
 export async function endChats(client: Queryable, lines: readonly Numbered<'end'>[]): Promise<Result[]> {
   await allowMinutes(client);
   const chats = await lockNamedChats(

@@ -11,7 +11,7 @@ export type ExportSource = AsyncDisposable & {
   readJson: (path: string) => Promise<unknown>;
 };
 
-/** The largest file that is read, in bytes: a compressed file can be far larger than the zip that contains it. */
+/** The largest file that is read from a zip, in bytes: it can be far larger than the zip. */
 const maxFileBytes = 512 * 1024 * 1024;
 
 /** Opens an export. Its files may all be inside one folder: `root` matches a file that lies directly in that folder. */

@@ -65,8 +65,8 @@ export type ParsedLine = ImportLine | { kind: null; errors: FieldError[]; chat: 
 const kinds = Object.keys(shapes) as Kind[];
 
 /**
- * Reads one line: an object with one property, named after its kind. Checks everything except the keys that it refers
- * to.
+ * Reads one line: an object with one property, named after its kind. Checks everything except whether the keys that it
+ * refers to exist.
  */
 export function parseLine(text: string): ParsedLine {
   const json = parseJson(text);

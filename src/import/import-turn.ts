@@ -2,7 +2,7 @@ import { RateLimited } from '../errors.ts';
 
 /** How many imports a node receives at a time: each may keep a connection to the database busy. */
 const maxImports = 4;
-/** How long a refused client waits. */
+/** How long a refused client should wait. */
 const retryAfterSeconds = 30;
 
 /** Bounds how many imports a node receives at a time. */

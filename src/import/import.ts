@@ -8,7 +8,7 @@ import { readLines, type Line } from './line-reader.ts';
 import { importMessages } from './message-import.ts';
 import { importUsers } from './user-import.ts';
 
-/** The maximum number of lines in one transaction, and of bytes of lines held in memory. */
+/** How many lines one transaction may have, and about how many bytes. */
 const maxBatchLines = 1_000;
 const maxBatchBytes = 1024 * 1024;
 

@@ -167,7 +167,7 @@ function* convertPost(chat: string, { post, replyTo }: Post): Generator<string> 
 
 type JsonLine = { json: Json; offset: number; length: number };
 
-/** The lines that are JSON objects, and where they are. Throws for a line that is not JSON. */
+/** The JSON objects, one a line, and where they are. Throws for any other line that is not blank. */
 async function* readJsonLines(file: FileHandle): AsyncGenerator<JsonLine> {
   let pieces: Buffer[] = [];
   let offset = 0;

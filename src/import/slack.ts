@@ -116,7 +116,7 @@ function readContent(message: Json, names: SlackNames): string {
     .join('\n');
 }
 
-/** The authors in the export, and which of them the lines so far have introduced. */
+/** The people whom the lines so far have introduced, the names of the channels, and the threads. */
 class SlackPeople implements SlackNames {
   readonly #usernames = new Map<string, string>();
   readonly #channels = new Map<string, string>();

@@ -29,7 +29,7 @@ type Created = { id: bigint; username: string; email: string | null };
 
 async function createUser(client: Queryable, said: Said['user']): Promise<Result> {
   const wished = said.username ?? fitUsername(said.displayName ?? '') ?? namelessUser;
-  // An attempt fails only when another request takes the username or the email address at the same moment.
+  // An attempt fails only when another request takes the username, the email address or the key at the same moment.
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     const username = await findFreeUsername(client, wished);
     const { rows } = await client.query<Created>(

@@ -32,7 +32,7 @@ export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }
 
-/** All listeners in these rooms and all listeners of the person, each once. */
+/** All listeners in these rooms, and the person's own that are not for a single chat, each once. */
 export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
   const listeners = ownListeners(person);
   for (const room of rooms) for (const some of room.everyone().values()) for (const each of some) listeners.add(each);

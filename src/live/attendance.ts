@@ -90,7 +90,8 @@ export class Attendance {
 
   /**
    * Announces that this node is shutting down: a person who does not return on another node within the grace period
-   * goes offline. Does not wait for a database that is unavailable; the other nodes then notice when the lease expires.
+   * goes offline. Waits at most 1 s for the database; if that is too short, the other nodes notice when the lease
+   * expires.
    */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);

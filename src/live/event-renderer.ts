@@ -21,10 +21,7 @@ export type EventCost = { complexity: number; bytes: number };
 
 /** Turns events into the selection of one subscription's document. Each shared subscription has one. */
 export interface EventRenderer {
-  /**
-   * Whether the document selects PresenceChanged: presence changes in large chats go only to subscribers that ask for
-   * them.
-   */
+  /** Whether the document selects PresenceChanged: presence changes go only to subscribers that select them. */
   readonly wantsPresence: boolean;
   readonly cost: EventCost;
   /** Loaders for one batch of events. */

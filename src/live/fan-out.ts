@@ -38,10 +38,10 @@ export class FanOut {
   }
 
   /**
-   * Joins the shared subscription with this key for a user; two subscriptions have the same key exactly when their
-   * results are the same. `createRenderer` is called when the key is new, with a function that says whether a
-   * subscriber is still waiting for a result. Call `leave` when the subscription ends. Throws RateLimited when the
-   * user's subscriptions would cost more than the limit.
+   * Joins the shared subscription with this key for a user; subscriptions with the same key have the same results.
+   * `createRenderer` is called when the key is new, with a function that says whether a subscriber is still waiting for
+   * a result. Call `leave` when the subscription ends. Throws RateLimited when the user's subscriptions would cost more
+   * than the limit.
    */
   join(key: string, userId: bigint, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
     const shared = this.#subscriptions.get(key) ?? new SharedSubscription(key, createRenderer, this.#options);

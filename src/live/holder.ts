@@ -5,7 +5,7 @@ import type { Price } from './subscription-budget.ts';
  * memory.
  */
 const leastPrice = 500;
-/** The price of each further subscription by the same user with the same document, which costs one write per event. */
+/** The price of each further identical subscription by the same user, which costs one write per event. */
 const priceOfSharing = 10;
 
 /** The users who share a subscription, and how many times each of them has subscribed. */

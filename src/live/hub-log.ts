@@ -41,7 +41,7 @@ export type HubBatch = {
   lacking?: readonly number[];
 };
 
-/** Reads the facts with at most one statement for each kind, and only for people with streams on this node. */
+/** Reads the facts that concern people with streams on this node, with at most one statement for each kind. */
 export async function readKnown(
   log: HubLog,
   events: readonly LoggedEvent[],

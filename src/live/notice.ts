@@ -1,6 +1,6 @@
 /**
- * Whether a person is online. `lastSeenAt` is when an OFFLINE person left, and null for a person who was never
- * online.
+ * Whether a person is online. `lastSeenAt` is when an OFFLINE person left; null for others, and for a person who was
+ * never online.
  */
 export type Presence = { status: 'ONLINE' | 'AWAY' | 'OFFLINE'; lastSeenAt: Date | null };
 

@@ -22,7 +22,7 @@ export type NoticeRelay = {
   noteGap: () => void;
 };
 
-/** What sending notices needs. */
+/** What `Notices` needs. */
 export type NoticesOptions = {
   pool: pg.Pool;
   hub: Hub;
@@ -32,14 +32,15 @@ export type NoticesOptions = {
   /** Delivers typing notices from other nodes while Redis is available. */
   typing: TypingChannel | null;
   relay: NoticeRelay | null;
-  /** Called when a stream has a new operation, with the hex hash of its token. */
+  /** Called when a stream has a new operation, or one was cancelled, with the hex hash of its token. */
   onStreamRing: (tokenHash: string) => void;
 };
 
 /**
- * Notices between nodes, which are not stored: typing, presence, and that a stream has a new operation. A notice takes
- * effect only once the hub has passed on every event that came before it. It comes from PostgreSQL, or from the
- * publisher while this node does not listen to PostgreSQL; it may be lost.
+ * Notices between nodes, which are not stored: typing, presence, and that the operations of a stream have changed.
+ * Typing and presence are shown only once the hub has passed on every event that came before. Notices come from
+ * PostgreSQL, or from the publisher while this node does not listen to PostgreSQL (typing also on a channel of its
+ * own); they may be lost.
  */
 export class Notices {
   readonly #options: NoticesOptions;

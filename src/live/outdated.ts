@@ -1,11 +1,14 @@
-/** How many chats are tracked separately. A change in one more makes the renderings of all chats outdated. */
+/**
+ * How many chats are tracked separately. Once there are that many, the next change makes the renderings of all chats
+ * outdated.
+ */
 const maxChats = 1_000;
 
 /**
- * Says which renderings must not be shown again, because a message of their chat has been edited or deleted since. Every
- * such change begins an edition; a rendering belongs to the one that was current before its rows were read. A rendering
- * is checked only when it is wanted, so a change costs the same however many renderings are kept, and storms of readers
- * share the renderings of all other chats.
+ * Says which renderings must not be shown again, because a message of their chat has since been edited or deleted, or
+ * the log has been replaced. Every such change begins an edition; a rendering belongs to the one that was current
+ * before its rows were read. A rendering is checked only when it is wanted, so a change costs the same however many
+ * renderings are kept, and storms of readers share the renderings of all other chats.
  */
 export class Outdated {
   #edition = 0;

@@ -11,7 +11,7 @@ import { addTo } from './room.ts';
  * clients query presence instead.
  */
 export const maxPresenceAudience = 200;
-/** The maximum number of people that one presence change considers as receivers, smallest chats first. */
+/** The maximum number of people who are considered as receivers of one presence change, smallest chats first. */
 const maxLookedAt = 2_000;
 /** The maximum number of a person's chats that are looked up. */
 const maxChats = 1_000;
@@ -42,17 +42,20 @@ export type PresenceSource = {
   readBlocks: (blockerIds: readonly bigint[], blockedIds: readonly bigint[]) => Promise<Block[]>;
   /** Resolves to true once the hub has passed every event announced until now; false if it could not read them. */
   whenRead: () => Promise<boolean>;
-  /** The last event that has passed the hub; null while that is unknown: no subscriber receives CaughtUp then. */
+  /**
+   * The last event that has passed the hub; null while this node does not know whether there are later ones: no
+   * subscriber receives CaughtUp then.
+   */
   position: () => bigint | null;
   report: Report;
 };
 
 /**
- * Sends presence changes to the people on this node who select them and share a chat with the person who changed, in
- * step with the log: a member who was just added receives them, and one who was just removed does not. Batches go out
- * one after the other, each with two statements, however fast changes arrive; of several changes by one person, only
- * the last is sent. Changes that cannot be sent are not kept: the streams that select them receive CaughtUp instead,
- * and their clients query presence again.
+ * Sends presence changes to the streams on this node that select them: those of the person who changed, and of everyone
+ * who shares a chat with that person. In step with the log: a member who was just added receives them, and one who was
+ * just removed does not. Batches go out one after the other, each with two statements, however fast changes arrive; of
+ * a person's waiting changes, only the last is sent. Changes that cannot be sent are not kept: the streams that select
+ * them receive CaughtUp instead, and their clients query presence again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;

@@ -187,7 +187,10 @@ export class Realtime {
     return this.#feed.position;
   }
 
-  /** Resolves once all events up to this position have gone through the hub and later ones are being read. */
+  /**
+   * Resolves once all events up to this position have gone through the hub and later ones are being read, or the feed
+   * starts over or closes.
+   */
   whenAt(place: bigint): Promise<void> {
     return this.#feed.whenAt(place);
   }

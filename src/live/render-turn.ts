@@ -28,7 +28,7 @@ export function* cut<Value>(list: readonly Value[], size: number): Iterable<Valu
 /**
  * Shares processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice: some of
  * the events that are waiting to be rendered for one document. However many documents a user subscribes to, and however
- * many events they get, another user's document waits only for the slice that is running.
+ * many events they get, another user's document waits only until a running slice ends.
  */
 export class RenderTurns {
   readonly #queue = new FairQueue({
@@ -42,8 +42,8 @@ export class RenderTurns {
 
   /**
    * Runs `work` in a turn of one of these users: the one who has used the least time, so that a document waits only if
-   * all its subscribers have used more time than others. Starts immediately when no one else is waiting. Between turns,
-   * the event loop handles requests.
+   * all its subscribers have used more time than others. Starts immediately if fewer than `concurrency` turns run, none
+   * of them that user's. Between turns, the event loop handles requests.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();

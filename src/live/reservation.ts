@@ -80,7 +80,7 @@ export class Reservations {
     return rowCount === 1;
   }
 
-  /** Removes the stream with all its operations. */
+  /** Removes the stream, if this node holds it, with all its operations. */
   async close(tokenHash: Buffer): Promise<void> {
     await this.#pool.query('delete from stream_reservations where token_hash = $1 and node = $2', [
       tokenHash,

@@ -26,20 +26,20 @@ export class Room {
     return this.people.size === 0 && this.followers.size === 0;
   }
 
-  /** Call this when a listener has joined or left: the audience is gathered again for the next event. */
+  /** Call this when a listener or a membership has changed: the audience is gathered again for the next event. */
   change(): void {
     this.#audience = null;
   }
 
-  /** Everyone who follows this chat on this node, whatever part of the history they see. */
+  /** All listeners of this chat on this node, whatever part of the history they see. */
   everyone(): Audience {
     this.#audience ??= this.#gather();
     return this.#audience;
   }
 
   /**
-   * Who receives an event of this chat. If no listener has joined or left since the previous event and all may receive
-   * both, returns the same map again, so that neighbouring events can go out in one write.
+   * Who receives an event of this chat. If no listener or membership has changed since the previous event and all may
+   * receive both, returns the same map again, so that neighbouring events can go out in one write.
    */
   audienceOf(event: LoggedEvent): Audience {
     const everyone = this.everyone();

@@ -45,8 +45,8 @@ export type SegmentReader = { asker: Caller; reader: symbol; findEvents: FindEve
 
 /**
  * Renders one document for replays, a segment of the log at a time. Readers share the renderings and their bytes wherever
- * they missed the same events, whatever their cursors: after a restart, a thousand readers cost about as much as one and
- * the writes to a thousand sockets (bench:storm).
+ * they missed the same events, whatever their cursors: after a restart, a thousand readers cost about as much as one
+ * plus the writes to a thousand sockets (bench:storm).
  */
 export class SegmentRenderer {
   readonly #renderer: SharedRenderer;
@@ -173,7 +173,8 @@ export class SegmentRenderer {
     const read = ready === null ? unknown : group;
     const events = await (ready?.events ?? this.#readRows(unknown, loaders, options));
     if (events === null) return null;
-    // A slow read may have taken longer than a reader counts: those who waited for it still share what they now render.
+    // The read may have outlasted the time for which a reader counts: those who waited for it still share the
+    // renderings.
     this.#note(group, reader);
     for (const segment of unknown) {
       const own = events[read.indexOf(segment)] ?? [];
@@ -201,7 +202,9 @@ export class SegmentRenderer {
     return this.#toBatches(segment, { shown, chatIds, edition: this.#renderer.outdated.edition }, reader);
   }
 
-  /** Makes batches of what a segment's events show, and keeps them if others want the same. */
+  /**
+   * Makes batches of what a segment's events show, and keeps them if they are not personal and others want the same.
+   */
   #toBatches(segment: Segment, { shown, chatIds, edition }: ShownEvents, reader: symbol): RenderedSegment {
     const { key, ids, lastId } = segment;
     const batches = toBatches(

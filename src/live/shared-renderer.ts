@@ -89,7 +89,7 @@ export class SharedRenderer {
     });
   }
 
-  /** What `renderFor` would return, and the event's chat, if the event is rendered already; undefined otherwise. */
+  /** What `renderFor` would return, and the event's chat, if that is rendered already; undefined otherwise. */
   findFor(eventId: bigint, asker: Caller): { shown: RenderedEvent | null; chatId: bigint | null } | undefined {
     const known = this.#recent.get(eventId);
     if (known === undefined || isPromise(known.outcome)) return undefined;
@@ -97,13 +97,13 @@ export class SharedRenderer {
     return shown === null || mayReceive(asker, shown.personalTo) ? { shown, chatId: known.chatId } : undefined;
   }
 
-  /** Reads what `renderFor` will need. Never rejects. */
+  /** Reads most of what `renderFor` will need. Never rejects. */
   prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
     return this.#renderer.prefetch(events, loaders);
   }
 
   /**
-   * Renders a notice for this stream alone (CaughtUp, Reset), at the position of event `id`. Rejects when the database
+   * Renders a notice for one stream alone (CaughtUp, Reset), at the position of event `id`. Rejects when the database
    * is unavailable.
    */
   async renderNotice(notice: StreamNotice, id: bigint, asker: Caller): Promise<Rendering> {

@@ -19,7 +19,7 @@ const maxConcurrentExecutions = 64;
 /** How many items may wait for a document that falls behind the log; past this, its receivers resume from the log. */
 const maxWaiting = 2_000;
 
-/** The items that are waiting to go out, in the order in which the hub sent them. */
+/** An item that waits to go out; items go out in the order in which the hub sent them. */
 type Item = Renderable | { tell: () => void };
 
 /** Items that are rendered together, and what to send for each. */
@@ -125,7 +125,7 @@ export class SharedSubscription implements Outlet {
   /** Renders the waiting items a slice at a time, and sends them in order. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    // The hub publishes a whole batch in this turn: waiting a tick lets all of it go out together.
+    // The hub publishes a whole batch synchronously: waiting a tick lets all of it go out together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const rest: Rest[] = [];

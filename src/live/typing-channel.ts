@@ -15,7 +15,9 @@ export class TypingChannel {
     this.#name = `parley:${installation}:typing`;
   }
 
-  /** Whether notices can be sent here. Otherwise send them through PostgreSQL, which all nodes listen to as well. */
+  /**
+   * Whether notices can be sent this way. Otherwise send them through PostgreSQL, which all nodes listen to as well.
+   */
   get isOpen(): boolean {
     return this.#channels.isConnected;
   }

@@ -22,8 +22,8 @@ export class TypingGate {
   }
 
   /**
-   * Whether to pass this notice on to the nodes. If so, further ones from the same person in the same chat are held
-   * back for a while.
+   * Whether to pass this notice on to the nodes. If so, further ones from the same person in the same chat are dropped
+   * for a while.
    */
   lets(typing: Typing): boolean {
     const key = keyOf(typing);

@@ -33,9 +33,9 @@ export type Effect =
     }
   | {
       /**
-       * Acts outside the database: at least once for each event. After a crash the same event is passed again with the
-       * same `idempotencyId`, which lets the other side recognise it. Stop when the signal aborts: another node has
-       * taken over.
+       * Acts outside the database: at least once for each event. After a crash or a failure the same event is passed
+       * again with the same `idempotencyId`, which lets the other side recognise it. Stop when the signal aborts:
+       * another node may have taken over.
        */
       send: (event: LoggedEvent, options: { idempotencyId: string; signal: AbortSignal }) => Promise<void>;
     };
@@ -182,7 +182,7 @@ export class LogConsumer {
     return events.length;
   }
 
-  /** The stored position; after a gap, the log's current end. */
+  /** The stored position; in the first run, the start; after a gap, the log's current end. */
   async #findPlace(client: Queryable): Promise<Place> {
     const { name, startsAt, reset, report } = this.#options;
     const epoch = await readEpoch(client);
@@ -222,7 +222,7 @@ async function readEvents(client: Queryable, place: Place, limit: number): Promi
   return isPruned(next, place) ? [] : next.events;
 }
 
-/** Whether these events were pruned after the position was read; the next step then finds the gap. */
+/** Whether events after the position were pruned since it was read; the next step then finds the gap. */
 function isPruned({ prunedThrough }: { prunedThrough: bigint }, place: Place): boolean {
   return prunedThrough > place.position;
 }

@@ -20,7 +20,10 @@ export type DoorbellOptions = {
   /** Must lead to the primary itself: LISTEN works neither through a transaction pooler nor on a standby. */
   url: string;
   handlers: ChannelHandlers;
-  /** Called with true once it listens (catch up then), and with false when the connection is lost. */
+  /**
+   * Called with true once it is connected and, unless paused, listens (catch up then), and with false when the
+   * connection is lost or cannot be opened.
+   */
   onChange: (isConnected: boolean) => void;
   /** Called when PostgreSQL has no free connection for it. */
   onRefused?: () => void;

@@ -37,7 +37,7 @@ export type Broadcasted =
 export type FeedBroadcast = {
   /** Passes the next events after `position` on to the reader, if all that concern this node have arrived. */
   pass: (position: bigint) => Promise<Broadcasted>;
-  /** Drops what it holds; call this when it announces events that the log does not have. */
+  /** Drops what it holds; call this when it announces events that the log does not have, or the feed starts over. */
   forget: () => void;
   /** Called with the epoch when the feed opens, and when the log's history has changed. */
   follow: (epoch: string) => void;

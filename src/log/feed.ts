@@ -9,8 +9,8 @@ const maxBackoffMs = 2_000;
 /** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
 const staleMs = 5_000;
 /**
- * The maximum number of calls to `whenRead` that may wait. The notices that the callers want to send are soon outdated,
- * so further calls are refused.
+ * The maximum number of calls to `whenRead`, and to `whenPassed`, that may wait. The notices that the callers want to
+ * send are soon outdated, so further calls are refused.
  */
 const maxWaiting = 1_000;
 /**
@@ -140,8 +140,8 @@ export class Feed {
 
   /**
    * Resolves to true once the reader has received every event up to this position: a notice about that moment may be
-   * shown then. Resolves to false when too many callers are already waiting.
-   */
+   * shown then. Resolves to false when too many callers are already waiting, when the feed closes first, and when it
+   * starts over before this position. */
   whenPassed(place: bigint): Promise<boolean> {
     if (this.#position >= place) return Promise.resolve(true);
     if (this.#isClosed || this.#toCatchUp.size >= maxWaiting) return Promise.resolve(false);
@@ -290,7 +290,7 @@ export class Feed {
     }
   }
 
-  /** After an outage: checks that the history is the same and still holds every event that was read. */
+  /** After an outage, for example: checks that the history is the same and still includes every event that was read. */
   async #checkHistory(): Promise<void> {
     this.#mustCheckHistory = false;
     const epoch = await readEpoch(this.#pool);
@@ -310,7 +310,7 @@ export class Feed {
     this.#release(() => true);
   }
 
-  /** Sleeps until the doorbell rings, for at most `ms`. A deaf sleep ignores the doorbell. */
+  /** Sleeps until the doorbell rings or the broadcast has messages, for at most `ms`. A deaf sleep ignores both. */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
     if (this.#isClosed || ((this.#isRung || this.#isNudged) && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {

@@ -5,10 +5,7 @@ import { Demand } from './demand.ts';
 import { readEvents } from './missed-stretch.ts';
 import type { Segment } from './segment.ts';
 
-/**
- * How many events of the log are kept for replays, and for how long, in ms. After a restart of the database, the same
- * id may belong to another event, so events are not kept for longer than their renderings.
- */
+/** How many events of the log are kept for replays, and for how long, in ms: no longer than their renderings. */
 const kept = { max: 20_000, ttlMs: 2_000 };
 
 /** The events of a segment, in order; null if some of them no longer exist. */

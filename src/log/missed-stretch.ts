@@ -46,8 +46,8 @@ const ranges = {
 
 /**
  * The events that each person missed: in each chat, the events since the person became a member, if the history that
- * they see includes them; and all events addressed to them. For each chat and each way of addressing a person, an index
- * yields the oldest few events; the oldest of all these are returned.
+ * they see includes them; all events addressed to them; and those about users who share a chat with them. For each chat
+ * and each way of addressing a person, an index yields the oldest few events; the oldest of all these are returned.
  */
 export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedStretch[]> {
   const { rows } = await pool.query<MissedRow>({

@@ -34,10 +34,10 @@ export class Segment {
 export type Segments = { segments: Segment[]; isFull: boolean };
 
 /**
- * Cuts at most `limit` ids, separated by commas, into segments of at most `most`. Whether a segment ends at an id depends
- * on that id alone, so readers with different cursors and different chats get the same segments wherever they have the
- * same events (content-defined chunking: Muthitacharoen et al., A Low-bandwidth Network File System, SOSP 2001). A list
- * that reaches the limit ends with a whole segment if it has one.
+ * Cuts at most `limit` ids, separated by commas, into segments of at most `most`. Whether a segment shorter than `most`
+ * ends at an id depends on that id alone, so readers with different cursors and different chats get the same segments
+ * wherever they have the same events (content-defined chunking: Muthitacharoen et al., A Low-bandwidth Network File
+ * System, SOSP 2001). A list that reaches the limit ends with a whole segment if it has one.
  */
 export function cutSegments(list: string, { limit, most }: { limit: number; most: number }): Segments {
   if (list === '') return { segments: [], isFull: false };

@@ -16,7 +16,7 @@ export type MailSettings = {
 
 /**
  * Prepares the delivery of emails: to the mail server or, without one, to the terminal. Returns null if there is
- * neither, and reports once that this server sends no mail. Throws CannotStart for templates that cannot be used.
+ * neither, and reports this if users sign in with passwords. Throws CannotStart for templates that cannot be used.
  */
 export async function openMail(
   { smtpUrl, mailFrom, appUrl, mailTemplates, hasPasswords }: MailSettings,

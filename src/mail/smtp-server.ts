@@ -18,7 +18,7 @@ const startTlsModes = { required: 'REQUIRED', off: 'NEVER' } as const;
 
 /**
  * Reads `smtp://user:password@host:587` or `smtps://…:465`. A password is never sent without TLS, except to this
- * machine. Throws an Error that says what is wrong and never quotes the password.
+ * machine or with `?starttls=off`. Throws an Error that says what is wrong and never quotes the password.
  */
 export function parseSmtpUrl(text: string): SmtpServer {
   const url = URL.parse(text);

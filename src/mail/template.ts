@@ -35,8 +35,8 @@ export class Templates {
   }
 
   /**
-   * Fills in a template. In HTML the values are escaped; in the subject and the text, line breaks and other control
-   * characters become spaces.
+   * Fills in a template. Line breaks and other control characters in the values become spaces; in HTML, the values are
+   * also escaped.
    */
   render(name: TemplateName, values: Readonly<Record<string, string>>): Content {
     const content = this.#texts.get(name);

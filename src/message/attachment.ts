@@ -8,7 +8,8 @@ type Sending = { asker: Asker; fileIds: readonly bigint[] };
 
 /**
  * The unused files in a batch of messages; each can be taken once. Their rows are locked. A file that another
- * transaction has locked is being attached there, so it counts as in use: waiting for it would block the batch.
+ * transaction has locked is being attached or deleted there, so it counts as in use: waiting for it would block the
+ * batch.
  */
 export class Attachments {
   readonly #uploaderOf: Map<bigint, bigint>;

@@ -14,7 +14,7 @@ export type Dialect = 'DISCORD' | 'SLACK';
  */
 export type HookMessage = { content: string; username: string | null };
 
-/** The dialect of a payload: Slack's has `text`, Discord's has `content`. */
+/** The dialect of a payload: Slack's has `text`, `attachments` or `blocks`, and neither `content` nor `embeds`. */
 export function dialectOf(payload: unknown): Dialect {
   if (!isRecord(payload) || 'content' in payload || 'embeds' in payload) return 'DISCORD';
   return 'text' in payload || 'attachments' in payload || 'blocks' in payload ? 'SLACK' : 'DISCORD';

@@ -96,9 +96,9 @@ async function post(
 }
 
 /**
- * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, and RateLimited for a
- * network that has sent too many unknown tokens. Valid URLs still work from that network: a network that calls an ended
- * webhook often uses many live ones too.
+ * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, or 403 if the bot is
+ * suspended, and RateLimited for a network that has sent too many unknown tokens. Valid URLs still work from that
+ * network: a network that calls an ended webhook often uses many live ones too.
  */
 async function identify(
   { db, accounts, limits, addressOf }: Services,
@@ -121,8 +121,9 @@ async function identify(
 }
 
 /**
- * Reads the JSON of the body, or of a form's `payload` field, as Slack allows. A form whose text is JSON is accepted
- * too: curl sends one if it is given no content type. Throws HttpError for anything else.
+ * Reads the JSON of the body, or of a form's `payload` field, as Slack allows, or a form's fields if it has none. A
+ * form whose text is JSON is accepted too: curl sends one if it is given no content type. Throws HttpError for anything
+ * else.
  */
 async function readPayload(request: IncomingMessage): Promise<Record<string, unknown>> {
   const { type } = readMediaType(request.headers['content-type']);

@@ -14,7 +14,7 @@ export const maxMentions = 50;
 /** Unread mentions are counted up to this many. */
 const maxUnreadMentions = 1_000;
 const maxUsernameLength = 64;
-/** How many readings of a mention are tried: @ada.Look is ada.look if that user exists, otherwise ada. */
+/** How many readings of a mention are tried: @ada.Look is ada.look if that is a member of the chat, otherwise ada. */
 const maxReadings = 4;
 
 /** The letters and marks of scripts that write names without spaces around them, and the marks of emoji. */

@@ -19,8 +19,8 @@ import { askerKey, type Asker } from '../core/asker.ts';
 /**
  * Replaces a message with a tombstone: its content, files, revisions, reactions, mentions and pin are permanently
  * deleted, and the chat receives MessageDeleted. Deleting it again returns the tombstone.
- * For the message's sender (even after leaving the chat, while they can still see it), and for owners and admins;
- * Forbidden for anyone else. Throws NotFound if the asker cannot see the message.
+ * For the message's sender (even after leaving the chat, while they can still see it), and for owners and admins who
+ * are not muted; Forbidden for anyone else. Throws NotFound if the asker cannot see the message.
  */
 export async function deleteMessage(
   { db, writes }: { db: Db; writes: GroupCommit },

@@ -33,8 +33,8 @@ type Edit = MessageVerb & { content: string };
 /**
  * Replaces the text of the asker's own message and keeps the previous version; the chat receives MessageEdited. The
  * same text again changes nothing. Throws NotFound if the asker cannot see the message or it is deleted: a deletion
- * wins over an edit, even at the same moment. Throws Forbidden for another user's message, if the asker is not a
- * member, and after `maxEdits` edits.
+ * wins over an edit, even at the same moment. Throws Forbidden for another user's message, if the asker may not write
+ * in the chat, and after `maxEdits` edits.
  */
 export async function editMessage(
   { db, writes }: { db: Db; writes: GroupCommit },

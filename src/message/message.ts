@@ -74,9 +74,9 @@ export async function requireVisibleMessage(db: Db, asker: Asker, messageId: big
 /**
  * Sends a message to a chat that the asker is a member of; the members receive NewMessage after the commit. Sending the
  * same request again with the same clientMessageId returns the first message.
- * Throws InvalidInput for bad content, files, custom data or replyToId; NotFound to hide a chat that the asker cannot see; Forbidden
- * for one that they can only read, and for a muted member; RateLimited while slow mode makes them wait; Conflict if a
- * different request reuses the clientMessageId.
+ * Throws InvalidInput for bad content, files, custom data, replyToId or clientMessageId; NotFound to hide a chat that
+ * the asker cannot see; Forbidden for one that they may not write in; RateLimited while slow mode makes them wait;
+ * Conflict if a different request reuses the clientMessageId.
  */
 export async function sendMessage(writes: GroupCommit, asker: Asker, input: NewMessage): Promise<Message> {
   return writes.submit(messageWrites, { ...checkNewMessage(input), asker });

@@ -22,8 +22,8 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
       loaders.of(chatById).prime(chatId, chat);
       const pinned = await loaders.of(pinnedIn).load(chatId);
       if (pinned.length === 0) return pinned;
-      // An event also reaches members who have since lost access to the chat. Reading this after the pins makes sure
-      // that it covers every pin.
+      // An event also reaches members who have since lost access to the chat. Reading `sharedFrom` after the pins makes
+      // sure that it covers every pin.
       const sharedFrom =
         eventId === null
           ? await loaders.of(hiddenBelowOf).load(chatId)

@@ -27,8 +27,9 @@ type Pin = MessageVerb & { isPinned: boolean };
 
 /**
  * Pins a message to its chat; the chat receives PinsChanged. Nothing changes if it is pinned already. For owners and
- * admins, and for every member of a single chat or a group; Forbidden for anyone else. Throws NotFound if the asker
- * cannot see the message or it is deleted; InvalidInput if the chat already has `maxPins` pins.
+ * admins, and for every member of a single chat or a group, unless they are muted or blocked; Forbidden for anyone
+ * else. Throws NotFound if the asker cannot see the message or it is deleted; InvalidInput if the chat already has
+ * `maxPins` pins.
  */
 export function pinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: true });
@@ -102,7 +103,7 @@ function apply(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   return { value: message };
 }
 
-/** The pins of these chats before the writes. Raw SQL, like the next two: part of the group commit. */
+/** The pins of these chats before the writes. Raw SQL, like the next two statements: part of the group commit. */
 async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Promise<Pins> {
   const { rows } = await client.query<{ chatId: bigint; seq: number }>({
     name: 'pins_before',

@@ -32,7 +32,8 @@ type Reaction = MessageVerb & { emoji: string; isAdded: boolean };
 /**
  * Adds the asker's reaction; the chat receives ReactionsChanged. Nothing changes if the asker has already added it.
  * Throws InvalidInput if the text is not exactly one emoji, or if the message would get more than `maxEmoji` different
- * ones; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker is not a member.
+ * ones; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker may not write in the
+ * chat.
  */
 export async function addReaction(
   { db, writes }: Writing,

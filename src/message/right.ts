@@ -20,7 +20,7 @@ export type MessageAction = keyof typeof refusals;
 /** All of them. */
 export const messageActions = Object.keys(refusals) as [MessageAction, ...MessageAction[]];
 
-/** What the asker may do to the message. None for one that is deleted or that they cannot see. */
+/** What the asker may do to the message. Nothing if it is deleted or they cannot see it. */
 export function actionsOn(about: MessageCase): MessageAction[] {
   const { message, access } = about;
   if (message.deletedAt !== null || access.visibleFrom === null || message.seq < access.visibleFrom) return [];

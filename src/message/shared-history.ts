@@ -7,7 +7,7 @@ import { unnest } from '../postgres/unnest.ts';
 type ChatInEvent = { chatId: bigint; eventId: bigint };
 
 /**
- * How many later events of a chat are examined. If there are more, the chat counts as one that some user has lost
+ * How many later events of a chat are examined. If there are that many, the chat counts as one that some user has lost
  * access to.
  */
 const maxLaterEvents = 100;

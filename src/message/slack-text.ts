@@ -38,7 +38,7 @@ function readBlock(block: Record<string, unknown>): string[] {
     case 'rich_text':
       return listOf(block['elements']).flatMap((element) => readRichText(element, 0).split('\n'));
     default:
-      // Dividers, buttons and other inputs have no text of their own.
+      // Dividers have no text; buttons and other inputs are left out.
       return [];
   }
 }

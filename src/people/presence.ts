@@ -6,7 +6,9 @@ import { InvalidInput, type FieldError } from '../errors.ts';
 import { askerKey, type Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user's presence; `lastSeenAt` is when an OFFLINE user was last online, null if they never were. */
+/**
+ * A user's presence; `lastSeenAt` is when an OFFLINE user was last online, null if they never were and for other users.
+ */
 export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
 
 /**

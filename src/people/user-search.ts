@@ -27,10 +27,10 @@ const maxSharedMembers = 1_000;
 
 /**
  * Finds users by username and display name: each word of `search` must be the beginning of a word in one of them.
- * Leaves out the bots of incoming webhooks; finds none for a search without a word. Users who share a chat with the
- * asker are first, then those whose names contain the words in full; within each group, the order is by username.
- * Throws InvalidInput for a search that no name could contain or that takes too long; RateLimited when too many
- * searches wait.
+ * Leaves out the bots of incoming webhooks; finds none for a search without a word. Users who share a chat of at most
+ * `maxSharedMembers` with the asker are first, then those whose names contain the words in full; within each group, the
+ * order is by username. Throws InvalidInput for a search that no name could contain or that takes too long; RateLimited
+ * when too many searches wait.
  */
 export async function searchUsers(
   turns: SearchTurns,

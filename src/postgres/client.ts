@@ -13,7 +13,7 @@ import { announceTraces, readTransactionId } from './commit-trace.ts';
 
 /**
  * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
- * same connections. `searchPool` is for searches only: few connections, on which a statement ends after
+ * same connections. `searchPool` is for searches only: few connections, on which PostgreSQL cancels a statement after
  * `searchTimeoutMs`.
  */
 export type Db = { prisma: PrismaClient; pool: pg.Pool; searchPool: pg.Pool };
@@ -68,8 +68,8 @@ const maxSearchConnections = 3;
  * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
  * forever. Pass null for that timeout behind a transaction pooler, which keeps no settings per client: the operator's
  * settings apply there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives
- * errors that belong to no particular statement. Searches use `directUrl`, which bypasses any pooler, because their
- * timeout is a setting of their connections.
+ * errors that belong to no particular statement, and those of silent connections. Searches use `directUrl`, which
+ * bypasses any pooler, because their timeout is a setting of their connections.
  */
 export function connectDatabase(options: {
   url: string;

@@ -27,7 +27,7 @@ const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
 export function createColumnReader(typeId: number, parse: (text: string) => unknown): ColumnReader {
   const known = readers[typeId];
   if (known !== undefined) return known();
-  // What most rows have as `custom`.
+  // Most rows have `{}` as `custom`.
   if (typeId === JSONB)
     return (bytes, from, to) => (isEmptyObject(bytes, from, to) ? {} : parse(readText(bytes, from, to)));
   return parse === noParser ? remembering(readText) : (bytes, from, to) => parse(readText(bytes, from, to));

@@ -210,7 +210,7 @@ function nest<Row>(
   const properties = Object.keys(names) as (keyof Row)[];
   const values = properties.map((property) => {
     const column = `${alias}.${names[property]}`;
-    // A number in JSON could lose the digits of a bigint.
+    // A number in JSON could lose digits of a bigint.
     return kinds[property] === 'bigint' ? `${column}::text` : column;
   });
   const revivers = properties.map((property) => [property, revivals[kinds[property]]] as const);

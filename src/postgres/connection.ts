@@ -34,11 +34,11 @@ export class SilentConnection extends Error {
 /**
  * A connection that does not wait forever. A statement without an answer after `limitMs` fails with SilentConnection,
  * and the connection is destroyed: if a firewall has forgotten it, or its host is gone, there is no other sign. The
- * connection is also destroyed when PostgreSQL refuses a write (25006), because its server is then not (or no longer)
- * the primary.
+ * connection is also destroyed when PostgreSQL refuses a write (25006), because its server is then probably not (or no
+ * longer) the primary.
  */
 export class Connection extends pg.Client {
-  /** When the oldest pending statement was sent, and when PostgreSQL last answered, in ms of `performance.now()`. */
+  /** When the latest statement was sent, and when PostgreSQL last answered, in ms of `performance.now()`. */
   askedAt = 0;
   heardAt = performance.now();
   readonly #limitMs: number;

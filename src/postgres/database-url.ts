@@ -1,6 +1,9 @@
 import { accessSync, constants } from 'node:fs';
 
-/** The TLS modes that a database URL may name, as in libpq: https://www.postgresql.org/docs/current/libpq-ssl.html */
+/**
+ * The TLS modes that a database URL may name: the driver's `no-verify`, and others as in libpq:
+ * https://www.postgresql.org/docs/current/libpq-ssl.html
+ */
 const sslModes = ['disable', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 const writable = ['any', 'read-write', 'primary'];
 

@@ -3,15 +3,15 @@ import { CannotStart } from '../errors.ts';
 import { Connection } from './connection.ts';
 import { prepareSession } from './session-setting.ts';
 
-/** How long connecting and each statement may take, in ms, on the connections used during startup. */
+/** How long connecting may take, and each statement of the inspection, in ms. */
 const startLimitMs = 10_000;
 
 type Database = { version: number; encoding: string; isStandby: boolean; isReadOnlyByDefault: boolean };
 
 /**
  * Inspects the database before anything is done to it. Throws CannotStart, with what to do, if it can't be reached or
- * is not suitable: not UTF8, older than PostgreSQL 15, or a standby. Resolves to whether the database or the role
- * defaults to read-only: a node that finds this at startup writes anyway.
+ * is not suitable: not UTF8, older than PostgreSQL 15, a standby, or with defaults that the role may not change.
+ * Resolves to whether the database or the role defaults to read-only: a node that finds this at startup writes anyway.
  */
 export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefault: boolean }> {
   const client = await openConnection(url, { limitMs: startLimitMs });

@@ -21,7 +21,7 @@ export type LeaseOptions = {
    * new holder.
    */
   holder?: string;
-  /** Called, possibly several times, while another process is waiting for the lease. */
+  /** Called, possibly several times, while another holder waits for the lease, and before this process stops. */
   onWanted?: () => unknown;
 };
 
@@ -147,7 +147,7 @@ export class Lease {
     await this.#options.db.pool.query('update leases set release = $3 where name = $1 and token = $2', values);
   }
 
-  /** Tells the code that holds the lease that another process wants it. */
+  /** Tells the code that holds the lease that it should release it. */
   askToRelease(): void {
     this.#options.onWanted?.();
   }

@@ -47,9 +47,9 @@ type AnyRowLoader = RowLoader<unknown, unknown>;
 
 /**
  * The loaders of one execution. Each loader uses one statement for all keys that are requested together, so the number
- * of statements in an operation does not grow with its rows. It caches its results until the execution ends. Several
- * executions share statements (shared-read.ts). Loaders return what is stored; callers check first whether the asker
- * may see it.
+ * of statements in an operation does not grow with its rows. It caches its results until the execution ends or `clear`
+ * is called. Several executions share statements (shared-read.ts). Loaders return what is stored; callers check first
+ * whether the asker may see it.
  */
 export class Loaders {
   readonly #db: Db;
@@ -146,7 +146,7 @@ class SharedReads {
     this.#openPages.set(loader, pages);
     const known = pages.get(pageKey);
     if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
-    // Each cursor has a page of its own, so idle ones are dropped.
+    // Each cursor has a page of its own, so idle pages are dropped.
     for (const [key, read] of pages) if (read.isIdle) pages.delete(key);
     const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, page, toPrime(find)), {
       keyOf: loader.keyOf ?? nameOf,

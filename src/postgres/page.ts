@@ -16,13 +16,13 @@ export type ConnectionArgs = {
 
 /**
  * One page of a list, delimited by keys, not by offsets: of the rows strictly between `after` and `before`, the first
- * `limit`, or the last if `isBackward`. A key has one part for each column that the list is ordered by.
+ * `limit`, or the last if `isBackward`. A key has a part for each column that the list is ordered by.
  */
 export type PageRequest = { limit: number; isBackward: boolean; after: bigint[] | null; before: bigint[] | null };
 
 /**
  * A list that is read in pages. Its cursors contain its name, so that it can refuse the cursors of other lists.
- * `maxKey` holds the largest value of each column that the list is ordered by.
+ * `maxKey` holds the largest value of each part of a key.
  */
 export type List = { name: string; maxKey: readonly bigint[] };
 
@@ -30,7 +30,7 @@ const maxBigint = 2n ** 63n - 1n;
 /** The last instant that a Date can represent, in ms. */
 const maxTimeMs = 8_640_000_000_000_000n;
 
-/** All lists that are read in pages. */
+/** The lists that are read in pages, except those ordered by name (see name-page.ts). */
 export const lists = {
   /** Ordered by id, newest first, like the next four. */
   adminChats: { name: 'adminChats', maxKey: [maxBigint] },
@@ -52,7 +52,10 @@ export const lists = {
   foundMessages: { name: 'foundMessages', maxKey: [maxBigint] },
   /** Ordered by id, oldest first. */
   foundOldest: { name: 'foundOldest', maxKey: [maxBigint] },
-  /** Ordered by score and id, best and newest first; the key's third part is the newest id of the first page. */
+  /**
+   * Ordered by score and id, best and newest first; the key's third part is the newest id that was ranked for the first
+   * page.
+   */
   foundRanked: { name: 'foundRanked', maxKey: [maxBigint, maxBigint, maxBigint] },
   /** Ordered by seq. */
   messages: { name: 'messages', maxKey: [maxBigint] },
@@ -90,7 +93,7 @@ export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
 }
 
 /**
- * The parameters of a statement that reads such a page of a list whose key has one column: `after`, `before`, and how
+ * The parameters of a statement that reads such a page of a list whose key has one part: `after`, `before`, and how
  * many rows to read. The keys that it reads are larger than `after` and smaller than `before`.
  */
 export function pageBounds({ after, before, limit }: PageRequest): [after: bigint, before: bigint, count: number] {
@@ -124,7 +127,8 @@ export function encodeCursor(list: List, key: readonly (bigint | number)[]): str
 }
 
 /**
- * The requested number of rows. Throws InvalidInput for the argument `name` unless it is between 0 and `maxPageSize`.
+ * The requested number of rows, or `byDefault`. Throws InvalidInput for the argument `name` if it is not from 0 to
+ * `maxPageSize`.
  */
 export function readSize(size: number | null | undefined, name: string, byDefault = defaultPageSize): number {
   if (size == null) return byDefault;

@@ -18,7 +18,7 @@ type Connected = (
   release: (release?: unknown) => void,
 ) => void;
 
-/** The limits of a pool. */
+/** The options of a pool. */
 export type PoolOptions = {
   url: string;
   maxConnections: number;
@@ -82,7 +82,7 @@ export class ConnectionPool extends pg.Pool {
     this.on('remove', (client) => this.#forget(client as unknown as Connection));
   }
 
-  /** Waits for a connection for up to 10 s, or up to 15 s if PostgreSQL grants none at all. */
+  /** Waits for a connection for up to 10 s, or up to 15 s if PostgreSQL has refused one. */
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Connected): void;
   override connect(callback?: Connected): Promise<pg.PoolClient> | undefined {

@@ -4,8 +4,8 @@ import type pg from 'pg';
 export const idleInTransactionMs = 5_000;
 
 /**
- * Sent when a connection starts. Every version and mode of PgBouncer tracks exactly these settings per client. They
- * override the defaults of the database and the role.
+ * Sent when a connection starts. Every version and mode of PgBouncer tracks these settings per client. They override
+ * the defaults of the database and the role.
  */
 export const startupSettings = {
   client_encoding: 'UTF8',
@@ -15,7 +15,7 @@ export const startupSettings = {
 };
 
 /**
- * Set right after connecting: all settings whose database or role defaults could change what statements mean, or
+ * Set right after connecting: all other settings whose database or role defaults could change what statements mean, or
  * whether they run. The operator decides on settings that affect only time or space, and on `synchronous_commit`, which
  * the log sets for itself.
  */

@@ -43,7 +43,10 @@ export class SharedRead<Key, Value, Found> {
   #isScheduled = false;
   #timer: NodeJS.Timeout | null = null;
 
-  /** `keyOf`: two keys with the same result are the same key. `maxKeys`: how many keys a statement reads at most. */
+  /**
+   * `keyOf`: two keys with the same result are the same key. `maxKeys`: how many keys a statement for several
+   * executions reads at most.
+   */
   constructor(read: Read<Key, Value, Found>, { keyOf, maxKeys }: { keyOf: (key: Key) => unknown; maxKeys: number }) {
     this.#read = read;
     this.#keyOf = keyOf;

@@ -2,15 +2,15 @@ import pg from 'pg';
 
 /**
  * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg (in `code`) or
- * through Prisma (in the cause that its driver adapter reports). Returns null if PostgreSQL did not answer at all, for
- * example when it refused the connection.
+ * through Prisma (in the cause that its driver adapter reports). Returns null for an error without one, for example if
+ * PostgreSQL could not be reached.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];
   return typeof state === 'string' ? state : null;
 }
 
-/** Whether PostgreSQL ended the statement because it took longer than `statement_timeout` (query_canceled). */
+/** Whether PostgreSQL cancelled the statement (query_canceled), as it does after `statement_timeout`. */
 export function isEndedByTimeout(error: unknown): boolean {
   return sqlStateOf(error) === '57014';
 }

@@ -16,7 +16,9 @@ const transientCodes = new Set([
   'EAI_AGAIN',
   'ENOENT',
 ]);
-/** What Prisma's driver adapter reports for a server that it can't reach or that closed the connection. */
+/**
+ * What Prisma's driver adapter reports for a server that it can't reach, that is full, or that closed the connection.
+ */
 const transientKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
 /** Prisma waited too long for a connection from the pool. */
 const prismaGaveUpWaiting = 'P2028';

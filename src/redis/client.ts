@@ -8,8 +8,8 @@ import type { RedisHost, RedisTarget } from './redis-url.ts';
 export const redisTimes = { connect: 2_000, command: 1_000, retry: 1_000 };
 
 /**
- * Creates connections to Redis. None of them connects by itself, queues commands while Redis is unavailable, or sends
- * one twice.
+ * Creates connections to Redis. None of them connects before `connect` is called, queues commands while Redis is
+ * unavailable, or sends one twice.
  */
 export type RedisClients = {
   /** The hosts that a subscriber may ask first. Null: there is only one server to ask. */

@@ -15,8 +15,8 @@ export class RedisAway extends Error {}
 
 /**
  * This node's connections to Redis. While Redis is unavailable, every command fails immediately. A command that gets no
- * answer fails after a second; from then on, commands fail immediately. The log gets one line when Redis becomes
- * unavailable, and one when it is back.
+ * answer fails after a second; from then on, commands fail immediately until Redis answers again. The log gets one line
+ * when Redis becomes unavailable, and one when it is back.
  */
 export class RedisLink implements Channels {
   readonly #commander: Redis | Cluster;
@@ -117,7 +117,7 @@ export class RedisLink implements Channels {
     this.#tell();
   }
 
-  /** Pings every server, and drops the connections that do not answer. */
+  /** Pings every primary server, and drops the connections that do not answer. */
   async #ping(): Promise<void> {
     this.#pendingSince = null;
     const servers = 'nodes' in this.#commander ? this.#commander.nodes('master') : [this.#commander];
@@ -136,7 +136,7 @@ export class RedisLink implements Channels {
     if (['connecting', 'connect'].includes(this.#commander.status)) this.#commander.disconnect(true);
   }
 
-  /** Reports each kind of refusal to the operator once, for example that a right is missing. */
+  /** Reports a refusal to the operator, such as a missing right, unless the last one was the same. */
   #tellOfRefusal(error: unknown): void {
     const refusal = reasonOf(error);
     if (refusal === this.#refusal) return;
@@ -163,7 +163,7 @@ async function doesAnswer(server: Redis, note: (error: unknown) => void): Promis
   } catch (error) {
     note(error);
     if (isTimeout(error)) server.disconnect(true);
-    // Any other answer, such as LOADING or NOPERM, is a refusal.
+    // A refusal, such as LOADING or NOPERM, is an answer too.
     return isReply(error);
   }
 }

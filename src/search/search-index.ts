@@ -9,15 +9,15 @@ import { indexNames, queueNames } from './name-index.ts';
 import { printMessage, type IndexedMessage } from './search-token.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How many messages, and how many names, are indexed in one transaction. */
+/** How many messages of one source, or names of one kind, a transaction indexes at most. */
 const batchSize = 500;
 /** The maximum number of chats from the backlog that share a transaction. */
 const maxChats = 100;
 /** The longest time until a new message is noticed, in ms. */
 const pollMs = 250;
 /**
- * After a full batch, indexing rests three times as long as the batch took, so that it takes at most a quarter of a
- * node's time.
+ * After a batch of the backlogs or a full batch from the log, indexing rests three times as long as the batch took, so
+ * that each takes at most a quarter of a node's time.
  */
 const restFactor = 3;
 
@@ -25,8 +25,8 @@ const indexedKinds = ['NewMessage', 'MessageEdited'];
 
 /**
  * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
- * users and public channels, and chats whose messages are indexed again. Indexing never waits for a row, so no open
- * transaction can stop it.
+ * users and public channels, messages that were locked, and chats whose messages are indexed again. Indexing never
+ * waits for a row, so no open transaction can stop it.
  */
 class SearchIndex {
   readonly #consumer: LogConsumer;

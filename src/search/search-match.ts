@@ -29,7 +29,7 @@ export function listSpans(readings: Readings, query: SearchQuery, reach: number)
   return merged;
 }
 
-/** The phrases that a text may contain, each once. */
+/** The phrases that the search looks for, each once. */
 function listPhrases(query: SearchQuery): Phrase[] {
   const phrases = query.flat().flatMap(({ phrases: all, isExcluded }) => (isExcluded ? [] : all));
   return [...new Map(phrases.map((phrase) => [printPattern(phrase), phrase])).values()];
@@ -64,7 +64,7 @@ function findAt(
 }
 
 /**
- * Where the phrase is, if it begins with the word at index `at`. In a run, these may be several places, up to the
+ * Where the phrase is, if it begins with the word at index `at`. In a run, there may be several such places, up to the
  * position `to`.
  */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {

@@ -7,7 +7,10 @@ import { listReadings, type Word } from './search-text.ts';
  */
 export type Phrase = { words: readonly Pick<Word, 'text' | 'isRun' | 'original'>[]; isWhole: boolean };
 
-/** One condition of a search: the text must contain one of the phrases, which are readings of the same words. */
+/**
+ * One condition of a search: the text must contain one of the phrases (or none if `isExcluded`), which are readings of
+ * the same words.
+ */
 export type Term = { phrases: readonly Phrase[]; isExcluded: boolean };
 
 /**
@@ -71,7 +74,10 @@ function splitSearch(text: string): Part[] {
   return parts.map((part, index) => (isOr(parts, index) ? { ...part, kind: 'or' } : part));
 }
 
-/** The position of the quote that closes the phrase that begins at `from`; null if no phrase begins there. */
+/**
+ * The position of the quote that closes the phrase that begins at `from`, or the end of an open phrase; null if no
+ * phrase begins there.
+ */
 function endOfPhrase(text: string, from: number): number | null {
   if (quote.test(text[from] ?? '')) {
     for (let at = from + 1; at < text.length; at += 1) if (isQuote(text, at)) return at;

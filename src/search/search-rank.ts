@@ -39,7 +39,10 @@ export async function rankHits(
   return rows;
 }
 
-/** A page of ranked hits, as keys of cursors: score, id, and the newest id of the first page. */
+/**
+ * A page of ranked hits, and one more if there is one, as keys of cursors: score, id, and the newest id that was ranked
+ * for the first page.
+ */
 export function cutRanked(
   hits: readonly RankedHit[],
   { after, limit, newest }: { after: bigint[] | null; limit: number; newest: bigint },

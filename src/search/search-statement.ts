@@ -41,8 +41,9 @@ export type Stretch = { above: bigint | null; below: bigint | null };
  *
  * A common word occurs in a large share of all messages, and its beginning in even more, so reading all index entries
  * for it takes a while. But its newest hits are among the newest messages, so the newest messages of the viewer's chats
- * are read first, without looking up words in the index. The others are looked up by word only if these do not fill the
- * page. In both steps the index is restricted to the viewer's chats, so that hidden messages cost nothing.
+ * (or the oldest, if these come first) are read first, without looking up words in the index. The others are looked up
+ * by word only if these do not fill the page. In both steps the index is restricted to the viewer's chats, so that
+ * hidden messages cost nothing.
  */
 export async function listHits(pool: Queryable, search: Search, request: HitRequest): Promise<bigint[]> {
   if (isMarked(search.filter))
@@ -80,8 +81,7 @@ async function readEdge(pool: Queryable, { isOldestFirst, after }: HitRequest): 
 }
 
 /**
- * Whether only a few messages can match (those that mention the viewer, or pinned ones): these are found without the
- * index.
+ * Whether only a few messages can match (those that mention the viewer, or pinned ones): these are found by their ids.
  */
 function isMarked({ mentionsViewer, isPinned }: SearchFilter): boolean {
   return mentionsViewer === true || isPinned === true;

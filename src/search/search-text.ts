@@ -115,8 +115,8 @@ function joinPieces(pieces: readonly Piece[]): Word {
 }
 
 /**
- * What the index stores of a text: its readings, each word between two spaces, each run after a `~`, and each reading
- * after a `|`. Neither character occurs in a word.
+ * What the index stores of a text: its readings, each word between two spaces, each run after a `~`, and each further
+ * reading after a `|`. Neither character occurs in a word.
  */
 export function printReadings([words, ...others]: Readings): string {
   const distinct = new Set(others.map(printWords));

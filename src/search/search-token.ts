@@ -3,7 +3,7 @@ import { printText } from './search-text.ts';
 /** Messages whose ids differ only in their last 14 bits are in one block of the index. */
 const blockBits = 14n;
 
-/** What the index stores about a message besides its words. */
+/** What the index needs to know about a message. */
 export type IndexedMessage = {
   id: bigint;
   chatId: bigint;
@@ -14,7 +14,7 @@ export type IndexedMessage = {
   hasPicture: boolean;
 };
 
-/** A key of the index. No word begins with an @. */
+/** The keys of the index that are not words: no word begins with an @. */
 export const keyOf = {
   chat: (id: bigint) => `@c${id}`,
   sender: (id: bigint) => `@s${id}`,

@@ -14,12 +14,15 @@ import { hasLink } from './search-token.ts';
 
 /** In how many chats a search reads messages that are not indexed yet: the most recently active ones. */
 const maxChats = 100;
-/** How many such messages it reads at most, in total and per chat, and how long it may compare them, in ms. */
+/**
+ * How many such messages it reads at most in total, the smallest maximum per chat, and how long it may compare them, in
+ * ms.
+ */
 const limits = { messages: 2_000, perChat: 20, ms: 50 };
-/** How long a chat stays wanted unless another search renews it, in s. */
+/** How often searches renew the priority of a chat at most, in s: no sooner than this after the last time. */
 const wantedSeconds = 5;
 
-/** A message that matches and is not in the index, or not completely. */
+/** A message that matches and may not be in the index yet. */
 export type UnindexedHit = { id: bigint; content: string };
 
 /**
@@ -58,8 +61,8 @@ async function wantChats(pool: Queryable, chats: readonly UnindexedChat[]): Prom
 }
 
 /**
- * The messages that match in the part of these chats that is not indexed yet, in the order of reading. The search
- * compares the first `limits.messages` of them, so it may miss some until the index contains them.
+ * The messages that match in the part of these chats that is not indexed yet, in the order of reading. The search reads
+ * no more than `limits` allow, so it may miss some until the index contains them.
  */
 export async function listUnindexedHits(pool: Queryable, search: Search, request: HitRequest): Promise<UnindexedHit[]> {
   const { query, filter, unindexed } = search;

@@ -120,8 +120,8 @@ async function listByTime(
 }
 
 /**
- * Of the newest `maxRanked` matching messages, the best ones first. A cursor names the newest message of its first page:
- * later pages rank the same messages, so that none of them is missing or appears twice.
+ * Of the newest `maxRanked` matching messages, the best ones first. A cursor names the newest message that was ranked
+ * for its first page: later pages rank the same messages, so that none of them is missing or appears twice.
  */
 async function listRanked(pool: Queryable, search: Search, { after, limit }: PageRequest): Promise<bigint[][]> {
   const newest = after?.[2] ?? null;

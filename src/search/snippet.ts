@@ -45,7 +45,7 @@ function listHits(content: string, query: SearchQuery): Span[] {
   return listSpans(readings, query, size.all * maxExpansion).map(locate);
 }
 
-/** Begins and ends between words if it can, and never inside what a reader sees as one character. */
+/** Begins and ends between words if it can, and hardly ever inside what a reader sees as one character. */
 function frameOf(content: string, hit: number): Span {
   if (content.length <= size.all) return { start: 0, end: content.length };
   const wanted = Math.max(0, Math.min(hit - size.before, content.length - size.all));

@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { Dialog } from './dialog.tsx';
 
-/** Asks for confirmation of an action that cannot be undone. `confirm` resolves with whether it succeeded. */
+/** Asks the user to confirm an action. `confirm` resolves with whether it succeeded. */
 export function ConfirmDialog({
   title,
   text,

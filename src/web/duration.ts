@@ -1,4 +1,4 @@
-/** How long a mute, a ban or a suspension can last: in minutes, and as a label. */
+/** How long a mute, a ban, a suspension or an invite can last: in minutes, and as a label. */
 export const durations = {
   10: '10 minutes',
   60: '1 hour',

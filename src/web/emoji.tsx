@@ -2,7 +2,7 @@ import { useRef, useState } from 'react';
 import { Icon } from './icon.tsx';
 import { Popover } from './popover.tsx';
 
-/** The most common reactions; anything else can be typed. */
+/** Common emoji, for messages and reactions. */
 const emoji = [
   ...['👍', '👎', '❤️', '😂', '😮', '😢', '🙏', '🎉'],
   ...['🔥', '👀', '✅', '❌', '💯', '🚀', '👏', '🙌'],

@@ -6,8 +6,8 @@ import { useCallback, useEffect, useState } from 'react';
 export type Loaded<Data> = { data: Data | null; error: unknown; reload: () => void };
 
 /**
- * Asks the server when the component appears, and again after each new connection and each `reload`. `ask` must stay
- * the same object while it asks for the same thing (useCallback).
+ * Asks the server when the component appears, and again when the connection comes or goes, when `ask` changes, and
+ * after each `reload`. `ask` must stay the same object while it asks for the same thing (useCallback).
  */
 export function useLoaded<Data>(ask: (client: Client) => Promise<Data>): Loaded<Data> {
   const client = useClient();

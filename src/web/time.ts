@@ -40,7 +40,7 @@ export function isSameDay(one: string, other: string): boolean {
   return midnightOf(new Date(one)) === midnightOf(new Date(other));
 }
 
-/** How long ago, in words. */
+/** How long ago, in words; if more than a day, the weekday or the date. */
 export function agoOf(at: string): string {
   const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 60_000));
   if (minutes < 1) return 'just now';

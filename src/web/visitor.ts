@@ -4,7 +4,10 @@ import { client } from './chat-client.ts';
 type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
 type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 
-/** Runs an operation that needs no token, for visitors who have not signed in. Throws ParleyError for a failure. */
+/**
+ * Runs an operation that needs no token, for visitors who have not signed in. Throws ParleyError for a failure that the
+ * server reports.
+ */
 export async function askAsVisitor<Data>(query: string, variables: object = {}): Promise<Data> {
   const response = await fetch(`${client.server.url}/graphql`, {
     method: 'POST',

@@ -15,7 +15,7 @@ export type HeldWebhook = {
   sessionId: bigint | null;
   apiKeyId: bigint | null;
   secret: Buffer;
-  /** The secret that was replaced less than a day ago. */
+  /** The secret before the last rotation, which also signs until `formerSecretUntil`. */
   formerSecret: Buffer | null;
   formerSecretUntil: Date | null;
   status: WebhookStatus;
@@ -51,7 +51,7 @@ export type Progress = {
   attempts: DeliveryAttempt[];
   /** Whether this node stops delivering the webhook. */
   isReleased: boolean;
-  /** Whether to send the server admins an email about it. */
+  /** Whether it has begun to fail, so that the server admins receive an email. */
   isAlarming: boolean;
 };
 
@@ -95,7 +95,7 @@ export async function readHeldVersions({ pool }: Pick<Db, 'pool'>, node: string)
   return new Map(rows.map(({ id, version }) => [id, version]));
 }
 
-/** Pauses the webhooks of API keys that have expired. Nothing else happens when a key expires. */
+/** Pauses the webhooks of API keys that have expired. The expiry itself changes nothing in the database. */
 export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
   await pool.query({
     name: 'pause_expired_webhooks',
@@ -187,7 +187,7 @@ async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progres
 /** How many of a webhook's attempts are kept. */
 export const keptDeliveries = 100;
 
-/** Queues an email to each server admin about each webhook that has begun to fail. */
+/** Queues an email to each server admin with a verified address about each webhook that has begun to fail. */
 async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress[]): Promise<void> {
   const webhookIds = all.filter(({ isAlarming }) => isAlarming).map(({ id }) => id);
   if (webhookIds.length === 0) return;

@@ -62,7 +62,7 @@ export type WebhookKeeperOptions = {
 
 /**
  * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other live node
- * delivers, and saves the progress of its own, all in one statement. A node keeps its webhooks while its lease is
+ * delivers, and saves the progress of its own, all in one transaction. A node keeps its webhooks while its lease is
  * valid; when the node dies, the others take them over within seconds, at their last saved cursors.
  */
 export class WebhookKeeper {
@@ -174,7 +174,7 @@ export class WebhookKeeper {
   async #save(lease: Lease): Promise<void> {
     const { db, report, ringMail } = this.#options;
     for (const run of this.#runs.values()) {
-      // A run that has ended but whose last request is still under way is saved when that request is done.
+      // The end of a run whose last request is still under way is saved when that request is done.
       const progress = run.takeProgress();
       if (progress !== null) this.#unsaved.push(progress);
     }
@@ -220,7 +220,7 @@ export class WebhookKeeper {
     run.open();
   }
 
-  /** Null if the keys that sealed its secret are gone. */
+  /** Null if the key that sealed its secret is gone. */
   #openSecrets({ id, secret, formerSecret, formerSecretUntil }: HeldWebhook): RunSecrets | null {
     const { secretBox, db, report } = this.#options;
     const current = secretBox.open(secret);

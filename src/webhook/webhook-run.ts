@@ -39,8 +39,8 @@ export type RunOptions = {
 type WebhookMessage = { id: string; cursor: string; body: string };
 
 /**
- * Delivers one webhook on this node, until a delivery fails, the webhook changes, or the node releases it. Sends one
- * request at a time, so the events arrive in order.
+ * Delivers one webhook on this node, until a delivery fails, the subscription ends, the webhook changes, or the node
+ * releases it. Sends one request at a time, so the events arrive in order.
  */
 export class WebhookRun {
   readonly #options: RunOptions;

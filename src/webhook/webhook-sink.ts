@@ -20,7 +20,7 @@ export type SinkOwner = {
 /** Where a webhook's subscription sends its events: they wait here until the receiver has accepted the earlier ones. */
 export class WebhookSink {
   readonly #owner: SinkOwner;
-  /** Whether the receiver has accepted an event recently. If not, it gets a single event as a trial. */
+  /** False after a failure, until the receiver has accepted an event: it gets a single one as a trial. */
   #isTrusted: boolean;
   #isSending = false;
   #waiting: Rendering[] = [];

@@ -165,7 +165,9 @@ export async function listWebhooks({ prisma }: Db, page: PageRequest): Promise<P
   return toPage(await prisma.webhook.findMany({ where: { id }, ...rest }), page);
 }
 
-/** The webhooks with these ids that the caller may see: their own, or all of them for an admin. */
+/**
+ * The webhooks with these ids that the caller may see: all of them for an admin, otherwise those of the caller's key.
+ */
 export async function findWebhooks(
   { prisma }: Db,
   caller: Caller,

@@ -265,7 +265,7 @@ test('other users’ blocks of the erased account are gone', async () => {
 });
 
 /**
- * A connection to the database without a server, so that only the erasures that a test starts do the remaining work.
+ * A connection to the database, with which a test itself does the remaining work of an erasure.
  */
 async function inDatabase(work: (db: Db) => Promise<void>): Promise<void> {
   const { url } = server.database;
@@ -305,7 +305,7 @@ test('a crash during an erasure loses no work and repeats none', { timeout: 30_0
     expect(await left()).toEqual({ members: 0, messages: 30 });
     expect(await continueDeletions({ db }, 100)).toBe(100);
     expect(await left()).toEqual({ members: 0, messages: 20 });
-    // The next one dies in the middle of a batch.
+    // The next batch dies in the middle.
     await server.sql.query(
       `create function die() returns trigger language plpgsql as $$ begin raise exception 'killed'; end $$;
       create trigger die before update on messages for each row when (old.content = 'message 15') execute function die()`,

@@ -82,7 +82,7 @@ test('each search of one request counts, and a refusal by GET has the same heade
 });
 
 describe('at the default settings', () => {
-  /** How many of these operations are answered before one is refused, and the limit that refuses it. */
+  /** How many of these operations are answered, and the limits that refuse the others. */
   async function countUntilRefused(by: Person, operations: [string, Variables][]) {
     const answers = await Promise.all(operations.map(([document, variables]) => by.post(document, variables)));
     const refusals = answers.flatMap(({ errors }) => errors ?? []);

@@ -24,7 +24,7 @@ const isAllowed = (measured: Measure, limits = operationLimits) =>
 const times = (count: number, prefix: string, text: string) =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}: ${text}`).join(' ');
 
-/** Aliases on three levels of introspection: a document of 1 KB whose response grows with the third power of `n`. */
+/** Aliases on three levels of introspection: a short document whose response grows with the third power of `n`. */
 const bomb = (n: number) => `{ __schema { ${times(n, 't', 'types { ...T }')} } }
   fragment T on __Type { ${times(n, 'f', 'fields { ...F }')} } fragment F on __Field { ${times(n, 'n', 'name')} }`;
 
@@ -146,7 +146,7 @@ describe('the measure', () => {
     const argued = (n: number) =>
       `query ($n: Int) { ${times(n, 'a', 'users(search: "x", first: $n) { edges { cursor } }')} }`;
     for (const make of [chain, spreads, unions, argued]) {
-      // The largest document that the token limit allows.
+      // Nearly the largest document that the token limit allows.
       const prepared = documents.prepare(make(Math.floor(1_900 / tokensOf(make))), null, { isKnown: false });
       if ('errors' in prepared) throw prepared.errors[0] ?? new Error('refused');
       // A different operation each time, because measures are cached.

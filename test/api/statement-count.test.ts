@@ -73,7 +73,7 @@ test('a user’s chats, with everything that is shown of them, cost the same for
     await say(ada, chat, 'a reply', { replyToId: await say(person, chat, 'hello') });
     await addMembers(server, chat, latecomers, 3);
   };
-  // Each of them has single chats too.
+  // Each of them has a single chat too.
   for (const person of [few, many]) await createChat(person, { type: 'SINGLE', memberIds: [ada.userId] });
   await make(few);
   await Promise.all(Array.from({ length: 50 }, () => make(many)));
@@ -270,7 +270,7 @@ test('requests that arrive while others are being read share statements, and eac
   await askAll();
   const statements = await recordStatements(server, askAll);
   expect(statements.length).toBeLessThanOrEqual(people.length / 2);
-  // A request for an object that does not exist fails alone.
+  // An object that one user cannot see is missing from that user's answer alone.
   const chat = await createGroup(ada, [grace]);
   const [missing, found] = await Promise.all([
     people[0]?.ask('query ($id: ID!) { node(id: $id) { id } }', { id: chat }),

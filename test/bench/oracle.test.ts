@@ -39,7 +39,7 @@ function fakeDatabase(): pg.Pool {
   return { query } as unknown as pg.Pool;
 }
 
-/** What the oracle says if these events reach the two users. */
+/** What the oracle says if these events reach these users. */
 async function judge(arrivals: Record<string, Received[]>): Promise<string[]> {
   const oracle = new Oracle(fakeDatabase());
   await oracle.open();

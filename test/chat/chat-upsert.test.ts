@@ -62,7 +62,7 @@ test('the chat of an order is created with its members, who own nothing, and is 
   const find = 'query ($key: String!) { chatByKey(key: $key) { id } }';
   for (const by of [ada, program])
     expect(await by.ask(find, { key: 'order:42' })).toEqual({ chatByKey: { id: chat.id } });
-  // A user sees only the chats that they may see.
+  // A user finds only the chats that they may see.
   expect(await linus.ask(find, { key: 'order:42' })).toEqual({ chatByKey: null });
   for (const key of ['order:43', '', 'a\0b']) expect(await program.ask(find, { key })).toEqual({ chatByKey: null });
 });
@@ -74,7 +74,7 @@ test('with ownerIds, exactly these members own the chat, and a program that acts
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
   await upsert({ ...input, ownerIds: ids(grace, linus) });
   expect(await membersOf(chat.id)).toEqual({ ada: 'MEMBER', grace: 'OWNER', linus: 'OWNER' });
-  // The last owner leaves and another member takes over in one call, and no one else is an owner in between.
+  // One owner leaves, the other becomes a member and another member takes over, all in one call.
   await upsert({ ...input, memberIds: ids(ada, grace), ownerIds: ids(ada) });
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
   const refuse = async (change: Variables) => (await upsert({ ...input, ...change })).fields;

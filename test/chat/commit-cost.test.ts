@@ -7,7 +7,7 @@ const plain = 'The quick brown fox, @ada, jumps over the lazy dog. '.repeat(200)
 /** A hostile text may cost at most this many times as much as a plain text of the same length. */
 const maxFactor = 25;
 
-/** Texts of the maximum length: a short unit that parsers can read in several ways, repeated. */
+/** A short text that parsers can read in several ways; hostile texts repeat it, up to the maximum length. */
 const unit = fc.string({
   unit: fc.constantFrom(...'e_-./@:<>&%+#?=~1!"\'\\ \n(', 'ä', '𝒳', 'http://', '<!--', '&#1;', 'www.'),
   minLength: 1,

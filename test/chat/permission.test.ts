@@ -5,7 +5,7 @@ import { scopes, type Scope } from '../../src/core/scope.ts';
 import { may, type Action } from '../../src/chat/permission.ts';
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date() };
-/** A member who sees the whole history and is not blocked. */
+/** A user who sees the whole history and is neither blocked nor muted. */
 const open = { visibleFrom: 1, isBlocked: false, mutedUntil: null };
 
 const types = ['SINGLE', 'GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'] as const;

@@ -42,7 +42,7 @@ async function markRead(by: Person, chatId: string, seq: number, rewind?: boolea
   return (await by.ask(document, { chatId, seq, rewind })).markRead;
 }
 
-/** How much of a chat a user has read, as their list of chats shows it. */
+/** How much of a chat a user has read, as the user sees it. */
 async function readStateOf(by: Person, chatId: string): Promise<Data> {
   const data = await by.ask('query ($id: ID!) { chat(id: $id) { viewerMembership { lastReadSeq unreadCount } } }', {
     id: chatId,

@@ -157,7 +157,7 @@ describe('over TLS,', () => {
   const trusted = tls.getCACertificates('default');
   afterEach(() => tls.setDefaultCACertificates(trusted));
 
-  /** A server for `chat.example`, which the name server finds on this machine, as it does all names. */
+  /** A server for `chat.example`, which the system finds on this machine, as it does all names. */
   async function serveTls(): Promise<{ url: URL; countReached: () => number }> {
     let count = 0;
     const server = createTlsServer(certificate, ({ headers, socket }, response) => {

@@ -15,7 +15,9 @@ import { sharedServer } from '../support/shared-server.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** The text with one character changed, left out or added: in one way at each position, and at the end in every way. */
+/**
+ * Alterations: each character changed or left out, every other last or further character, and a few other spellings.
+ */
 function listAlterations(text: string): string[] {
   const changedAt = (index: number, character: string) => text.slice(0, index) + character + text.slice(index + 1);
   const last = text.length - 1;

@@ -80,7 +80,7 @@ test.each(['two\u2028lines', 'two\u2029lines', 'Ada\u061c', '\u200eAda', '\u115f
   },
 );
 
-/** In the Unicode planes that this leaves out, each character is a letter or unassigned. */
+/** In the Unicode planes that this leaves out, each character is a letter, unassigned or for private use. */
 const planes = rounds('code < 131072 or code between 917504 and 921599', 'true');
 
 test('the database and the program know the same characters that display nothing, and the same direction marks', async () => {

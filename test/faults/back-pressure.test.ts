@@ -10,7 +10,7 @@ import { startServer } from '../support/server.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const jwtKeys = generateKeySet();
-/** Settings that make a reader fall behind as early as possible. */
+/** A node on which a reader falls behind as early as possible. */
 const server = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '16384', JWT_KEYS: jwtKeys } });
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');

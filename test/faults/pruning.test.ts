@@ -12,7 +12,7 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const dayMs = 86_400_000;
 
-/** A server with its own, empty log, and three users. */
+/** A server with a log of its own, and three users in a group. */
 async function startWorld() {
   const server = await startServer();
   const [ada, grace, linus] = [

@@ -41,7 +41,7 @@ async function findEvent(kind: string, chatId: string): Promise<bigint> {
   return BigInt(rows[0].id);
 }
 
-/** The ids and kinds of a chat's events, for the kinds that readers select. */
+/** The ids and kinds of a chat's events. */
 async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> {
   const { rows } = await server.sql.query('select id, kind from events where chat_id = $1 order by id', [
     keyOf(chatId),

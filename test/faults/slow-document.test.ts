@@ -12,7 +12,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** Two documents, only one of which needs an additional statement. */
+/** For a document that needs an additional statement, unlike the usual one. */
 const needsReactions = { ofMessage: 'reactions { emoji }' };
 
 test('a document that hangs delays no other, holds a bounded number of events, and misses none', async () => {

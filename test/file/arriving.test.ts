@@ -141,7 +141,7 @@ test('uploads without a declared size cannot together exceed the quota', async (
   await expect.poll(async () => (await countStored(server)).incoming, { timeout: 20_000 }).toBe(0);
 }, 60_000);
 
-/** Sends a megabyte of form data without declaring its size. */
+/** Sends a megabyte of form data, without declaring its size or finishing the form. */
 function openChunked(by: Person): { answer: Promise<number>; stop: () => void } {
   const outgoing = request(`${server.url}/api/upload`, {
     method: 'POST',

@@ -187,7 +187,7 @@ test('an erased account’s avatars are deleted: its own immediately, and soon a
 
 // Who may set one, and with what ----------------------------------------------------------------------------------------
 
-/** Expects these errors, and that nothing has changed. */
+/** Expects this refusal, and that nothing has changed. */
 async function expectRefusal(by: Person, fileId: string, chatId: string | undefined, message: string): Promise<void> {
   const target = chatId ?? by.userId;
   const before = await avatarOf(target, ada);

@@ -171,7 +171,7 @@ test('a picture of any format with some bytes replaced stays within the same lim
   }
 }, 120_000);
 
-/** Ways to make a file that consists of `count` of the smallest parts of its format. */
+/** Ways to make a file of about `count` bytes from the smallest parts of its format. */
 const dense: [string, string, (count: number) => Buffer][] = [
   [
     'image/png',

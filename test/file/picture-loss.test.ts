@@ -16,7 +16,7 @@ beforeAll(async () => {
 const secret = 'a secret camera';
 const exif = { IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } };
 
-/** A picture whose pixels all differ. */
+/** A picture of random pixels. */
 const noise = (width: number, height: number, channels: 3 | 4 = 3) =>
   sharp(randomBytes(width * height * channels), { raw: { width, height, channels } });
 
@@ -127,7 +127,7 @@ test.each<[string, number]>([
   expect(await sharp(thumbnail ?? Buffer.alloc(0)).metadata()).toMatchObject({ width: 160 });
 });
 
-/** A TIFF of two pages of different sizes, with the camera among the tags of both. */
+/** A TIFF of two pages of different sizes. */
 async function drawPages(): Promise<Buffer> {
   const pages = await Promise.all(
     [noise(40, 30), noise(20, 50)].map((page) => page.tiff({ compression: 'none' }).toBuffer()),

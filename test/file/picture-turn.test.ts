@@ -39,7 +39,7 @@ test.each(rounds(routes.slice(1), routes))(
     const line = Array.from({ length: 8 }, (_picture, index) =>
       send(ada, slow, `slow${index}.webp`).finally(() => (developed += 1)),
     );
-    // Waits until processing has begun.
+    // Waits until the first picture has been processed.
     await expect.poll(() => developed, { timeout: 20_000, interval: 5 }).toBeGreaterThan(0);
     const before = developed;
     await send(grace, quick, 'quick.png');

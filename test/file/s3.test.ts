@@ -49,7 +49,7 @@ beforeAll(async () => {
 atFileEnd(() => s3.remove());
 atFileEnd(() => disconnectDatabase(sweeping.db));
 
-/** A node on another machine: the two share the database and the bucket, but no disk. */
+/** A node as on another machine: it shares the database and the bucket with the first, but no disk. */
 async function startNode(env: Record<string, string> = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-node-'));
   atFileEnd(() => rm(folder, { recursive: true, force: true }));

@@ -20,9 +20,9 @@ beforeAll(async () => {
 });
 
 /**
- * The cost of uploading a file, sending a message with it, reading it, and deleting it. The plans of the statements are
- * cached already. The last three costs are the lowest of three runs, because concurrent work by housekeeping and the
- * feed counts too.
+ * The cost of uploading a file, sending a message with it, reading it, and deleting it. By the last three of the seven
+ * rounds, the plans of the statements are cached. Each cost is the lowest of these three, because concurrent work by
+ * housekeeping and the feed counts too.
  */
 async function readCosts(): Promise<Record<string, Cost>> {
   const times: Record<string, Cost>[] = [];

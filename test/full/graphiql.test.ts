@@ -83,7 +83,7 @@ function hasTaken(stored: string | undefined, name: string): boolean {
   return tabs?.[activeTabIndex]?.operationName === name;
 }
 
-/** Reads the content of the result pane. */
+/** Returns a function that reads the content of the result pane. */
 function resultIn(page: Page): () => Promise<string> {
   const lines = page.locator('.result-window .view-line');
   return async () => (await lines.allInnerTexts()).join('\n').replaceAll('\u00a0', ' ');

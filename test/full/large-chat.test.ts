@@ -72,7 +72,7 @@ function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
 }
 
 /**
- * Every operation in a chat, one after the other, with its expected result. The last ids belong to newcomers: one user
+ * Operations in a chat, one after the other, each with its expected result. The last ids belong to newcomers: one user
  * and then a thousand.
  */
 function operationsOf(

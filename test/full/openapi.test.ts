@@ -14,7 +14,7 @@ test(
   async () => {
     const server = await startServer();
     const { body: description } = await call(server, 'GET /api/openapi.json');
-    // Inside the project, so that it finds the packages.
+    // Inside the project, so that its packages are found.
     const folder = await mkdtemp(join(root, 'test/full/generated-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     await writeFile(join(folder, 'openapi.json'), JSON.stringify(description));

@@ -65,7 +65,7 @@ test('a LISTEN connection that is cut is restored, and events keep arriving with
     );
     return rows[0]?.pid;
   };
-  // The connection may still be reconnecting after the steps above, and events must not wait for it.
+  // After the tests above, the connection may still be reconnecting, and events must not wait for that.
   await expect.poll(findDoorbell, { timeout: 10_000 }).toEqual(expect.any(Number));
   const first = await findDoorbell();
   await server.sql.query('select pg_terminate_backend($1)', [first]);

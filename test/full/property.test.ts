@@ -1,4 +1,4 @@
-// `npm test` runs a quarter as many rounds, in test/faults/property.test.ts.
+// `npm test` runs fewer rounds, in test/faults/property.test.ts.
 import { test } from 'vitest';
 import { expectExactEvents, startAnyOrder } from '../support/any-order.ts';
 

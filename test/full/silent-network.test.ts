@@ -13,7 +13,7 @@ import { createDataDir, runServer } from '../support/server-process.ts';
 const streamCount = 8;
 const openEveryMs = 3_000;
 
-/** A client that prints `open <name>`, and `beat <name> <ms>` for each comment that arrives. */
+/** A client that prints `open <name>` for each stream, and `beat <name> <ms>` for each heartbeat that arrives. */
 const clientScript = (url: string, people: Person[]) => `
   import { setTimeout as sleep } from 'node:timers/promises';
   const query = 'subscription { events { event { __typename } } }';

@@ -25,7 +25,7 @@ async function startOn(url: string): Promise<TestServer> {
   return node;
 }
 
-/** Performs every kind of write, and throws if one fails. */
+/** Performs many kinds of writes, and throws if one fails. */
 async function writeEverything(node: TestServer, { ada, grace }: { ada: Person; grace: Person }, chatId: string) {
   const linus = await signUp(node, 'linus');
   const own = await createChat(ada, { type: 'PRIVATE_CHANNEL', name: 'afterwards', memberIds: [grace.userId] });

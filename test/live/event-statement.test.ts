@@ -22,8 +22,8 @@ import { sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
-// Everything that an event can select comes from loaders, which read for many events together. Prisma would run a
-// statement for each event, and Pothos' relations would read their parents again.
+// Everything that can be selected from an event comes from loaders, which read for many events together. Prisma would
+// run a statement for each event, and Pothos' relations would read their parents again.
 
 let server: TestServer;
 let ada: Person;

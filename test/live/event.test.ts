@@ -30,8 +30,8 @@ beforeAll(async () => {
 type Listeners = AsyncDisposable & { heard: () => Promise<Data[][]> };
 
 /**
- * Makes each of these people follow all of their own events. `heard` returns what each user has received since then, in
- * the order of the users.
+ * Makes each of these people follow all of their own events. `heard` returns what each user has received since then or
+ * since the last call, in the order of the users.
  */
 async function listen(...people: Person[]): Promise<Listeners> {
   // Half of them on each node, because all of this must hold on every node.

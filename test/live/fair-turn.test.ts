@@ -173,7 +173,7 @@ test('an event of a bystander is executed after at most one slice of each other 
           holders.length === 1 && holders[0] === userId ? [`document ${index}`] : [],
         );
         expect(slices.filter((step) => alone.includes(step.document)).length).toBeLessThanOrEqual(1);
-        // While that event is executed, at most one slice of each user runs at the same time.
+        // At most one slice of each user runs at the same time.
         for (const { running } of all.steps) {
           expect(alone.filter((name) => running.has(name)).length).toBeLessThanOrEqual(1);
         }

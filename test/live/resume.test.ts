@@ -294,7 +294,7 @@ test('a page read with its cursor, and the events since, leave nothing out while
       await Promise.all(upTo(4).map((lane) => insertMessage(server, chat, ada, `message ${index + lane}`)));
     }
   })();
-  // Readers arrive one after the other while messages are written. Each must have received everything in the end.
+  // Readers arrive while messages are written. Each must have received everything in the end.
   const readers = upTo(15).map(async () => {
     const { chat: page, viewer } = await grace.ask(query, { id: chat });
     const shown: number[] = page.messages.edges.map(({ node }: Data) => node.seq);

@@ -12,7 +12,9 @@ import type { Segment } from '../../src/log/segment.ts';
 import type { Db } from '../../src/postgres/client.ts';
 import { Loaders } from '../../src/postgres/loader.ts';
 
-/** A document that shows the text that each event's message has when it is read, and what was executed for it. */
+/**
+ * A document that shows the text that each event's message has when it is read, and records what was read and executed.
+ */
 class Document {
   text = 'first text';
   readonly executed: bigint[] = [];

@@ -141,7 +141,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   const again = await reader.next('Typing').finally(() => clearInterval(keys));
   expect(eventOf(again)).toMatchObject({ chatId, userId: ada.userId });
   const passedMs = Date.parse(envelopeOf(again).at) - Date.parse(envelopeOf(first).at);
-  // Both may be late on a busy machine. If each node kept its own pace, a report would arrive after 2.5 s.
+  // Both reports may be late on a busy machine. If each node kept its own pace, a report would arrive after 2.5 s.
   expect(passedMs).toBeGreaterThan(2_700);
   expect(passedMs).toBeLessThan(5_000);
 });

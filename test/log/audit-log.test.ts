@@ -124,7 +124,7 @@ test('a message that another user deletes has an entry, and one that its sender 
   const ids = await Promise.all(Array.from({ length: 4 }, (_, index) => say(linus, chat, `message ${index}`)));
   const [byAda = '', byGrace = '', byLinus = '', byHand = ''] = ids;
   const entries = await audited(async () => {
-    // At the same time, so that they share a transaction.
+    // At the same time, so that some of them share a transaction.
     await Promise.all([deleteMessage(ada, byAda), deleteMessage(linus, byLinus), deleteMessage(grace, byGrace)]);
     await deleteMessage(grace, byAda);
     await server.sql.query('delete from messages where id = $1', [keyOf(byHand)]);

@@ -28,7 +28,7 @@ test('while the mail server is down, no request waits; when it is back, each ema
   const { rows } = await server.sql.query('select count(*)::int as count from mails');
   expect(rows).toEqual([{ count: names.length }]);
   await mail.start();
-  // After an hour of attempts, the next one may be later than this test can wait.
+  // The test does not wait until the next attempts are due.
   await server.sql.query('update mails set next_attempt_at = clock_timestamp()');
   await expectSent(server);
   expect(mail.mails.map(({ to }) => to).toSorted()).toEqual(names.map((name) => `${name}@example.com`).toSorted());
@@ -87,7 +87,7 @@ test('an address gets a few emails an hour, and requests past that are answered 
       {},
       { headers: { 'x-forwarded-for': address } },
     );
-  // The first network may trigger three emails to one address, and other networks may trigger more.
+  // The first network may request three emails to one address, and other networks more, but only three are sent in all.
   for (let count = 0; count < 5; count += 1) {
     expect((await request('192.0.2.1')).data).toEqual({ requestPasswordReset: true });
   }

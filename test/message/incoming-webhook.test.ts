@@ -49,7 +49,7 @@ function post(
 }
 const outcomeOf = async (answer: Response) => [answer.status, await answer.text()];
 
-/** The chat's newest message, as Grace sees it. */
+/** A chat's newest message and the reader's unread counts; by default, the reader is Grace. */
 async function newest(where = chatId, by = grace): Promise<Data> {
   const { chat } = await by.ask(
     `query ($id: ID!) { chat: node(id: $id) { ... on Chat {

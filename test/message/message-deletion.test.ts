@@ -46,7 +46,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const tombstone = { content: null, revisions: [], reactions: [], mentions: [], deletedAt: expect.any(String) };
 
-/** Creates a message with everything that can be attached to one. All its texts contain this word. */
+/** Creates a message with a revision, mentions, a reaction and a pin. All its texts contain this word. */
 async function sayMuch(chat: string, word: string): Promise<string> {
   const id = await say(ada, chat, `@grace, ${word} is what I say`);
   await editMessage(ada, id, `@grace and @everyone, ${word} is what I meant`);

@@ -17,7 +17,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace]);
 });
 
-/** The same user, whose requests go to the other node. */
+/** The same user, whose `ask` goes to the other node. */
 const onOtherNode = (person: Person): Person => ({
   ...person,
   ask: (document, variables) => otherNode.ask(document, variables, person.token),

@@ -48,7 +48,7 @@ test('one bad item among many is isolated in a logarithmic number of steps, and 
           return items.map(({ number }) => ({ value: number }));
         },
       });
-      // The first is committed immediately; the others form one batch.
+      // The first two are committed immediately; the others form one batch.
       await batches.submit({ lane: 1n, number: -1 });
       const first = batches.submit({ lane: 1n, number: -2 });
       const settled = await Promise.allSettled(itemsOf(count).map((item) => batches.submit(item)));

@@ -67,7 +67,7 @@ function readInPieces(bytes: Buffer, ends: readonly number[]): { rows: unknown[]
   };
   let from = 0;
   for (const end of [...ends, bytes.length]) {
-    // A piece of its own, as from a socket, whose bytes are overwritten afterwards.
+    // A piece with its own copy of the bytes, as from a socket.
     const piece = Buffer.from(bytes.subarray(from, end));
     stream.emit('data', piece);
     from = end;

@@ -6,10 +6,9 @@ import { atFileEnd } from '../support/file-end.ts';
 
 /**
  * Everything that depends on a message, a chat or a user refers to it by a foreign key that declares what happens to
- * it:
- * `on delete cascade` deletes it too, `on delete set null` keeps it without an owner. seal_schema() makes sure that
- * writing a tombstone removes the rows that refer to its message. All other references are listed here, with their
- * reasons.
+ * the dependent row: `on delete cascade` deletes it too, `on delete set null` keeps it without an owner. seal_schema()
+ * makes sure that writing a tombstone removes the rows that refer to its message. All other references are listed here,
+ * with their reasons.
  */
 const otherKeys: Record<string, string> = {
   'messages.messages_chat_id_reply_to_seq_fkey':

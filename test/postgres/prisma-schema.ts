@@ -13,7 +13,7 @@ const columnTypes: Record<string, string> = {
   String: 'text',
 };
 
-/** The SQL meaning of `onDelete: Cascade`. */
+/** What the values of `onDelete` are called in SQL. */
 const actions: Record<string, string> = {
   Cascade: 'cascade',
   NoAction: 'no action',

@@ -30,7 +30,7 @@ async function addPeople(count: number): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Inserts some files of each user in one statement, as psql might. */
+/** Inserts a file for each of these uploaders, all in one statement, as psql might. */
 async function addFiles(uploaderIds: readonly string[], size: number): Promise<void> {
   const content = Buffer.alloc(size, 'x');
   await database.sql.query(

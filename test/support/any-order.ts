@@ -174,7 +174,7 @@ async function disturb(world: World, step: Extract<Step, { reader: number }>): P
   }
 }
 
-/** Compares the members with the model; nothing else happens in the meantime. */
+/** Brings the model's memberships up to date; nothing else happens in the meantime. */
 async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   const { rows } = await server.sql.query(
     `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom"

@@ -4,8 +4,8 @@ import type { Answer, Data, Person, TestClient, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 
 /**
- * A program with an API key. `ask` and `post` work like those of a person; `as` makes the program act as the user that
- * the header names.
+ * A program with an API key. `ask` and `post` work like those of a person; `as` returns the same program, acting as
+ * that user.
  */
 export type Program = {
   keyId: string;

@@ -67,7 +67,7 @@ export type AttendanceNode = {
   faults: unknown[];
 };
 
-/** Opens a node on that database until the test is over, and records the statements that it sends. */
+/** Opens that part of a node until the test is over, and records the statements that it sends. */
 export async function openAttendanceNode(pool: pg.Pool): Promise<AttendanceNode> {
   const statements: string[] = [];
   const recording = new Proxy(pool, {

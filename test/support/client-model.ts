@@ -26,7 +26,9 @@ function randomFrom(seed: number): () => number {
 /** Everything that happened to a store, and what a fresh query showed at the end. */
 export type Run = { actions: Action[]; truth: Truth };
 
-/** The run of a store that was in use until the end; empty for one whose app was restarted earlier. */
+/**
+ * The run of a store that shows what a fresh query does; empty for any other, e.g. one whose app was restarted earlier.
+ */
 function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
   const truth = truths.find(({ viewer }) => viewer.user.id === store.state.viewer?.user.id);
   return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
@@ -46,7 +48,7 @@ const refusable = '__typename ... on Error { message }';
 
 /**
  * Four users with six devices on two nodes, who act at random while their networks, the nodes and the database fail.
- * Afterwards, every device must show exactly what the server does.
+ * Afterwards, every device must show exactly what a fresh query returns.
  */
 export class ClientModel {
   readonly #random: () => number;
@@ -77,7 +79,7 @@ export class ClientModel {
     this.#nodes.forEach((node, index) => this.#route(index, node));
     this.people = await signUpAll(first, ...names);
     for (const person of this.people) {
-      // Each request goes to one of the nodes that are running.
+      // Each request goes to a random node.
       person.ask = (document, variables) => this.#node().ask(document, variables, person.token);
     }
     // Everyone stays in this chat, so that all of them receive each other's profiles.
@@ -117,10 +119,7 @@ export class ClientModel {
     }
   }
 
-  /**
-   * Performs each kind of action once while nothing fails, so that every store receives every kind of event and no
-   * later query hides a missing one.
-   */
+  /** Performs many kinds of actions while nothing fails, so that no later query hides an event that a store missed. */
   async rehearse(): Promise<void> {
     await this.#settle();
     await this.#first.sql.query('delete from blocks');
@@ -165,7 +164,7 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
-    // No later event of the same kind may follow, because it would hide a store's failure to apply these.
+    // No later event of the same kind may follow in this chat, because it would hide a store's failure to apply these.
     const newest = await say(linus, chatId, 'seven');
     await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
     // After the first message in a chat, a store asks for the counts; it counts the second message itself.
@@ -523,7 +522,7 @@ export class ClientModel {
     return connection === 'live' && !sync.isLost && Object.keys(sync.stale).length === 0 && !isSending;
   }
 
-  /** Clients' messages that do not exist exactly once, or that exist although they were refused. */
+  /** Clients' messages that exist more than once, that exist although they were refused, or that were never sent. */
   async #wrongWrites(): Promise<string[]> {
     const found: string[] = [];
     for (const { content, outcome, message } of this.devices.flatMap(({ sent }) => sent)) {

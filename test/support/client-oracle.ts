@@ -142,7 +142,8 @@ function compareWindow(
 }
 
 /**
- * The chats and messages that a device stores although its user cannot see them. Read it after the client has stopped.
+ * What a device stores or shows although its user cannot see it, or still has to send. Call this after the client has
+ * stopped.
  */
 export function leftovers({ stored, client }: Device, truth: Truth): string[] {
   const visible = new Set(Object.values(truth.messages).flatMap((messages) => messages.map(({ id }) => id)));

@@ -42,7 +42,7 @@ export type Container = {
 
 /**
  * Builds the Dockerfile with buildah. No registry is used: debootstrap makes the images that the Dockerfile names from
- * Debian's packages, and the first one also gets Node and npm. Needs root, buildah, podman and debootstrap.
+ * Debian's packages, and the one named `node` also gets Node and npm. Needs root, buildah, podman and debootstrap.
  */
 export async function buildImage(): Promise<Image> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-image-'));
@@ -55,7 +55,7 @@ export async function buildImage(): Promise<Image> {
   await importImage(storage, base, 'debian:bookworm-slim');
   await addNode(base);
   await importImage(storage, base, 'node:24-bookworm-slim');
-  // npm's cache, so that a second build downloads nothing.
+  // npm's cache, so that npm downloads nothing in a second build.
   const cache = `${join(homedir(), '.npm')}:/root/.npm`;
   await mkdir(join(homedir(), '.npm'), { recursive: true });
   await buildah(
@@ -93,7 +93,7 @@ async function makeBase(folder: string): Promise<void> {
   for (const path of left) await rm(join(folder, path), { recursive: true });
 }
 
-/** Adds the Node that runs this test, npm, and the certificates and npm settings of this machine. */
+/** Adds the Node that runs this test, npm, and the certificates of this machine, which npm is told to trust. */
 async function addNode(folder: string): Promise<void> {
   const npm = dirname(dirname(await realpath((await run('which', ['npm'])).stdout.trim())));
   const local = join(folder, 'usr/local');

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { inject } from 'vitest';
 import { asOwner, cloneStatement } from './template.ts';
 
-/** A separate database. `sql` is a connection to it in addition to the server's, as psql would open one. */
+/** A separate database. `sql` opens connections to it besides the server's, as psql would. */
 export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: () => Promise<void> };
 
 /** Clones the migrated template. The caller drops it, or uses `await using`. */

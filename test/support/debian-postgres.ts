@@ -13,7 +13,10 @@ import { findFreePort } from '../../src/postgres/embedded/server.ts';
 const base = '/usr/lib/postgresql';
 const run = promisify(execFile);
 
-/** The folder of Debian's PostgreSQL with its tools, which the bundled one lacks; null where it is not installed. */
+/**
+ * The folder of Debian's PostgreSQL with its tools, which the bundled one lacks; null where it is not installed, or
+ * without root.
+ */
 export const debianPrograms =
   process.getuid?.() === 0 && existsSync(base) ? join(base, readdirSync(base).toSorted().at(-1) ?? '', 'bin') : null;
 

@@ -38,7 +38,7 @@ const log = pino({ level: 'silent' });
 
 /**
  * Starts a PostgreSQL server with these settings in addition to the usual ones. Data survives a killed process, though
- * not a power cut: it is in the operating system's cache. The caller removes it.
+ * not a power cut: it is in the operating system's cache. The caller removes the server.
  */
 export async function startFaultyPostgres(settings: Record<string, string> = {}): Promise<FaultyPostgres> {
   const { directory, cluster } = await copyCluster(inject('clusterFolder'), 'parley-fault-');

@@ -21,7 +21,7 @@ function without(action: Action, isLeftOut: (event: WireEvent) => boolean): Acti
   return { ...action, replays: action.replays.filter(({ event }) => !isLeftOut(event)) };
 }
 
-/** A reducer that changes the chats after each event. */
+/** A reducer that changes the chats after each event that affects them. */
 function withChats(change: (chat: Chat, before: Chat | undefined, event: WireEvent) => Chat): Reducer {
   return (state, action) => {
     const next = reduce(state, action);

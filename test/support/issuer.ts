@@ -21,7 +21,7 @@ export async function createKey(alg = 'ES256', kid: string = randomUUID()): Prom
 /** A time in the form that tokens use: seconds since 1970. */
 export const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
-/** Signs a token that is valid for ten minutes, with these claims. */
+/** Signs a token with these claims, valid for ten minutes unless they say otherwise. */
 export function sign(
   claims: Record<string, unknown>,
   key: IssuerKey | Uint8Array,

@@ -5,7 +5,7 @@ const error = '... on Error { __typename code message } ... on InvalidInput { fi
 const chat = `__typename ... on Chat { ${chatFields} viewerMembership { role } }`;
 const gone = '__typename ... on ChatGone { chatId }';
 
-// Each of these asks for a change and returns the whole result, errors included.
+// The functions that ask for a change return the whole result, errors included.
 
 /** `history`: ALL or FROM_NOW. */
 export async function addPeople(by: Person, chatId: string, userIds: string[], history?: string): Promise<Data> {

@@ -10,7 +10,7 @@ const messageState = `id seq content editedAt deletedAt
 const result = `__typename ... on Error { code message } ... on Message { ${messageState} }`;
 const refusable = `${result} ... on InvalidInput { fields { path message } }`;
 
-// Each of these asks for a change and returns the whole result, errors included.
+// The functions that ask for a change return the whole result, errors included.
 
 /** Edits a message. Returns the outcome: the message or an error. */
 export async function editMessage(by: Person, messageId: string, content: string): Promise<Data> {
@@ -69,7 +69,7 @@ export async function setRole(server: TestServer, chatId: string, person: Person
   ]);
 }
 
-/** The same user, with requests that go to another node. */
+/** The same user, whose `ask` goes to another node. */
 export function onNode(node: TestServer, person: Person): Person {
   return { ...person, ask: (document, variables) => ask(node.url, document, variables, person.token) };
 }

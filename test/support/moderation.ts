@@ -5,7 +5,7 @@ const forbidden = '... on Forbidden { until reason }';
 /** The fields of a ban that most tests need. */
 const banFields = 'id user { username } until reason createdBy { username }';
 
-// Each of these asks for a change and returns the whole result, errors included.
+// The functions that ask for a change return the whole result, errors included.
 
 /** Bans a user from a chat. Returns the outcome. */
 export async function ban(

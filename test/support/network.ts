@@ -10,13 +10,13 @@ import { onTestFinished } from 'vitest';
  * settings.
  */
 export type Network = {
-  /** Runs a program on the first machine, the server: put its arguments after these. */
+  /** To run a program on the first machine, the server: put its command after these arguments. */
   onServer: string[];
   /** The server's address as seen from this machine, and from the client. */
   serverFor: { us: string; client: string };
   /** Runs a Node script on the client until the test is over; calls back with each line of its output. */
   runClient: (script: string, onLine: (line: string) => void) => void;
-  /** Makes the client silent: it receives nothing, and sends neither packets nor resets. */
+  /** Makes the client silent: it receives nothing, and sends nothing, not even resets. */
   silenceClient: () => Promise<void>;
   /** The client receives and answers again. */
   restoreClient: () => Promise<void>;

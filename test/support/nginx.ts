@@ -12,7 +12,7 @@ import { atFileEnd } from './file-end.ts';
 const shipped = join(import.meta.dirname, '../../deploy/nginx');
 const run = promisify(execFile);
 
-/** Whether nginx is installed here, and may be started as root. */
+/** Whether nginx is installed here, and we are root, as it requires. */
 export const hasNginx = existsSync('/usr/sbin/nginx') && process.getuid?.() === 0;
 
 /** nginx with the configuration of deploy/nginx. */

@@ -55,7 +55,8 @@ export async function startExplainedServer(
 }
 
 /**
- * The database settings that new connections get, e.g. those of another node. Only superusers may change some of them.
+ * Changes the settings that new connections to the database get, e.g. those of another node. Only superusers may change
+ * some of them.
  */
 export async function setForNewConnections(database: TestDatabase, settings: Record<string, string>): Promise<void> {
   const name = new URL(database.url).pathname.slice(1);

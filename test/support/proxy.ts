@@ -10,7 +10,7 @@ export type Hold = {
   release: () => void;
 };
 
-/** A connection to `target` that a test can break. */
+/** A proxy in front of a server, the target, whose connections a test can break. */
 export type Proxy = {
   /** The same URL, through this proxy. */
   through: (url: string) => string;

@@ -46,9 +46,9 @@ function documentFor({ chatId, ofMessage = '', wantsPresence = false }: ReaderOp
 const patienceMs = 15_000;
 
 /**
- * A client that must miss nothing: it reconnects with its last cursor whenever its stream breaks, until the server
- * sends `complete` or the test ends. It records everything that it receives, and in `faults` whatever must not happen:
- * a cursor that does not increase, an event with errors.
+ * A client that must miss nothing: it reconnects with its last cursor whenever its stream breaks, until the server ends
+ * the stream for good or the test ends. It records everything that it receives, and in `faults` whatever must not
+ * happen: a cursor that does not increase, an event with errors.
  */
 export class Reader {
   /** The events in the order of arrival, without the notices. */
@@ -60,12 +60,12 @@ export class Reader {
   typingCount = 0;
   /** Changes of presence: `<user id> <status>`. */
   readonly presences: string[] = [];
-  /** How many streams have begun, and how many of them became live. */
+  /** How many streams have begun, and how many times one became live. */
   streamCount = 0;
   caughtUpCount = 0;
   /** How many times the response was not a stream. */
   refusedCount = 0;
-  /** The errors with which the server ended the stream for good. */
+  /** How the server ended the stream for good: the code of the error, or COMPLETE. */
   end: string | null = null;
   cursor: string | null;
   readonly #token: string;

@@ -52,7 +52,7 @@ export async function useValkey(): Promise<void> {
   serverCommand = [join(libraries, 'ld-linux-x86-64.so.2'), '--library-path', libraries, program];
 }
 
-/** Starts Debian's redis-server on a free port of the loopback address, and ends it after the file's last test. */
+/** Starts a Redis server on a free port of the loopback address, and ends it after the file's last test. */
 export async function startRedis(settings: Record<string, string> = {}): Promise<TestRedis> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-redis-'));
   const port = await findFreePort();

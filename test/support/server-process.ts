@@ -14,10 +14,7 @@ export type ServerProcess = {
   pid: number;
   /** Resolves once it accepts requests; rejects with its output if it exits first. */
   url: Promise<string>;
-  /**
-   * The output up to and including the first line that contains `text`. Rejects when the process exits without printing
-   * one.
-   */
+  /** The output so far, once it contains `text`. Rejects when the process exits without printing that. */
   said: (text: string) => Promise<string>;
   kill: (signal: NodeJS.Signals) => void;
   /** Its exit status (null: killed by a signal), and all of its output. */

@@ -11,7 +11,7 @@ import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
 import { currentExchange } from './nodes.ts';
 
-/** A whole server on its own port. Its database is dropped with it, unless the database belongs to another server. */
+/** A whole server on its own port. Its database is dropped with it, unless it was started on an existing one. */
 export type TestServer = AsyncDisposable &
   TestClient & {
     url: string;
@@ -31,7 +31,7 @@ export type TestServer = AsyncDisposable &
 
 /** How a test’s server differs from one with default settings. */
 export type TestServerOptions = {
-  /** Another server's database: the two are then nodes of one system. */
+  /** An existing database, e.g. another server's: the two are then nodes of one system. */
   database?: TestDatabase;
   /** Settings by their names in the environment. */
   env?: Record<string, string>;

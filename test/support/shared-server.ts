@@ -11,9 +11,10 @@ let isInUse = false;
 /**
  * A server with the default settings, for test files that need no database of their own. It saves them most of the
  * startup time: it runs until the worker ends, and the files use it one after another. At the end of each file its log
- * is emptied, and its users lose their names and roles (see `freeNames`). Everything else stays: use `startServer` in
- * files that read what all users share (lists of users or public channels, the whole event log), count rows of whole
- * tables, write very many rows, change the schema, leave webhooks behind, or need a server without an admin.
+ * is emptied, its users lose their names and roles, and its API keys are revoked (see `freeNames`). Everything else
+ * stays: use `startServer` in files that read what all users share (lists of users or public channels, the whole event
+ * log), count rows of whole tables, write very many rows, change the schema, leave webhooks behind, or need a server
+ * without an admin.
  */
 export async function sharedServer(): Promise<TestServer> {
   // A node that exchanges events in another way serves a single test file.

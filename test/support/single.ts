@@ -32,7 +32,10 @@ export async function reserve(node: Node, by: Caller): Promise<string> {
   return response.text();
 }
 
-/** Opens a reserved stream; throws the response if it is not a stream. The caller closes it, or uses `await using`. */
+/**
+ * Opens a reserved stream; throws an error with the response if that is not a stream. The caller closes it, or uses
+ * `await using`.
+ */
 export async function openReserved(node: Node, by: Caller, token: string): Promise<EventStream> {
   const abort = new AbortController();
   const response = await fetch(`${node.url}/graphql/stream`, {

@@ -11,7 +11,7 @@ const adminUser = '... on AdminUser { id email serverRole suspension { since unt
 const error = '... on Error { code message }';
 const field = '... on InvalidInput { fields { path code } }';
 
-// Each of these asks for a change and returns the whole result, errors included.
+// The functions that ask for a change return the whole result, errors included.
 
 /** Suspends a user. Returns the outcome. */
 export async function suspendUser(by: Person, userId: string, more: Variables = {}): Promise<Data> {

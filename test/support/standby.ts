@@ -18,7 +18,9 @@ export type Standby = {
   remove: () => Promise<void>;
 };
 
-/** Starts a streaming standby of the cluster that serves `primaryUrl`, from a base backup (a copy while it runs). */
+/**
+ * Starts a streaming standby of the cluster at `primaryUrl`, from a base backup (a copy made while the primary runs).
+ */
 export async function startStandby(primary: Cluster, primaryUrl: string): Promise<Standby> {
   const log = pino({ level: 'silent' });
   const directory = await mkdtemp(join(tmpdir(), 'parley-standby-'));

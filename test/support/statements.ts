@@ -88,7 +88,7 @@ function captureStack(): string {
 
 // A pool passes a statement to a client later, when the stack no longer shows the caller. So the pool records its
 // statements, and the client only those that did not come from a pool (statements of a transaction), which it
-// recognizes by the callback.
+// recognizes because they have no callback.
 const pool = pg.Pool.prototype as unknown as { query: Query };
 const client = pg.Client.prototype as unknown as { query: Query };
 const original = { pool: pool.query, client: client.query };

@@ -58,7 +58,7 @@ export function eventOf(frame: Frame): Data {
 }
 
 /**
- * A stream of events in distinct connections mode, read as it arrives: each frame is handed out once, in order.
+ * A stream of events, read as it arrives: each frame is handed out once, in order.
  *
  *     await using stream = await followEvents(server, ada);
  *     await sendMessage(grace, chat, 'hello');
@@ -122,7 +122,7 @@ export class EventStream implements AsyncDisposable {
     await this.#waitFor(`${count} comments`, () => this.commentCount >= count);
   }
 
-  /** Waits for the server to end the stream, and returns the frames that arrived until then. */
+  /** Waits for the server to end the stream, and returns the frames that have not been handed out. */
   async ended(): Promise<Frame[]> {
     const from = this.#handedOut;
     await this.#waitFor('its end', () => this.#end !== null, { mayEnd: true });
@@ -198,8 +198,8 @@ export class EventStream implements AsyncDisposable {
 }
 
 /**
- * Opens a stream by POST, as `by` (null: signed out). Resolves with its headers; throws the response if it is not a
- * stream. The caller closes it, or uses `await using`.
+ * Opens a stream by POST, as `by` (null: signed out). Resolves once its headers have arrived; throws an error with the
+ * response if that is not a stream. The caller closes it, or uses `await using`.
  */
 export async function openStream(
   server: { url: string },

@@ -112,7 +112,7 @@ class Follower {
     this.#reading = this.#read();
   }
 
-  /** Waits for all these messages, leaves, and says which were missing or arrived more than once. */
+  /** Waits for all these messages, leaves, and says what was missing, arrived twice or came out of order. */
   async finish(sent: readonly string[]): Promise<string[]> {
     const deadline = Date.now() + patienceMs;
     while (this.#contents.length < sent.length && Date.now() < deadline) await sleep(20);

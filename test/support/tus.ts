@@ -9,7 +9,7 @@ type By = { token: string } | null;
 /** The answer to one request of the protocol. */
 export type TusAnswer = { status: number; headers: Headers; body: Data };
 
-/** Sends one request of the protocol. The body is null if there is none. */
+/** Sends one request of the protocol. The answer's body is null if there is none. */
 export async function tus(
   method: string,
   url: string,

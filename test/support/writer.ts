@@ -37,7 +37,7 @@ export class Writer {
   }
 }
 
-/** Yields, so that several writers can write side by side. */
+/** The pause after each message, so that several writers can write side by side. */
 const gapMs = 4;
 let writerCount = 0;
 
@@ -57,8 +57,8 @@ export function writeWithSql(databaseUrl: string, chatIds: string[], sender: Per
 }
 
 /**
- * Writes with `sendMessage`, and retries with the same clientMessageId until it succeeds. `server` may move to another
- * URL.
+ * Writes with `sendMessage`, and retries with the same clientMessageId until it is accepted or refused. `server` may
+ * move to another URL.
  */
 export function writeWithMutation(server: { url: string }, chatIds: string[], sender: Person): Writer {
   const document = `mutation ($input: SendMessageInput!) {

@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 afterEach(() => server.sql.query('delete from webhooks'));
 
-/** Starts a receiver that sends each connection's requests to `answer`, as raw text. Returns its URL. */
+/** Starts a receiver that has `answer` write to the socket, as raw text, whenever data arrives. Returns its URL. */
 async function startRaw(answer: (socket: Socket) => void): Promise<string> {
   const raw: Server = createServer((socket) => {
     socket.on('error', () => undefined);

@@ -9,8 +9,8 @@ import { inspect } from 'graphql/jsutils/inspect.js';
 import type { FieldPlan } from './plan.ts';
 
 /**
- * The object type of a value of an interface or a union, by the name that the type's resolver returned. If the name is
- * not a possible type, throws the same error as graphql-js.
+ * The object type of a value of an interface or a union, by the name that the type's resolver returned. If it names no
+ * possible type, throws the same error as graphql-js.
  */
 export function memberOf(
   type: GraphQLAbstractType,

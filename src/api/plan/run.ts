@@ -41,7 +41,7 @@ export function runOperation(run: Run): Soon<ExecutionResult> {
   return new PlanExecution(plan, { rootValue, context, inputs }).run();
 }
 
-/** Reads the variables of an operation that will be executed many times with the same ones. */
+/** Reads an operation's variables, once for all of its executions with the same ones. */
 export function readInputs({
   schema,
   operation,

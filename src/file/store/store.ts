@@ -7,16 +7,18 @@ export type FileStore = {
   /** Checks that everything the other methods need is available. Throws CannotStart if it is not. */
   prepare: () => Promise<void>;
   /**
-   * Receives bytes without holding all of them in memory, and hashes them at the same time. The bytes are not in the
+   * Receives bytes, holds few of them in memory, and hashes them as they arrive. The bytes are not in the
    * store yet: the caller then calls `keep` or `discard`. Rejects with the error that `source` throws, and then leaves
    * nothing behind. The store takes ownership of the chunks: their memory is released once they are written.
    */
   stage: (source: AsyncIterable<Uint8Array>) => Promise<StagedBytes>;
-  /** Streams bytes `start` to `end`, inclusive; null if they do not exist. The caller reads or destroys the stream. */
+  /**
+   * Streams bytes `start` to `end`, inclusive; null if they do not exist. The caller must read or destroy the stream.
+   */
   open: (hash: string, range: { start: number; end: number }) => Promise<NodeJS.ReadableStream | null>;
   /** Removes the bytes; does nothing if they do not exist. */
   remove: (hash: string) => Promise<void>;
-  /** Lists the hashes of all kept bytes that begin with these two digits. */
+  /** Lists those hashes of kept bytes that begin with these two hex digits. */
   list: (prefix: string) => Promise<string[]>;
   /**
    * Removes bytes that were staged before that time and never kept, for example because of a crash. Returns how many
@@ -53,8 +55,8 @@ export type StagedBytes = {
    */
   send: () => Promise<void>;
   /**
-   * Puts the bytes in the store; bytes in a file then also survive a crash. The store may already have the
-   * same bytes.
+   * Puts the bytes in the store, where they survive a crash; does nothing for inline bytes. The store may already have
+   * the same bytes.
    */
   keep: () => Promise<void>;
   /** Removes the staged bytes; does nothing after `keep`. */

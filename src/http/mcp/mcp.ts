@@ -32,8 +32,8 @@ export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Hand
       }
       const asker = await identify(options, request);
       const body = await readJson(request, requestLimits.maxBodyBytes);
-      // The SDK would run a hundred tool calls at once, and hold all of their results in memory. The protocol no longer
-      // has batches.
+      // The SDK would run all tool calls of a batch at once, and hold all of their results in memory. The protocol no
+      // longer has batches.
       if (Array.isArray(body)) throw new HttpError(400, 'Send one message in each request.');
       await answer({ ...options, tools }, { request, response, asker, body });
     } catch (error) {
@@ -49,7 +49,10 @@ function refuseOrigin({ headers }: IncomingMessage, corsOrigin: string): void {
   throw new HttpError(403, 'Pages of this origin may not use the API: see CORS_ORIGIN.', { code: 'FORBIDDEN' });
 }
 
-/** The user whose rights the tools have. Throws HttpError 401 without one, and 403 for a server key. */
+/**
+ * The user whose rights the tools have. Throws HttpError 401 without one, 403 for a server key, and 503 for a token
+ * that cannot be verified now.
+ */
 async function identify({ services }: GraphqlOptions, { headers }: IncomingMessage): Promise<Asker> {
   try {
     return demandAsker(await identifyAsker(services.accounts, headers));

@@ -84,8 +84,8 @@ export const tools: readonly Tool[] = [
   {
     name: 'find_users',
     title: 'Find users',
-    description: 'Finds users whose username or display name starts with a text.',
-    arguments: { search: 'The text that the name starts with.', ...page },
+    description: 'Finds users by username and display name: each word must be the beginning of a word in one of them.',
+    arguments: { search: 'The beginnings of words in the names.', ...page },
     document: `query FindUsers($search: String!, $first: Int = 20, $after: String) {
       users(search: $search, first: $first, after: $after) {
         edges { node { id username displayName } }

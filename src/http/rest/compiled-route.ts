@@ -71,7 +71,7 @@ function inputTypeOf(schema: GraphQLSchema, { type: node }: VariableDefinitionNo
   return type;
 }
 
-/** What each variable is used for: the first argument or input field that takes it as its value. */
+/** What each variable is used for: the argument or input field that takes it as its value. */
 function findUses(schema: GraphQLSchema, operation: OperationDefinitionNode) {
   const uses = new Map<string, { target: string; description: string | null }>();
   const info = new TypeInfo(schema);

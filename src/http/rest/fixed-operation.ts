@@ -74,7 +74,7 @@ const hookPayload: JsonSchema = {
   },
 };
 
-/** The operations under `/api` that run no document of the table. */
+/** The operations that run no document of the table. */
 export const fixedPaths: Readonly<Record<string, JsonSchema>> = {
   '/api/events': {
     get: {

@@ -14,8 +14,8 @@ import { tags } from './route.ts';
 import { describe, referTo, SchemaPrinter, type JsonSchema } from './schema-printer.ts';
 import { routes } from './table.ts';
 
-const description = `Everything here runs a GraphQL document of the same server, so its rules and limits are the same; \`/graphql\`
-can do more. Times are in UTC. Ignore properties, enum values and events that you do not know: more will be added.
+const description = `Nearly everything here runs a GraphQL document of the same server, with the same rules and limits;
+\`/graphql\` can do more. Times are in UTC. Ignore properties, enum values and events that you do not know: more will be added.
 Enum values may be sent in lower case.`;
 
 /**

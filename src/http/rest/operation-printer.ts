@@ -212,7 +212,7 @@ function answer(description: string | null | undefined, schema: JsonSchema): Jso
   return { description: description ?? 'Success.', content: { 'application/json': { schema } } };
 }
 
-/** The statuses of the problems that a route may return, besides those that every route may return. */
+/** The statuses of the problems that a route's operation lists; `default` stands for all others. */
 function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[], schema: GraphQLSchema): number[] {
   const statuses = new Set<number>([429]);
   if (inputs.length > 0) statuses.add(400);
@@ -230,7 +230,9 @@ function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[],
   return [...statuses].toSorted((a, b) => a - b);
 }
 
-/** The answers of failure. Other failures, such as a server fault, have the same form. */
+/**
+ * The responses with these statuses, which are failures. Other failures, such as a server fault, have the same form.
+ */
 export function printFailures(statuses: readonly number[]): JsonSchema {
   const failure = { $ref: '#/components/responses/Problem' };
   return Object.fromEntries([...statuses.map((status) => [String(status), failure]), ['default', failure]]);

@@ -36,7 +36,7 @@ export type Problem = {
   windowSeconds?: number;
 };
 
-/** The code of each failure, with its status and title. */
+/** The codes of failures, each with its status and title. */
 export const problemKinds = {
   BAD_REQUEST: { status: 400, title: 'The request cannot be read.' },
   INVALID_INPUT: { status: 400, title: 'A parameter is not valid.' },
@@ -166,7 +166,7 @@ function detailsOf(error: unknown): Record<string, unknown> {
   return {};
 }
 
-/** Answers with a problem, without reading the rest of the request. */
+/** Answers with a problem, and discards the rest of the request. */
 export async function sendProblem(told: Problem, request: IncomingMessage, response: ServerResponse): Promise<void> {
   await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
 }

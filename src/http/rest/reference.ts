@@ -35,7 +35,10 @@ const page = `<!doctype html>
 </html>
 `;
 
-/** Shows the description of this server. A token that is entered on the page is kept until the tab closes. */
+/**
+ * Shows the description of this server. A token that is entered on the page is kept only until the page is reloaded or
+ * closed.
+ */
 const start = `SwaggerUIBundle({
   url: '/api/openapi.json',
   dom_id: '#reference',

@@ -31,7 +31,7 @@ export type Route = {
   result: string;
   /** The status on success, 200 by default. 204 has no body. */
   status?: number;
-  /** The types that count as success, if there are several, with the status of each. Any other type is a 404. */
+  /** The types that count as success, with the status of each. Any other type is a 404. */
   statuses?: Readonly<Record<string, number>>;
   /** For a list whose pages are read from the end, so that each has its newest entry first. */
   isReversed?: boolean;

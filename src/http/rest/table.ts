@@ -5,7 +5,10 @@ import { messageRoutes } from './message-route.ts';
 import type { Route } from './route.ts';
 import { userRoutes } from './user-route.ts';
 
-/** The REST API: one row for each route. Uploads, downloads, exports and events have their own handlers. */
+/**
+ * The REST API: one row for each route. Uploads, downloads, exports, imports, events and incoming webhooks have their
+ * own handlers.
+ */
 export const routes: readonly Route[] = [
   ...accountRoutes,
   ...userRoutes,

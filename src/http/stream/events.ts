@@ -22,7 +22,7 @@ export type EventsRequest = Pick<Opening, 'isTokenLive'> & {
   lastEventId: string | null;
 };
 
-/** Throws HttpError 405 and 406 for a request that does not ask for a stream. */
+/** Throws HttpError 405 or 406 for a request that does not ask for a stream. */
 export function demandEventsRequested({ method, headers }: IncomingMessage): void {
   if (method !== 'GET') throw new HttpError(405, 'Use GET.', { headers: { allow: 'GET' } });
   if (accepts(headers.accept, ['text/event-stream', 'text/*', '*/*'])) return;

@@ -1,6 +1,6 @@
 import type { Batch } from '../../live/delivery.ts';
 
-/** The wire format of results. Each string is complete in itself and may stand between any two others. */
+/** The wire format of results. Each string is complete in itself, so a heartbeat may stand between any two others. */
 export type Framing = {
   contentType: string;
   /**

@@ -92,7 +92,7 @@ export class OpenStream {
   }
 
   /**
-   * The live subscriptions, if nothing has been sent on this stream for `forMs`. Returns them at most once in that
+   * The live subscriptions, if no result has been sent on this stream for `forMs`. Returns them at most once in that
    * time, so that a document whose execution hangs is not executed again and again.
    */
   takeQuiet(now: number, forMs: number): EventSubscription[] {

@@ -14,7 +14,7 @@ import { SilentPeers } from './silent-peer.ts';
  * different moments, spread over this time before the expiry.
  */
 const maxExpirySpreadMs = 30_000;
-/** On shutdown, streams end one after the other: at most 2 ms apart, and all of them within 2 s. */
+/** On shutdown, streams end one after the other: on average at most 2 ms apart, and all of them within about 2 s. */
 const drainSpreadMs = { each: 2, most: 2_000 };
 
 /** What the registry of streams needs. */

@@ -204,8 +204,8 @@ export class SingleConnections {
   }
 
   /**
-   * Reports a failure instead of throwing it: the database may be unavailable for a while, and the next poll makes up
-   * for it.
+   * Reports a failure instead of throwing it: the database may be unavailable for a while. A failed update is repeated
+   * by the next poll.
    */
   async #settle(work: () => Promise<void>): Promise<void> {
     try {

@@ -272,7 +272,7 @@ function ifGood(asker: () => Caller | null): Caller | null {
 }
 
 /**
- * The asker of single connection mode, who must be signed in. Throws HttpError 401 otherwise, and 403 for a server key
+ * The asker of a request that needs a signed-in user. Throws HttpError 401 otherwise, and 403 for a server key
  * that names no user.
  */
 function demand(asker: () => Caller | null): Asker {

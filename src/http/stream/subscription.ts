@@ -127,7 +127,7 @@ export class EventSubscription implements Receiver {
   }
 
   finish(reason: EndReason, at: bigint): void {
-    // Access was lost before this subscription started, and has been regained since.
+    // Access was lost before this subscription went live, and has been regained since.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
     // Once all earlier events are read, the log shows whether access is still lost.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
@@ -168,8 +168,8 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * The unsent bytes have reached the limit: from now on the subscription reads the log, at the pace at which its
-   * socket drains.
+   * Too many bytes are unsent, or something was missed: from now on the subscription reads the log, at the pace at
+   * which its socket drains.
    */
   async #fallBehind(): Promise<void> {
     const { sink, realtime } = this.#options;

@@ -75,7 +75,7 @@ export class Publisher {
     await this.#done;
   }
 
-  /** Publishes a stretch of the log. Never rejects: nodes that miss it read the log. */
+  /** Publishes a stretch of the log. Nodes that miss it read the log. */
   publish({ events, after, through, isEnd, readAt }: Passage, { known, rows }: ReadForAll): void {
     const now = performance.now();
     if (this.#lease === null || this.#unsent > maxUnsent) return;

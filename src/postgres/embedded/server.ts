@@ -17,7 +17,7 @@ const shutdownMs = 5_000;
 
 /**
  * Starts PostgreSQL on the cluster and waits until it accepts connections, which may take a while after a crash. It
- * listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of its log if it exits instead.
+ * listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of its log if it does not start.
  */
 export async function startServer(cluster: Cluster, port: number, log: Logger): Promise<RunningPostgres> {
   const child = spawnServer(cluster, port);
@@ -37,7 +37,7 @@ export async function startServer(cluster: Cluster, port: number, log: Logger): 
   return { ended, stop: () => stopServer(child, ended) };
 }
 
-/** The URL of any of its databases, for the superuser. */
+/** The URL of a database of the cluster, for the superuser. */
 export function databaseUrl({ passwords }: Cluster, port: number, name: string): string {
   return `postgres://${superuser}:${passwords.superuser}@127.0.0.1:${port}/${name}`;
 }

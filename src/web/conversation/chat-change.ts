@@ -64,8 +64,8 @@ const updateDocument = graphql(
 );
 
 /**
- * The changes that the viewer can make to a chat. Each function resolves with whether it succeeded, and shows a
- * failure.
+ * The changes that the viewer can make to a chat and to their blocks. Each function resolves with whether it succeeded,
+ * and shows a failure.
  */
 export function useChatChanges(id: string) {
   const client = useClient();

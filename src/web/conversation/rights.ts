@@ -13,7 +13,7 @@ const rightsDocument = graphql(`
 
 const none: ReadonlySet<string> = new Set();
 
-/** What the viewer may do in a chat, and how many members it has; fetched again when that may have changed. */
+/** What the viewer may do in a chat, and how many members it has; fetched again when the rights may have changed. */
 export function useChatFacts(chatId: string): { rights: ReadonlySet<string>; memberCount: number | null } {
   const client = useClient();
   const connection = useConnection();

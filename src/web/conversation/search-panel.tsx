@@ -135,5 +135,5 @@ function markRanges(text: string, ranges: Hit['ranges']): ReactNode[] {
 function describeCount(count: number): string {
   if (count === 0) return 'Nothing was found.';
   if (count === 1) return '1 message';
-  return count >= 1_000 ? 'More than 1,000 messages' : `${count} messages`;
+  return count >= 1_000 ? '1,000 messages or more' : `${count} messages`;
 }

@@ -100,7 +100,7 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** In the field, the down arrow moves to the first result and Enter picks it; there, the up arrow moves back. */
+/** In the field, the down arrow moves to the first result, from which the up arrow moves back, and Enter picks it. */
 function moveFound(event: KeyboardEvent<HTMLElement>): void {
   const { currentTarget, target, key } = event;
   const field = currentTarget.querySelector('input');

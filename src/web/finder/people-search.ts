@@ -23,7 +23,7 @@ const usersDocument = graphql(`
 
 const none: readonly User[] = [];
 
-/** The users whose names begin with the text; none for an empty text. */
+/** The users whose names match the text; none for an empty text. */
 export function usePeople(text: string): readonly User[] {
   const search = useSettled(text.trim());
   const ask = useCallback(

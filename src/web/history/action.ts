@@ -20,7 +20,7 @@ export type MessageActions = {
 
 const Context = createContext<MessageActions | null>(null);
 
-/** Provides the chat's message actions to the rows inside it. */
+/** Provides a chat's message actions to the components inside it. */
 export const MessageActionsProvider = Context;
 
 /** What can be done with messages here. */

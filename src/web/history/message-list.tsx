@@ -138,7 +138,7 @@ function useActiveRow() {
   return { active, stop, watch };
 }
 
-/** The arrow keys move from message to message; letter keys act on the focused one. */
+/** The arrow keys move from message to message; other keys act on the focused one. */
 function useRowKeys() {
   const { rights, reply, edit, remove, write } = useMessageActions();
   const client = useClient();

@@ -21,13 +21,13 @@ export type RowState = {
   isTabStop: boolean;
   isEdited: boolean;
   isTarget: boolean;
-  /** The first message that was unread when the chat was opened. */
+  /** Whether this was the first unread message when the chat was opened. */
   isFirstUnread: boolean;
 };
 
 type Props = { item: Item; before: Item | undefined } & RowState;
 
-/** Messages of one sender within this time are shown as one group. */
+/** Successive messages of one sender that are less than this apart are shown as one group. */
 const groupMs = 5 * 60_000;
 
 /** One message of a chat. */

@@ -80,7 +80,7 @@ function sizeOf({ width, height }: FileInfo): { width: number; aspectRatio: stri
   return { width: Math.max(48, Math.round(wide * scale)), aspectRatio: `${wide} / ${high}` };
 }
 
-/** Whether the file can be shown. */
+/** Whether the file can be shown as a picture. */
 function isPicture({ width, contentType }: FileInfo): boolean {
   return width !== null && contentType.startsWith('image/');
 }

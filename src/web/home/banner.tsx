@@ -5,7 +5,7 @@ import { Icon } from '../icon.tsx';
 /** Connections come and go: an interruption shorter than this is not worth showing. */
 const patienceMs = 1_500;
 
-/** Says that the page is not in step with the server. It goes on working. */
+/** Says that the page is not in step with the server. The page goes on working. */
 export function Banner() {
   const client = useClient();
   const connection = useConnection();

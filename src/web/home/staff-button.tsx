@@ -11,7 +11,7 @@ const ask = async (client: Client) => (await query(client, roleDocument)).viewer
 /** Few users see it, so it is loaded when it is opened. */
 const StaffDialog = lazy(async () => ({ default: (await import('../staff/staff-dialog.tsx')).StaffDialog }));
 
-/** Opens the view for the server's staff; everyone else does not see the button. */
+/** Opens the view for the server's staff; no one else sees the button. */
 export function StaffButton() {
   const { showDialog } = useUi();
   const { data: role } = useLoaded(ask);

@@ -36,7 +36,7 @@ const pageSize = 30;
 /** An enum value of the API, or an instant. */
 const readable = /^([A-Z_]+|\d{4}-\d\d-\d\dT.*)$/;
 
-/** What was done on the server, and by which user. For admins. */
+/** What was done on the server, and by whom. For admins. */
 export function AuditLog() {
   const [count, setCount] = useState(pageSize);
   const ask = useCallback(
@@ -68,7 +68,10 @@ export function AuditLog() {
   );
 }
 
-/** The detail object of an entry, as text: `reason: SPAM, until: …`. Leaves out ids, which mean nothing to people. */
+/**
+ * The detail object of an entry, as text: `reason: SPAM, until: …`. Leaves out everything but enum values and instants:
+ * ids mean nothing to people.
+ */
 function describe(detail: unknown): string {
   if (typeof detail !== 'object' || detail === null) return '';
   const parts = Object.entries(detail).flatMap(([name, value]) =>

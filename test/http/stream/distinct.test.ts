@@ -23,7 +23,7 @@ const complete = 'event: complete\ndata:\n\n';
 
 type Request = { path?: string; method?: string; headers?: Record<string, string>; body?: string };
 
-/** Sends a JSON POST request that accepts a stream, unless `init` says otherwise. */
+/** Sends a JSON POST request that accepts a stream, unless the arguments say otherwise. */
 function send({ path = '/graphql', headers, ...request }: Request): Promise<Response> {
   return fetch(server.url + path, {
     method: 'POST',

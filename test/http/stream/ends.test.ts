@@ -67,7 +67,7 @@ async function openByUrl(node: TestServer, by: { token: string }): Promise<Event
   return stream;
 }
 
-/** The last two frames of a stream that ended for good: the reason, and the end. */
+/** Expects the last two frames of a stream that ended for good: the reason, and the end. */
 function expectEndedForGood(frames: Frame[], code: string): void {
   const [next, complete] = frames.slice(-2);
   expect(next).toMatchObject({ id: null, event: 'next', data: { errors: [{ extensions: { code } }] } });

@@ -17,7 +17,7 @@ import {
 
 const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
 
-/** The response to one stream too many. */
+/** The refusal of one more stream; null if it is accepted. */
 async function refusalOf(node: { url: string }, by: Person | { token: string }, headers: Record<string, string> = {}) {
   const response = await request(node, by, 'POST', {
     headers: { accept: 'text/event-stream', ...headers },
@@ -146,7 +146,7 @@ test('however many requests compete, on two nodes, no slot is given out twice', 
     node: index % 2 === 0 ? server : other,
     id: String(index),
   }));
-  /** Sends all of them. The first four wait for a locked row, so that they continue at the same moment. */
+  /** Sends all of them. At least four wait for a locked row, so that they continue at the same moment. */
   const askAll = async (held: string, ask: (one: (typeof many)[number]) => Promise<Response>) => {
     const holder = await server.sql.connect();
     await holder.query(`begin; select from ${held} for update`);

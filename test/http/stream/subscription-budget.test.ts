@@ -142,7 +142,10 @@ test('the limit for one event is lower than for a query, and the refusal says wh
   expect(stream.end).toBe(null);
 });
 
-/** Every scalar of a type and of its objects, down to `levels` levels. Paginated lists are not part of an event. */
+/**
+ * Every scalar of a type and of its objects, down to `levels` levels. Fields with arguments, such as paginated lists,
+ * are left out.
+ */
 function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): string {
   const fields = Object.values(type.getFields()).flatMap(({ name, args, type: result }) => {
     const named = getNamedType(result);
@@ -158,7 +161,7 @@ function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): s
  */
 function everyEvent(levels: number, typename: '' | '__typename'): string {
   const union = schema.getType('Event') as GraphQLUnionType;
-  // Here `user` is never null, unlike in the other events, so GraphQL requires an alias.
+  // In UserUpdated, `user` is never null, unlike in the other events, so GraphQL requires an alias.
   const rename = (type: string, fields: string) =>
     type === 'UserUpdated' ? fields.replace('user {', 'updated: user {') : fields;
   const events = union
