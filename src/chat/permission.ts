@@ -82,7 +82,7 @@ function mayPerson(action: Action, access: Case): boolean {
   const { type, role, visibleFrom, isBlocked, mutedUntil, isPeerErased = false, targetRole = null } = access;
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL' && role === null;
   if (role === null) return false;
-  // This applies to every role, as on Discord: a muted admin cannot moderate either.
+  // This applies to every role: a muted admin cannot moderate either.
   if (mutedUntil !== null) return action === 'leaveChat' && type !== 'SINGLE';
   // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
   // Neither can leave, unless the other's account is erased.

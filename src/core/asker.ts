@@ -33,8 +33,8 @@ export type KeyGrant = {
 };
 
 /**
- * A program that makes requests as a user: as its bot, or (`isActing`) as one that it names with `parley-act-as`. The
- * key has a session of its own with each user, which ends with the key, and whenever the user's sessions end.
+ * A program that makes requests as a user: as its bot, or (`isActing`) as one that it names with `parley-act-as`. For
+ * each user, the key has a session of its own, which ends with the key and whenever the user's sessions end.
  */
 export type KeyAsker = KeyGrant & { kind: 'KEY'; userId: bigint; sessionId: bigint; isActing: boolean };
 

@@ -5,8 +5,8 @@ import type { TypingChannel } from './typing-channel.ts';
 /** At most one notice per person and chat within this time. */
 const intervalMs = 3_000;
 /**
- * A client that repeats typing every 3 s is sometimes a little early. Such a notice is delayed until it is due; if it
- * were dropped, the next one would be 6 s away.
+ * A client that repeats its typing notice every 3 s sometimes sends one a little early. Such a notice is delayed until
+ * it is due; if it were dropped, the next one would be 6 s away.
  */
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;

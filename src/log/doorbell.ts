@@ -10,8 +10,8 @@ export type ChannelHandlers = Record<string, (payload: string) => void>;
 
 const backoffMs = { least: 100, most: 5_000 };
 /**
- * In ms. `ring`: the interval at which the doorbell rings itself. `answer`: how long PostgreSQL has to answer, and
- * the ring to arrive. `fullQueue`: how soon it tries again when the notification queue is full.
+ * In ms. `ring`: the interval at which the doorbell rings itself. `answer`: how long PostgreSQL may take to answer, and
+ * a ring to arrive. `fullQueue`: how soon it tries again when the notification queue is full.
  */
 const times = { ring: 10_000, answer: 4_000, fullQueue: 2_000, connect: 5_000 };
 

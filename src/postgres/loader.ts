@@ -26,7 +26,7 @@ export type Loader<Key, Value> = {
   alsoWrites?: true;
 };
 
-/** Like a loader, but for pages of a list: requests for the same page share a statement. */
+/** Like a loader, but for pages of lists: requests with the same page arguments share a statement. */
 export type PageLoader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], page: PageRequest, prime: Prime) => Promise<ArrayLike<Value | Error>>;
   keyOf?: (key: Key) => string;

@@ -107,7 +107,7 @@ export class Inbox {
     for (const { length } of this.#headers.splice(0, count)) this.#length -= length;
   }
 
-  /** Drops everything if there is no room left: the following messages will leave a gap, so the log is read. */
+  /** Drops everything if there is no room left: this leaves a gap before the next message, so the log is read. */
   #makeRoom(length: number): void {
     const isFull =
       this.#length + length > limits.length ||

@@ -11,8 +11,9 @@ import { shardOfEvent } from './shard.ts';
 const leaseName = 'log-publisher';
 /**
  * In ms. `lease`: how long a dead publisher keeps others from taking over. `poll`: how often a node checks whether
- * there is a publisher. `silence`: how long a node hears from no publisher before it competes for the role. `rest`: how
- * long, at most, a node that failed to publish lets others try. `answer`: how long Redis may take to accept a message.
+ * there is a publisher. `silence`: how long a node goes without hearing from a publisher before it competes for the
+ * role. `rest`: how long, at most, a node that failed to publish lets others try. `answer`: how long Redis may take to
+ * accept a message.
  */
 const times = {
   lease: { expiry: 2_000, renewal: 500 } satisfies LeaseTimes,
