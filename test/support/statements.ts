@@ -75,8 +75,9 @@ for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease, Publisher, Web
 }
 
 // A mutation that leaves work behind starts it early, in the mutation's own context.
-const { hurry } = Housekeeping.prototype;
-Housekeeping.prototype.hurry = function hurryInBackground() {
+const housekeeping = Housekeeping.prototype as unknown as { hurry: () => unknown };
+const { hurry } = housekeeping;
+housekeeping.hurry = function hurryInBackground() {
   return timers.run(true, () => Reflect.apply(hurry, this, []));
 };
 
