@@ -18,7 +18,7 @@ export type ServerAction =
   | 'manageApiKeys'
   | 'manageWebhooks';
 
-/** The role of the caller's user on the server, and that of the user whom the action targets, if any. */
+/** The server roles of the caller's user and of the user that the action targets, if there is one. */
 export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
 
 /**

@@ -1,5 +1,5 @@
 import { rememberByText } from '../core/remember.ts';
-import { readMediaType, splitOutsideQuotes, type MediaType } from './media-type.ts';
+import { parseMediaType, splitOutsideQuotes, type MediaType } from './media-type.ts';
 
 /** One entry of an Accept header with its weight, from 0 (refused) to 1. */
 type MediaRange = MediaType & { weight: number };
@@ -87,7 +87,7 @@ const readRangesOf = rememberByText((accept): readonly MediaRange[] =>
 
 function splitRanges(accept: string): MediaRange[] {
   return splitOutsideQuotes(accept, ',').map((text) => {
-    const range = readMediaType(text);
+    const range = parseMediaType(text);
     return { ...range, weight: readWeight(range.parameters.get('q')) };
   });
 }

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
-import { rememberByText } from '../core/remember.ts';
 
 /**
  * The address that a request comes from. With n trusted proxies in front, it is the n-th entry of X-Forwarded-For from
@@ -22,7 +21,9 @@ function withoutPort(address: string): string {
  * The part of an address that one customer has: the /64 of an IPv6 address, or a whole IPv4 address, even if it is
  * mapped into IPv6.
  */
-export const networkOf = rememberByText((address) => {
+export function networkOf(address: string): string {
+  // The check for IPv6 takes 2 µs.
+  if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1] !== undefined) return mapped[1];
   if (!isIPv6(address)) return address;
@@ -32,4 +33,4 @@ export const networkOf = rememberByText((address) => {
   const zeros = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0');
   const groups = [...left, ...zeros, ...right].slice(0, 4);
   return groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':');
-});
+}

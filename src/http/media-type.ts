@@ -3,12 +3,13 @@ import { rememberByText } from '../core/remember.ts';
 /** A media type with its parameters, e.g. of a Content-Type header; names in lower case, values unquoted. */
 export type MediaType = { type: string; parameters: ReadonlyMap<string, string> };
 
-/** Reads a media type (RFC 9110, 8.3.1), in time linear in its length. Skips malformed parameters. */
+/** Reads the media type of a header (RFC 9110, 8.3.1), in time linear in its length. Skips malformed parameters. */
 export function readMediaType(text = ''): MediaType {
-  return read(text);
+  return parseOrRemember(text);
 }
 
-const read = rememberByText((text): MediaType => {
+/** The same for a part of a header. Remembers nothing, because the part would keep the whole header in memory. */
+export function parseMediaType(text: string): MediaType {
   const [type = '', ...rest] = splitOutsideQuotes(text, ';');
   const parameters = new Map<string, string>();
   for (const each of rest) {
@@ -18,7 +19,9 @@ const read = rememberByText((text): MediaType => {
     if (!parameters.has(name)) parameters.set(name, unquote(each.slice(equals + 1).trim()));
   }
   return { type: type.trim().toLowerCase(), parameters };
-});
+}
+
+const parseOrRemember = rememberByText(parseMediaType);
 
 /** Splits text at each separator outside quoted strings. */
 export function splitOutsideQuotes(text: string, separator: string): string[] {

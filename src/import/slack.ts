@@ -116,7 +116,7 @@ function readContent(message: Json, names: SlackNames): string {
     .join('\n');
 }
 
-/** The people whom the lines so far have introduced, the names of the channels, and the threads. */
+/** The people that the lines so far have introduced, the names of the channels, and the threads. */
 class SlackPeople implements SlackNames {
   readonly #usernames = new Map<string, string>();
   readonly #channels = new Map<string, string>();

@@ -29,7 +29,7 @@ export class GroupRows {
     [this.#group, this.#rows] = [group, rows];
     this.#timer = setTimeout(() => this.drop(), maxAgeMs).unref();
     ahead.add(this);
-    // Whoever takes the rows gets the same promise, with its error.
+    // `take` returns the same promise, with its error.
     rows.events.catch(() => undefined);
   }
 

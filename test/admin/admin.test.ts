@@ -157,7 +157,7 @@ describe('lists', () => {
     expect(tooLong.errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
   });
 
-  test('chats are found by the beginning of their name, with their metadata, whoever is in them', async () => {
+  test('chats are found by the beginning of their name, with their metadata, whether or not the admin is in them', async () => {
     const { id } = await createChat(grace, { type: 'PRIVATE_CHANNEL', name: 'Élan vital' });
     await say(grace, id, 'not for admins');
     const document = `{ admin { chats(search: "éLAN") { edges { node { id type name memberCount lastSeq createdAt } } } } }`;
@@ -228,7 +228,7 @@ describe('sessions', () => {
   });
 });
 
-test('an entry says that another role of the database wrote it, whoever it claims to be', async () => {
+test('an entry says that another role of the database wrote it, even if it claims to be another user', async () => {
   const role = `operator_${server.database.url.split('/').at(-1)}`;
   await asSuperuser(server.database, (client) => client.query(`create role "${role}" superuser`));
   try {

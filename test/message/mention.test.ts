@@ -410,7 +410,7 @@ test('mentions of a user are gone as soon as the user erases their account', asy
   expect(namesIn(await readMessage(ada, id))).toEqual(['Grace']);
 });
 
-/** Whom a text mentions in a chat with these users. */
+/** The users that a text mentions in a chat with these users. */
 function mentionsIn(text: string, users = ['bob', 'ada', 'o.neil']): { mentions: string[]; everyone: boolean } {
   const { names, everyone } = findNames(text);
   const mentions = names.flatMap((readings) => readings.find((name) => users.includes(name)) ?? []);

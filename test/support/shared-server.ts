@@ -61,7 +61,7 @@ async function release(): Promise<void> {
 
 /**
  * Gives all users and chats new names, addresses and keys, so that tests can use the old ones again, removes all roles,
- * and revokes all API keys. An admin whom no test knows stays, because the server needs one.
+ * and revokes all API keys. An admin that no test knows stays, because the server needs one.
  */
 export async function freeNames({ sql }: TestServer): Promise<void> {
   await sql.query(`

@@ -31,7 +31,7 @@ export class Plans {
   find(schema: GraphQLSchema, prepared: PreparedOperation, variables: Variables): Plan | null {
     const of = this.#findAll(prepared);
     if (of.conditions === null) return null;
-    const key = of.conditions.length === 0 ? '' : of.conditions.map((name) => String(variables[name])).join();
+    const key = of.conditions.map((name) => String(variables[name])).join();
     return of.byConditions.get(key) ?? this.#add(schema, prepared, { of, key, variables });
   }
 

@@ -93,9 +93,12 @@ export class Replay<Stretch extends MissedStretch> {
 
   /** Begins to read the next stretch, and the rows of its first group. */
   #readAhead(range: Range): void {
-    const { segments: renderer } = this.#options.shared;
+    const { shared, isOver } = this.#options;
+    const { segments: renderer } = shared;
     const readRows = ({ ids }: Stretch) => {
+      if (isOver()) return;
       const [group] = renderer.group(renderer.cut(ids, range.limit).segments);
+      this.#rows?.drop();
       this.#rows = group === undefined ? null : renderer.readAhead(group, this.#segmentReader);
     };
     // `take` returns the same promise, with its error.

@@ -36,7 +36,7 @@ const pageSize = 30;
 /** An enum value of the API, or an instant. */
 const readable = /^([A-Z_]+|\d{4}-\d\d-\d\dT.*)$/;
 
-/** What was done on the server, and by whom. For admins. */
+/** What was done on the server, and who did it. For admins. */
 export function AuditLog() {
   const [count, setCount] = useState(pageSize);
   const ask = useCallback(
