@@ -66,7 +66,7 @@ import { serveIncomingWebhooks } from './message/incoming-webhook.http.ts';
 /** The whole API: by now, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
-/** The edges that the HTTP server calls, by what they serve. */
+/** The functions of the `*.http.ts` edges, from which role.ts makes a node's handlers and its webhook keeper. */
 export const httpEdges = {
   createWebhookKeeper,
   serveDownload,

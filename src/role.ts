@@ -38,7 +38,7 @@ export async function openDocuments({
   return new DocumentCache(schema, path === null ? null : await readTrustedDocuments(schema, { path, isOnly }));
 }
 
-/** The handlers that a node serves, depending on its roles. */
+/** The handlers that a node has, depending on its roles. */
 type Handlers = Pick<
   HttpOptions,
   | 'graphql'

@@ -26,7 +26,9 @@ export type LogoutToken = {
 
 /** Longer than any token with a list of permissions; a request's headers are limited to 16 KB in total. */
 const maxTokenLength = 8_192;
-/** How far the issuer's clock may differ, in seconds. */
+/**
+ * How far the issuer's clock may differ when the expiry of a token or the age of a logout token is checked, in seconds.
+ */
 const clockToleranceS = 5;
 /** A token may seem to come from this far in the future, in seconds, because the issuer's clock is ahead. */
 const maxAheadS = 60;

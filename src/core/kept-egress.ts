@@ -122,7 +122,7 @@ export class KeptEgress {
     lookupIn(chosen)(hostname, options, callback);
   }
 
-  /** The addresses that a connection may lead to. Throws EgressFailed if there are none. */
+  /** The addresses, of those found, that a connection may use. Throws EgressFailed if there are none. */
   #choose(protocol: string, found: readonly HostAddress[]): HostAddress[] {
     const { allowed, because } = this.#options;
     const open = found.filter(({ address }) => mayConnectTo(address, allowed));

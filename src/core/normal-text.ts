@@ -1,5 +1,5 @@
 /**
- * Text in the form in which words are searched: NFKC, without characters that display nothing, with ASCII digits.
+ * Text in the form in which words are searched: NFKC, without invisible characters, with ASCII digits.
  * `placeOf` maps a position in this text, its end included, to the place in the original; both are in UTF-16 units.
  */
 export type NormalText = { text: string; placeOf: (position: number) => number };
@@ -15,7 +15,7 @@ const unit =
 const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
 /**
- * Characters that display nothing, but separate words; and U+2116, U+2120 and U+2122 (№, ℠ and ™), which would become
+ * Invisible characters that separate words; and U+2116, U+2120 and U+2122 (№, ℠ and ™), which would become
  * letters.
  */
 const blank = /[\u115f\u1160\u200b\u2116\u2120\u2122\u2800\u3164\uffa0]/g;

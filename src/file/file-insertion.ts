@@ -57,9 +57,9 @@ export class FileInsertion {
   /**
    * Inserts the rows, with the bytes that are inline. The caller stores the other bytes before the transaction ends;
    * until then their hashes are locked. Returns the files in the order in which the constructor received them. Returns
-   * null for all files of a user if they would exceed `quotaBytes` or, unless it `waits`, if another transaction is
-   * adding to that user's files. Rejects with NotFound for users who have just been deleted, and with StoreFull when
-   * the database has no room. Raw SQL: the file batch is one call for the files of many users.
+   * null for all files of a user if they would exceed `quotaBytes`, or if another transaction is adding to that user's
+   * files and `waits` is false. Rejects with NotFound for users who have just been deleted, and with StoreFull when the
+   * database has no room. Raw SQL: the file batch is one call for the files of many users.
    */
   async insert(
     client: Queryable,

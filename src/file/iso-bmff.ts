@@ -205,8 +205,8 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
 type Places = { file: BoxFile; ids: ReadonlySet<number>; idat: Box | undefined };
 
 /**
- * Returns the spans of these items, including all extents. The number of entries is checked before they are read: an
- * extent whose numbers are 0 bytes wide costs nothing to declare.
+ * Returns the spans of these items, including all extents. The number of entries is checked before they are read:
+ * extents whose numbers are 0 bytes wide take up no space, so the file's size does not limit how many there are.
  */
 function readPlaces(table: Table, { file, ids, idat }: Places): Span[] {
   const version = table.take(1);

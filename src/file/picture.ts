@@ -119,7 +119,8 @@ const notes = {
   unclear:
     'Kept as a plain file: it may contain the place where it was taken, which could not be removed without damage.',
   undecoded: 'No thumbnails: the picture is too large or too damaged to decode.',
-  uncleaned: 'Kept unchanged: it has too many parts to check, but contains no sign of the place where it was taken.',
+  uncleaned:
+    'Kept unchanged: its metadata could not be removed, but no sign of the place where it was taken was found.',
 };
 
 /** Returns null if the picture is already upright or can't be rotated; its metadata then gives the orientation. */

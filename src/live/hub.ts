@@ -103,7 +103,7 @@ export class Hub {
     if (lacking.some((shard) => this.#needs(shard, known))) return false;
     this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
-    // A user who connects now must read from the log what this node has skipped.
+    // Past the lacking shards too: a user who connects from now on reads the log up to this position.
     this.#position = through;
     return true;
   }

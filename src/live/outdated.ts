@@ -8,7 +8,7 @@ const maxChats = 1_000;
  * Says which renderings must not be shown again, because a message of their chat has since been edited or deleted, or
  * the log has been replaced. Every such change begins an edition; a rendering belongs to the one that was current
  * before its rows were read. A rendering is checked only when it is wanted, so a change costs the same however many
- * renderings are kept, and storms of readers share the renderings of all other chats.
+ * renderings are kept. A change to one chat leaves the renderings of the others valid.
  */
 export class Outdated {
   #edition = 0;

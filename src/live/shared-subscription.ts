@@ -190,8 +190,8 @@ export class SharedSubscription implements Outlet {
     for (const [index, item] of items.entries()) {
       if (!('event' in item) || deliveries[index] === null) continue;
       count += 1;
-      // The clocks of this machine and of PostgreSQL may differ.
       traces?.deliver(item.event.id, { startedAt, renderedAt, sentAt: now, receivers: item.receivers.length });
+      // PostgreSQL's clock, which set `at`, may be ahead of this machine's.
       metrics.observe('deliveryDelay', Math.max(0, now - item.event.at.getTime()) / 1000, {});
     }
     if (count > 0) metrics.observe('deliveryBatch', count, {});

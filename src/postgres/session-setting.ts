@@ -17,7 +17,7 @@ export const startupSettings = {
 /**
  * Set right after connecting: all other settings whose database or role defaults could change what statements mean, or
  * whether they run. The operator decides on settings that affect only time or space, and on `synchronous_commit`, which
- * the log sets for itself.
+ * every transaction that writes events turns on anyway.
  */
 const sessionSettings = {
   search_path: 'public',

@@ -19,8 +19,8 @@ export const maxSearchWords = 32;
 /** The maximum number of hits that are counted. */
 export const maxCounted = 1_000;
 /**
- * For an asker who can see more chats than this, besides public channels, the index is searched in full: almost nothing
- * is hidden from them.
+ * For an asker who can see more chats than this, besides public channels, the whole index is searched, and the hits are
+ * filtered afterwards.
  */
 const maxNamedChats = 1_000;
 

@@ -96,7 +96,10 @@ test('the tables name every root field and every type', () => {
 /** Which program uses a field, and why it is refused; null if it is not. */
 type Case = { program: Program | undefined; isActing: boolean; refusal: string | null };
 
-/** What the table says about a field: any one of its scopes suffices (or all are needed), and nothing else does. */
+/**
+ * The cases to test for a field: any one of its scopes suffices, or all are needed, as the table says; without them,
+ * the field is refused.
+ */
 function casesOf(access: Access): Case[] {
   if (access === 'ANYONE') return [{ program: withOnly.get('ACT_AS'), isActing: true, refusal: null }];
   if (access === 'DEVICE') return [{ program: without.get('WEBHOOKS'), isActing: true, refusal: 'not a program' }];

@@ -108,7 +108,7 @@ test('without a network, a client shows what it kept, and sends once the network
   device.send(chatId, 'second');
   await expect.poll(() => device.client.state.connection).toBe('offline');
   expect(device.client.state.messages[chatId]?.pending).toMatchObject([{ content: 'first' }, { content: 'second' }]);
-  // The answer is lost, so that the client has to ask again whether the message is there.
+  // The response is lost, so the client has to send the request again; no message may appear twice.
   device.trouble.lostAnswers = 1;
   await device.restart();
   device.goOnline();

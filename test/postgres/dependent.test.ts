@@ -272,9 +272,9 @@ test('a deleted message leaves the search index in the same transaction', async 
   expect(await listEntries(message)).toEqual([]);
 });
 
-/** What only a bot has. */
+/** Foreign keys to `users` in rows that only bots have. */
 const keysOfBots = ['api_keys (bot_id)'];
-/** What a trigger adds for every user. */
+/** Foreign keys to `users` in rows that a trigger inserts for every user. */
 const keysOfAll = ['search_user_backlog (user_id)'];
 
 test('when an account is erased, no table refers to its user any more', async () => {

@@ -94,7 +94,8 @@ export class ClientModel {
     this.devices = [...this.people, ...this.people.slice(0, 2)].map(
       (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
     );
-    // A sign-in to a new process rehashes the password, which two sign-ins of one user must not do at the same time.
+    // A process of its own hashes passwords at the usual cost, so a user's first sign-in to it replaces the test
+    // server's cheap hash. A sign-in fails if another one replaces the hash meanwhile.
     const count = this.people.length;
     for (const some of [this.devices.slice(0, count), this.devices.slice(count)]) {
       await Promise.all(some.map((device) => device.open()));

@@ -154,7 +154,7 @@ export const chatRoutes: readonly Route[] = [
     path: '/api/chats/{chatId}/notifications',
     id: 'setNotificationLevel',
     tag: 'Chats',
-    summary: 'Choose which unread messages count',
+    summary: 'Choose which unread messages make the chat count as unread',
     document: `mutation ($chatId: ID!, $level: NotificationLevel!) {
       setNotificationLevel(chatId: $chatId, level: $level) { ... on Member { ...Membership } ...Problem }
     }`,

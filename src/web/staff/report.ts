@@ -35,5 +35,5 @@ export const reportsDocument = graphql(
 );
 
 type Admin = NonNullable<ResultOf<typeof reportsDocument>['admin']>;
-/** A report, without its evidence, because reading that is logged. */
+/** A report without its evidence: each reading of the evidence is logged, so it is fetched only on request. */
 export type Report = NonNullable<Admin['reports']>['edges'][number]['node'];
