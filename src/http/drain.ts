@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
 /** How long requests in progress have to finish when the server closes at once, in ms. */
@@ -47,6 +48,12 @@ export class Drain {
       if (this.#endsIdle) setImmediate(() => this.#server.closeIdleConnections());
     });
     if (!this.#server.listening) endConnectionWith(response);
+  }
+
+  /** Whether a response has begun on the connection. */
+  isAnswering(socket: Duplex): boolean {
+    for (const response of this.#underWay) if (response.socket === socket && response.headersSent) return true;
+    return false;
   }
 
   /**

@@ -3,10 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpError } from './http-error.ts';
 
 /**
- * How long the server keeps reading from a client that is still sending, so that the client can read why it should
+ * How long the server keeps reading from a client that is still sending, in ms, so that the client can read why it should
  * stop.
  */
-const lingerMs = 2_000;
+export const lingerMs = 2_000;
 
 /**
  * Answers a request, and discards the rest of its body. When the body has not fully arrived, closes the connection

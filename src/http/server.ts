@@ -16,6 +16,7 @@ import { applyCors } from './cors.ts';
 import { readTraceParent, requestIdOf } from './request-id.ts';
 import { problem, sendProblem } from './rest/problem.ts';
 import { sendJson } from './respond.ts';
+import { headerLimits, refuseUnreadable } from './unreadable.ts';
 import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
 
 /** What the HTTP server needs. */
@@ -51,14 +52,8 @@ export type HttpOptions = Handlers & {
  */
 export type HttpServer = { port: number; close: () => Promise<void> };
 
-const limits = {
-  headersTimeout: 10_000,
-  // How often Node checks for late headers; with Node's default, the 10 s could become 40 s.
-  connectionsCheckingInterval: 2_000,
-  // Uploads may take a long time; body-deadline.ts limits all other requests.
-  requestTimeout: 0,
-  maxHeaderSize: 16 * 1024,
-};
+// Uploads may take a long time; body-deadline.ts limits all other requests.
+const limits = { ...headerLimits, requestTimeout: 0 };
 
 /** Listens on `host` and `port` (0: any free port). Rejects when the address is not available. */
 export async function openHttpServer(
@@ -81,6 +76,9 @@ export async function openHttpServer(
     if (door.admit(socket)) drain.watchConnection(socket);
   });
   server.on('connect', refuseTunnel);
+  server.on('clientError', (error, socket) => {
+    refuseUnreadable(error, socket, { keepAliveMs: options.keepAliveMs, isAnswering: drain.isAnswering(socket) });
+  });
   server.listen(address.port, address.host);
   await once(server, 'listening');
   const bound = server.address();

@@ -49,8 +49,19 @@ export async function post(
     },
     body: JSON.stringify({ query: document, variables }),
   });
-  const body = (await response.json()) as { data?: Data; errors?: GraphQLFormattedError[] };
+  const body = (await readJson(response)) as { data?: Data; errors?: GraphQLFormattedError[] };
   return { status: response.status, headers: response.headers, data: body.data, errors: body.errors };
+}
+
+/** Reads a JSON body; the error for any other body says what arrived. */
+async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const headers = JSON.stringify([...response.headers]);
+    throw new Error(`status ${response.status}, ${headers}, ${text.slice(0, 1_000)}`, { cause: error });
+  }
 }
 
 /** Like `post`, for an operation that must succeed: returns its data, and throws on errors. */

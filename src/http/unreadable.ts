@@ -1,0 +1,66 @@
+import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
+import { HttpError } from './http-error.ts';
+import { lingerMs } from './refusal.ts';
+
+/** The limits on a request's headers, for Node's HTTP server: bytes, and ms after the connection or the first byte. */
+export const headerLimits = {
+  headersTimeout: 10_000,
+  // How often Node checks for late headers; with Node's default, the 10 s could become 40 s.
+  connectionsCheckingInterval: 2_000,
+  maxHeaderSize: 16 * 1024,
+};
+
+const tooLate = 'ERR_HTTP_REQUEST_TIMEOUT';
+const malformed = { error: new HttpError(400, 'The request is not valid HTTP/1.1.'), reason: 'Bad Request' };
+const refusals: Record<string, { error: HttpError; reason: string }> = {
+  [tooLate]: {
+    error: new HttpError(408, `The headers did not arrive within ${headerLimits.headersTimeout / 1_000} seconds.`),
+    reason: 'Request Timeout',
+  },
+  HPE_HEADER_OVERFLOW: {
+    error: new HttpError(431, `The headers are larger than ${headerLimits.maxHeaderSize} bytes.`),
+    reason: 'Request Header Fields Too Large',
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    error: new HttpError(413, `The extensions of a chunk are larger than ${headerLimits.maxHeaderSize} bytes.`),
+    reason: 'Content Too Large',
+  },
+};
+
+/**
+ * Handles the `clientError` of an HTTP server: what arrived is no request, or its headers are too large or too late.
+ * Answers with a JSON error, unless `isAnswering`: a response has begun, so the connection just closes.
+ *
+ * A connection that has sent nothing is not late but idle, like one between two requests: browsers and load balancers
+ * open connections in advance. It stays open for `keepAliveMs` and closes without an answer, which the client could
+ * take for the answer to its next request.
+ */
+export function refuseUnreadable(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  { keepAliveMs, isAnswering }: { keepAliveMs: number; isAnswering: boolean },
+): void {
+  // What follows a refusal is discarded.
+  if (socket.writableEnded || socket.destroyed) return;
+  const hasSentNothing = () => (socket as Socket).bytesRead === 0;
+  if (error.code === tooLate && hasSentNothing()) {
+    const idleMs = Math.max(0, keepAliveMs - headerLimits.headersTimeout);
+    setTimeout(() => void (hasSentNothing() && socket.destroy()), idleMs).unref();
+    return;
+  }
+  if (isAnswering || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const refusal = refusals[error.code ?? ''] ?? malformed;
+  const body = JSON.stringify(refusal.error.body);
+  const head = [
+    `HTTP/1.1 ${refusal.error.status} ${refusal.reason}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  setTimeout(() => void socket.destroy(), lingerMs).unref();
+}

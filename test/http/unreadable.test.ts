@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { signUp } from '../support/client.ts';
+import { startServer } from '../support/server.ts';
+import { sharedServer } from '../support/shared-server.ts';
+
+const server = await sharedServer();
+
+/** A connection; `answer` is what the server has sent so far. */
+function open(url: string): { socket: Socket; answer: () => string; closed: Promise<unknown> } {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname).setEncoding('latin1');
+  let answer = '';
+  socket.on('data', (chunk: string) => void (answer += chunk));
+  return { socket, answer: () => answer, closed: once(socket, 'close') };
+}
+
+/** The status and the message of a refusal, once the server has closed the connection. */
+async function refusalOf({ closed, answer }: ReturnType<typeof open>) {
+  await closed;
+  const [head = '', body = ''] = answer().split('\r\n\r\n');
+  const [, status] = /^HTTP\/1\.1 (\d+) /.exec(head) ?? [];
+  expect(body).toHaveLength(Number(/content-length: (\d+)/.exec(head)?.[1]));
+  const { errors } = JSON.parse(body);
+  expect(errors).toEqual([{ message: expect.any(String), extensions: { code: 'BAD_REQUEST' } }]);
+  return { status: Number(status), message: errors[0].message };
+}
+
+test('a connection that has sent nothing is idle, and not refused: what it sends later is answered', async () => {
+  const impatient = await startServer({ env: { KEEP_ALIVE_TIMEOUT: '1s' } });
+  const unused = open(server.url);
+  const idle = open(impatient.url);
+  const slow = open(server.url);
+  slow.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n');
+  expect(await refusalOf(slow)).toEqual({ status: 408, message: 'The headers did not arrive within 10 seconds.' });
+  await idle.closed;
+  expect(idle.answer()).toBe('');
+  // Opened before the slow one, and looked at in the same check.
+  expect(unused.answer()).toBe('');
+  unused.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  await unused.closed;
+  expect(unused.answer()).toMatch(/^HTTP\/1\.1 200 /);
+}, 30_000);
+
+test.each([
+  ['no HTTP', 'HELO example.com\r\n', 400, 'The request is not valid HTTP/1.1.'],
+  ['a TLS handshake', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400, 'The request is not valid HTTP/1.1.'],
+  [
+    'headers that are too large',
+    `GET /livez HTTP/1.1\r\nhost: x\r\ncookie: ${'c'.repeat(20_000)}\r\n\r\n`,
+    431,
+    'The headers are larger than 16384 bytes.',
+  ],
+  [
+    'extensions of a chunk that are too large',
+    `POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2;${'e'.repeat(20_000)}`,
+    413,
+    'The extensions of a chunk are larger than 16384 bytes.',
+  ],
+])('a client that sends %s can read why it is refused', async (_, text, status, message) => {
+  const connection = open(server.url);
+  connection.socket.write(text, 'latin1');
+  expect(await refusalOf(connection)).toEqual({ status, message });
+});
+
+test('a client that is still sending headers can read that they are too large', async () => {
+  const connection = open(server.url);
+  const faults: unknown[] = [];
+  connection.socket.on('error', (error) => faults.push(error));
+  connection.socket.write(`GET /livez HTTP/1.1\r\nhost: x\r\ncookie: ${'c'.repeat(20_000)}`);
+  while (!connection.answer().endsWith('}')) {
+    connection.socket.write('c'.repeat(10_000));
+    await sleep(5);
+  }
+  connection.socket.write('c'.repeat(10_000));
+  connection.socket.end();
+  expect((await refusalOf(connection)).status).toBe(431);
+  expect(faults).toEqual([]);
+});
+
+test('a stream ends without a second response when something unreadable follows its request', async () => {
+  const ada = await signUp(server, 'ada');
+  const connection = open(server.url);
+  const body = JSON.stringify({ query: 'subscription { events { __typename } }' });
+  const headers = [
+    'host: x',
+    'accept: text/event-stream',
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+    `authorization: Bearer ${ada.token}`,
+  ];
+  connection.socket.write(`POST /graphql/stream HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
+  await expect.poll(connection.answer).toContain('EventEnvelope');
+  connection.socket.write('\0\0\r\n\r\n');
+  await connection.closed;
+  expect(connection.answer().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200']);
+});
