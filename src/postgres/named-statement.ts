@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import { serialize } from 'pg-protocol';
 import { prepareValue } from 'pg/lib/utils.js';
-import { createColumnReader, type ColumnReader } from './column-reader.ts';
+import { createColumnReader } from './column-reader.ts';
 import type { DataRow } from './data-row.ts';
+import { createRowReader, type RowReader } from './row-reader.ts';
 
 /** A statement with a name, which a connection prepares once. */
 export type NamedQuery = { name: string; text: string; values: readonly unknown[] };
@@ -17,8 +18,8 @@ type Wire = {
   parsedStatements: Record<string, string | undefined>;
 };
 
-/** How to make a row from the bytes that arrive. `empty` has every column, so that all rows have the same shape. */
-type RowShape = { names: string[]; readers: ColumnReader[]; empty: Record<string, null> };
+/** How to make a row from the bytes that arrive. */
+type RowShape = { columnCount: number; read: RowReader };
 
 type Field = { name: string; dataTypeID: number };
 type ParserOf = (typeId: number) => (text: string) => unknown;
@@ -26,7 +27,7 @@ type ParserOf = (typeId: number) => (text: string) => unknown;
 /** The shapes of the rows of each connection's prepared statements, by name. */
 const shapes = new WeakMap<Wire, Map<string, RowShape>>();
 
-const noColumns: RowShape = { names: [], readers: [], empty: {} };
+const noColumns: RowShape = { columnCount: 0, read: () => ({}) };
 const execute = Buffer.concat([serialize.execute(), serialize.sync()]);
 const describeAndExecute = Buffer.concat([serialize.describe({ type: 'P' }), execute]);
 
@@ -82,23 +83,14 @@ export class NamedStatement {
   }
 
   handleDataRow({ columnCount, bytes, offset }: DataRow): void {
-    const { names, readers, empty } = this.#shape ?? noColumns;
-    const row: Record<string, unknown> = { ...empty };
+    const shape = this.#shape ?? noColumns;
     try {
       // Behind a pooler, another connection may have prepared the statement again after a migration.
-      if (columnCount !== names.length) throw new Error(`The columns of ${this.name} have changed.`);
-      let at = offset + 2;
-      for (let index = 0; index < columnCount; index += 1) {
-        const length = readLength(bytes, at);
-        at += 4;
-        if (length < 0) continue;
-        row[names[index] ?? ''] = readers[index]?.(bytes, at, at + length);
-        at += length;
-      }
+      if (columnCount !== shape.columnCount) throw new Error(`The columns of ${this.name} have changed.`);
+      this.#rows.push(shape.read(bytes, offset + 2));
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error('a row could not be read', { cause: error });
     }
-    this.#rows.push(row);
   }
 
   handleCommandComplete({ text }: { text: string }): void {
@@ -147,16 +139,12 @@ export class NamedStatement {
   }
 }
 
-/** Faster than `readInt32BE`, which checks its arguments. The message is complete, so there are four bytes. */
-function readLength(bytes: Buffer, at: number): number {
-  return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
-}
-
 function toShape(fields: readonly Field[], parserOf: ParserOf): RowShape {
-  const names = fields.map(({ name }) => name);
-  const readers = fields.map(({ dataTypeID }) => createColumnReader(dataTypeID, parserOf(dataTypeID)));
-  // The spread into a literal gives `empty` a fixed shape, as rows need.
-  return { names, readers, empty: { ...Object.fromEntries(names.map((name) => [name, null])) } };
+  const columns = fields.map(({ name, dataTypeID }) => ({
+    name,
+    read: createColumnReader(dataTypeID, parserOf(dataTypeID)),
+  }));
+  return { columnCount: fields.length, read: createRowReader(columns) };
 }
 
 function toParameter(value: unknown): string | Buffer | null {

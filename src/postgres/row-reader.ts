@@ -1,0 +1,81 @@
+import type { ColumnReader } from './column-reader.ts';
+
+/** Makes a row from the bytes of its columns, which begin at `at`: for each, its length and its text. */
+export type RowReader = (bytes: Buffer, at: number) => Record<string, unknown>;
+
+/** A column of a statement's rows. */
+export type Column = { name: string; read: ColumnReader };
+
+type Factory = (readers: ColumnReader[], readLength: (bytes: Buffer, at: number) => number) => RowReader;
+
+/** By the names of the columns, so that the same statement is compiled once for all connections. */
+const factories = new Map<string, Factory>();
+
+/**
+ * Returns a function that reads rows of these columns. It is compiled for them: a row is then one object literal, which
+ * costs less than setting each column by name (bench:read, page of 50: 9 % of the server's CPU time).
+ * `interpretRows` does the same where Node does not allow code from strings.
+ */
+export function createRowReader(columns: readonly Column[]): RowReader {
+  const names = columns.map(({ name }) => name);
+  const key = JSON.stringify(names);
+  try {
+    const factory = factories.get(key) ?? compile(names);
+    factories.set(key, factory);
+    return factory(
+      columns.map(({ read }) => read),
+      readLength,
+    );
+  } catch (error) {
+    // Thrown with --disallow-code-generation-from-strings.
+    if (error instanceof EvalError) return interpretRows(columns);
+    throw error;
+  }
+}
+
+/** The names are those of a statement's own columns, and are quoted. If a name occurs twice, the last column counts. */
+function compile(names: readonly string[]): Factory {
+  const steps = names.map(
+    (_, index) => `
+      length = readLength(bytes, at);
+      at += 4;
+      let value${index} = null;
+      if (length >= 0) {
+        value${index} = reader${index}(bytes, at, at + length);
+        at += length;
+      }`,
+  );
+  const properties = names.map((name, index) => `${toKey(name)}: value${index}`);
+  const body = `
+    const [${names.map((_, index) => `reader${index}`).join(', ')}] = readers;
+    return (bytes, at) => {
+      let length;${steps.join('')}
+      return { ${properties.join(', ')} };
+    };`;
+  // oxlint-disable-next-line typescript/no-implied-eval -- no part of the code comes from a request
+  return new Function('readers', 'readLength', body) as Factory;
+}
+
+/** A computed key would be slower; only this name would otherwise set the prototype. */
+function toKey(name: string): string {
+  return name === '__proto__' ? '["__proto__"]' : JSON.stringify(name);
+}
+
+/** Returns a function that reads the same rows without compiled code. */
+export function interpretRows(columns: readonly Column[]): RowReader {
+  return (bytes, start) => {
+    let at = start;
+    const entries = columns.map(({ name, read }) => {
+      const length = readLength(bytes, at);
+      const from = at + 4;
+      at = from + Math.max(0, length);
+      return [name, length < 0 ? null : read(bytes, from, at)] as const;
+    });
+    return Object.fromEntries(entries);
+  };
+}
+
+/** Faster than `readInt32BE`, which checks its arguments. The message is complete, so there are four bytes. */
+function readLength(bytes: Buffer, at: number): number {
+  return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
+}
