@@ -5,6 +5,7 @@ import { LeasedLoop, type LoopTimes } from '../postgres/leased-loop.ts';
 import type { Report } from '../core/report.ts';
 import { formatCursor } from './cursor.ts';
 import type { LoggedEvent } from './event.ts';
+import { BatchPace, type RestFactors } from './batch-pace.ts';
 import { readEpoch, readNext, readNextMessages, readLogPlace } from './event-log.ts';
 
 const defaultBatchSize = 100;
@@ -59,11 +60,8 @@ export type LogConsumerOptions = {
   times?: Partial<LoopTimes>;
   /** How many events are consumed at a time; 100 by default. */
   batchSize?: number;
-  /**
-   * How long the consumer rests after a full batch, as a multiple of the time that the batch took, so that it slows
-   * nothing else down.
-   */
-  restFactor?: number;
+  /** How long the consumer rests after a full batch; by default it does not. */
+  rest?: RestFactors;
 };
 
 /**
@@ -86,12 +84,14 @@ export class LogConsumer {
   readonly #options: LogConsumerOptions;
   readonly #loop: LeasedLoop;
   readonly #batchSize: number;
+  readonly #pace: BatchPace | null;
   /** How many events are still to be consumed one at a time, because one of them failed. */
   #singly = 0;
 
   constructor(options: LogConsumerOptions) {
     this.#options = options;
     this.#batchSize = options.batchSize ?? defaultBatchSize;
+    this.#pace = options.rest === undefined ? null : new BatchPace(options.rest);
     const { leases, name, times, report } = options;
     this.#loop = new LeasedLoop({
       leases,
@@ -125,9 +125,11 @@ export class LogConsumer {
     const startedAt = performance.now();
     const count = await this.#step(lease, limit);
     this.#singly = count === 0 ? 0 : Math.max(0, this.#singly - count);
-    if (count < limit) return false;
-    const { restFactor = 0 } = this.#options;
-    if (restFactor > 0) await sleep((performance.now() - startedAt) * restFactor);
+    if (count < limit) {
+      this.#pace?.keepUp();
+      return false;
+    }
+    if (this.#pace !== null) await sleep(this.#pace.restMs(performance.now() - startedAt));
     return true;
   }
 
