@@ -3,7 +3,10 @@ import { prettyFactory } from 'pino-pretty';
 import { requestScope } from './core/request-scope.ts';
 import { describeFault } from './errors.ts';
 
-/** Hidden in the top three levels of every log entry: secrets, user content, and what identifies users. */
+/**
+ * The names of the properties that are hidden in the top three levels of every log entry: secrets, user content, and
+ * data that identifies users.
+ */
 const hiddenNames = [
   'password',
   'passwordHash',
@@ -18,8 +21,9 @@ const hiddenNames = [
 ];
 
 /**
- * The server's log: lines of JSON on standard output, or readable lines if that is a terminal. Each line that is
- * written for a request contains the request's id. The last part of an `address` is left out unless `hasFullAddresses`.
+ * Creates the log of the server: lines of JSON on standard output, or readable lines if standard output is a terminal.
+ * Each line that is written during a request contains the id of the request. Unless `hasFullAddresses` is set, the last
+ * part of an `address` is left out.
  */
 export function createLog(
   level: string,
@@ -41,7 +45,7 @@ export function createLog(
     },
   };
   if (!('isTTY' in output && output.isTTY)) return pino(options, output);
-  // Not pino-pretty's stream, which writes asynchronously and would lose the last line before an exit.
+  // pino-pretty's own stream is not used, because it writes asynchronously and would lose the last line before an exit.
   const format = prettyFactory({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', colorize: true });
   return pino(options, { write: (line) => void output.write(format(line)) });
 }
@@ -53,7 +57,7 @@ function describeRequest(): Record<string, string> {
   return traceId === null ? { requestId } : { requestId, traceId };
 }
 
-/** Keeps the first three bytes of an IPv4 address, or the first three groups of an IPv6 address. */
+/** Masks an address: keeps the first three bytes of an IPv4 address, or the first three groups of an IPv6 address. */
 function maskAddress(line: Record<string, unknown>): Record<string, unknown> {
   const { address } = line;
   if (typeof address !== 'string') return line;

@@ -6,20 +6,23 @@ import { CannotStart } from './errors.ts';
 import { createLog } from './logger.ts';
 
 /**
- * Docker kills a container ten seconds after asking it to stop: whatever has not finished this long after STOP_DELAY is
- * cut off.
+ * Docker kills a container ten seconds after asking it to stop, so anything that has not finished this long after
+ * STOP_DELAY is cut off.
  */
 const maxStopMs = 9_000;
 
-/** npm forwards the Ctrl-C that the terminal has already sent to us: a second one this soon is the same signal. */
+/**
+ * npm forwards the Ctrl-C that the terminal has already sent to this process, so a second signal within this time
+ * counts as the same signal.
+ */
 const echoMs = 500;
 
 try {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel, process.stdout, { hasFullAddresses: config.logAddresses === 'full' });
-  // Unhandled rejections arrive here too.
+  // This event also covers unhandled rejections.
   process.on('uncaughtException', (error) => fail(log, error));
-  // Loaded only now, so that a mistake in the settings is reported at once.
+  // The application is loaded only now, so that a mistake in the settings is reported at once.
   const { start } = await import('./app.ts');
   const starting = start(config, log, { terminal: process.stdout.isTTY ? process.stdout : undefined });
   stopOnSignals(starting, log, maxStopMs + (config.stopDelayMs ?? 0));
@@ -28,14 +31,20 @@ try {
   fail(createLog('info'), error);
 }
 
-/** An error that the operator can fix needs no stack; any other error is a server fault, and is logged in full. */
+/**
+ * Ends the process. An error that the operator can fix needs no stack; any other error is a server fault and is logged
+ * in full.
+ */
 function fail(log: Logger, error: unknown): never {
   if (error instanceof CannotStart) log.fatal(error.message);
   else log.fatal({ err: error }, 'the server crashed');
   process.exit(1);
 }
 
-/** The first signal stops the server gracefully, even while it is starting; a second one ends it immediately. */
+/**
+ * Makes the first signal stop the server gracefully, even while the server is starting, and a second signal end it
+ * immediately.
+ */
 function stopOnSignals(starting: Promise<App>, log: Logger, limitMs: number): void {
   let askedAt: number | null = null;
   const stop = async (signal: string) => {
@@ -51,6 +60,6 @@ function stopOnSignals(starting: Promise<App>, log: Logger, limitMs: number): vo
     log.info('stopped');
     process.exit(0);
   };
-  // SIGHUP: the terminal was closed. Without this, the database would be left running.
+  // SIGHUP means that the terminal was closed. If it were not handled, the database would be left running.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
 }

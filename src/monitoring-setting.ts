@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { anyText, onOrOff, parsedBy, wholeNumber, type Setting } from './setting.ts';
 
-/** Reads headers in the format of OTEL_EXPORTER_OTLP_HEADERS, with percent-encoded values. */
+/** Parses headers in the format of OTEL_EXPORTER_OTLP_HEADERS, with percent-encoded values. */
 function parseHeaders(text: string): Record<string, string> {
   const pairs = text.split(',').map((pair) => {
     const [, name, value] = /^\s*([\w-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];

@@ -9,7 +9,7 @@ import { describeFault } from './errors.ts';
 import { openTracer } from './opentelemetry.ts';
 import { createPrometheusMetrics, serveMetrics } from './prometheus.ts';
 
-/** Opens the tools for observing a node; `started` closes them. `tracer` is null if nothing is traced. */
+/** Opens the tools for monitoring a node; disposing of `started` closes them. `tracer` is null if tracing is off. */
 export async function openObservation(
   config: Config,
   log: Logger,
@@ -20,7 +20,7 @@ export async function openObservation(
   return { report, metrics, metricsUrl, tracer: await openTraces(config, started) };
 }
 
-/** Serves metrics if METRICS_PORT is set. Otherwise nothing is measured, and the library is not even loaded. */
+/** Serves metrics if METRICS_PORT is set. Otherwise nothing is measured, and the metrics library is not even loaded. */
 async function openMetrics(
   { metricsPort, metricsHost }: Config,
   { report, started }: { report: Report; started: AsyncDisposableStack },
@@ -34,21 +34,21 @@ async function openMetrics(
   return { metrics, url };
 }
 
-/** Records traces if OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the libraries are not even loaded. */
+/** Records traces if OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise the tracing libraries are not even loaded. */
 async function openTraces(config: Config, started: AsyncDisposableStack): Promise<Tracer | null> {
   const traces = await openTracer(config, { nodeName: randomUUID() });
-  // Traces that can no longer be exported are lost.
+  // If the last traces can no longer be exported, they are lost.
   started.defer(() => traces?.close().catch(() => undefined));
   return traces?.tracer ?? null;
 }
 
-/** Writes reports to the log. Errors are reduced to what may be logged. */
+/** Returns a function that writes reports to the log. Reduces errors to the information that may be logged. */
 function reportTo(log: Logger): Report {
   return (level, message, { error, ...detail } = {}) =>
     log[level]({ ...detail, ...(error === undefined ? {} : { fault: describeFault(error) }) }, message);
 }
 
-/** A host name for the links that are shown to the operator. */
+/** Returns the host name to use in links that are shown to the operator. */
 export function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;

@@ -4,18 +4,19 @@ import type * as Sdk from '@opentelemetry/sdk-trace';
 import type { Config } from './config.ts';
 import type { Span, SpanKind, Tracer } from './core/trace.ts';
 
-/** What exporting traces needs. */
+/** The settings for exporting traces. */
 export type TraceSettings = Pick<
   Config,
   'otlpEndpoint' | 'otlpHeaders' | 'otelServiceName' | 'otelSampler' | 'otelSamplerArg'
 >;
 
-/** How often spans are exported, and how long that may take, in ms. */
+/** How often spans are exported, and how long an export may take, in ms. */
 const exportTimes = { scheduledDelayMillis: 1_000, exportTimeoutMillis: 5_000 };
 
 /**
- * Creates the tracer, which records traces and exports them via OTLP over HTTP, as JSON; null if there is nowhere to
- * export them to. The libraries are loaded only here. They patch nothing: the server creates each span itself.
+ * Creates the tracer, which records traces and exports them as JSON via OTLP over HTTP; returns null if there is
+ * nowhere to export them to. Only this function loads the libraries. They do not patch anything: the server creates
+ * each span itself.
  */
 export async function openTracer(
   { otlpEndpoint, otlpHeaders, otelServiceName, otelSampler, otelSamplerArg }: TraceSettings,
@@ -60,7 +61,7 @@ function createTracer(api: typeof Api, tracer: Api.Tracer): Tracer {
     const parent = { traceId, spanId, isSampled: true };
     return {
       parent,
-      // A child of a recorded span is recorded: samplers follow the parent.
+      // A child of a recorded span is always recorded, because samplers follow the parent.
       child: (name, options = {}) => start(name, { ...options, parent }) ?? wrap(span),
       end: (attributes, endedAt) => {
         if (attributes !== undefined) span.setAttributes(attributes);

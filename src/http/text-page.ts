@@ -4,17 +4,17 @@ import { chooseEncoding } from './accept.ts';
 import { matchesEtag } from './etag.ts';
 import type { Handler } from './respond.ts';
 
-/** How long a cache may use a page without asking whether it has changed, in seconds. */
+/** How long a cache may use a page without revalidating it, in seconds. */
 const maxAgeSeconds = 300;
 
 /**
- * Serves everyone the same text, which does not change while the server runs. It is compressed once. A client that
- * already has the text gets a 304. `type`: the media type.
+ * Serves the same text to everyone; the text does not change while the server runs. The text is compressed once, at
+ * startup. A client that already has the text gets a 304. `type` is the media type.
  */
 export function serveText(type: string, text: string): Handler {
   const plain = Buffer.from(text);
   const gzipped = gzipSync(plain);
-  // Weak, because the same text has two encodings.
+  // The ETag is weak because the same text is sent in two encodings.
   const etag = `W/"${createHash('sha256').update(plain).digest('base64url')}"`;
   return (request, response) => {
     response.setHeader('etag', etag);

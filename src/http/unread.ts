@@ -2,34 +2,44 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 
-/** What clients may leave unread; tests set lower limits. */
+/** How much response data clients may leave unread; tests set lower limits. */
 export type UnreadLimits = {
-  /** How much time a client gets to read a response, in ms, in addition to the time for its length. */
+  /**
+   * The fixed part of the time that a client has to read a response, in ms; the rest depends on the length of the
+   * response.
+   */
   ms: number;
-  /** The lowest rate at which a client may read a response; the connection of a slower one is closed. */
+  /** The lowest rate at which a client may read a response; the server closes the connection of a slower client. */
   charactersPerMs: number;
   /**
-   * How many characters of responses may wait for the clients of one network address, beyond the system's own buffers.
+   * How many characters of responses may wait for the clients of one network address, not counting the operating
+   * system's own buffers.
    */
   perAddress: number;
 };
 
-/** The limits in production. 10 characters a millisecond are 10 kB/s: slower than a phone at the edge of coverage. */
+/**
+ * The limits in production. 10 characters per millisecond are 10 kB/s, which is slower than a phone at the edge of
+ * coverage.
+ */
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
 
 /**
- * Tracks the responses that the server has finished but that clients have not read. A response may be 10 MB long, so
- * clients that send requests but do not read the responses could otherwise fill the memory. When too much is waiting
- * for one network address, the connection that has waited longest is closed.
+ * Tracks responses that the server has finished but that clients have not yet read. A response may be 10 MB long, so
+ * clients that send requests without reading the responses could otherwise fill the memory. When too much data is
+ * waiting for one network address, the server closes the connection that has waited longest.
  */
 export class UnreadAnswers {
   readonly #limits: UnreadLimits;
   readonly #addressOf: (request: IncomingMessage) => string;
   readonly #log: Logger;
-  /** For each address, the connections with unread answers, oldest first, and the length of each answer. */
+  /** The connections with unread responses by address, oldest first, with the length of each response. */
   readonly #waiting = new Map<string, Map<Socket, number>>();
 
-  /** `addressOf` returns the network address of a request: that of the client, not of a proxy in front. */
+  /**
+   * `addressOf` returns the network address of the client that sent a request, not the address of a proxy in front of
+   * the server.
+   */
   constructor(
     limits: UnreadLimits,
     { addressOf, log }: { addressOf: (request: IncomingMessage) => string; log: Logger },
@@ -39,7 +49,7 @@ export class UnreadAnswers {
     this.#log = log;
   }
 
-  /** Once this answer is finished, limits how long it may stay unread, and how much may wait for its address. */
+  /** Limits how long this response may stay unread once it is finished, and how much data may wait for its address. */
   limit(request: IncomingMessage, response: ServerResponse): void {
     response.on('prefinish', () => this.#wait(request, response));
   }
@@ -50,7 +60,7 @@ export class UnreadAnswers {
     const address = this.#addressOf(request);
     const waiting = this.#waiting.get(address) ?? new Map<Socket, number>();
     this.#waiting.set(address, waiting.set(socket, writableLength));
-    // Not the socket's own timeout: a client that keeps sending would postpone it.
+    // The timeout of the socket itself is no use here, because a client that keeps sending would postpone it.
     const { ms, charactersPerMs } = this.#limits;
     const timer = setTimeout(() => socket.destroy(), ms + writableLength / charactersPerMs).unref();
     response.once('close', () => {

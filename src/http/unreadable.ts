@@ -3,10 +3,13 @@ import type { Socket } from 'node:net';
 import { HttpError } from './http-error.ts';
 import { lingerMs } from './refusal.ts';
 
-/** The limits on a request's headers, for Node's HTTP server: bytes, and ms after the connection or the first byte. */
+/**
+ * The limits on the headers of a request, for Node's HTTP server: sizes in bytes, and times in ms from the connection
+ * or the first byte.
+ */
 export const headerLimits = {
   headersTimeout: 10_000,
-  // How often Node checks for late headers; with Node's default, the 10 s could become 40 s.
+  // How often Node checks for late headers; with Node's default interval, the 10 s could become 40 s.
   connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16 * 1024,
 };
@@ -29,19 +32,20 @@ const refusals: Record<string, { error: HttpError; reason: string }> = {
 };
 
 /**
- * Handles the `clientError` of an HTTP server: what arrived is no request, or its headers are too large or too late.
- * Answers with a JSON error, unless `isAnswering`: a response has begun, so the connection just closes.
+ * Handles the `clientError` event of an HTTP server: the client sent something that is not a request, or headers that
+ * are too large or too late. Answers with a JSON error. If `isAnswering` is true, a response has already begun, so the
+ * connection is closed without an answer.
  *
- * A connection that has sent nothing is not late but idle, like one between two requests: browsers and load balancers
- * open connections in advance. It stays open for `keepAliveMs` and closes without an answer, which the client could
- * take for the answer to its next request.
+ * A connection that has sent nothing is idle, not late, like a connection between two requests: browsers and load
+ * balancers open connections in advance. It stays open for `keepAliveMs` and is then closed without an answer, because
+ * the client could take an answer for the response to its next request.
  */
 export function refuseUnreadable(
   error: NodeJS.ErrnoException,
   socket: Duplex,
   { keepAliveMs, isAnswering }: { keepAliveMs: number; isAnswering: boolean },
 ): void {
-  // What follows a refusal is discarded.
+  // Anything that arrives after a refusal is discarded.
   if (socket.writableEnded || socket.destroyed) return;
   const hasSentNothing = () => (socket as Socket).bytesRead === 0;
   if (error.code === tooLate && hasSentNothing()) {

@@ -13,12 +13,12 @@ import {
 } from '../errors.ts';
 import { BadMultipart } from './multipart.ts';
 
-/** The status, text and headers of the response to a refused upload. */
+/** The status, message and headers of the response to a refused upload. */
 export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
 
 /**
- * The refusal of an upload, as its client receives it. Returns null for a server fault, and for a client that
- * disconnected.
+ * Returns the response that tells the client why its upload was refused. Returns null for a server fault and for a
+ * client that has disconnected.
  */
 export function refusalFor(error: unknown, request: IncomingMessage): UploadRefusal | null {
   if (error === request.errored) return null;

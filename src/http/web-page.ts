@@ -12,19 +12,23 @@ const types: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** The encodings that each file is built in, smallest first, and their file suffixes. */
+/** The encodings in which each file is built, smallest first, and their file suffixes. */
 const suffixes = { br: '.br', gzip: '.gz' } as const;
 const encodings = ['br', 'gzip'] as const;
 
-/** The paths that show the page: `/`, and those that the links in emails lead to; the page itself reads its address. */
+/**
+ * The paths that serve the page: `/` and the paths that links in emails lead to; the page itself reads the URL that it
+ * was opened with.
+ */
 const paths = ['/', '/verify-email', '/reset-password'];
 
-/** Where the page's scripts are; their names change with their contents. */
+/** The folder with the page's scripts, whose names change with their contents. */
 const assets = 'assets';
 
 /**
  * Serves the chat page that `npm run web` built into the folder, at `/` and at the paths that links in emails lead to,
- * and its scripts. Returns each handler by its path. `pictureOrigins`: where links to files lead, besides this server.
+ * and also the scripts of the page. Returns the handlers by path. `pictureOrigins`: the origins, besides this server,
+ * that links to files point to.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };
@@ -39,8 +43,8 @@ export function serveWebPage(folder: string, pictureOrigins: readonly string[] =
 }
 
 /**
- * Browsers request the page each time, because it names the current scripts. A cookie says which theme the user has
- * chosen: a script would change the colours only after the browser's first paint.
+ * Browsers revalidate the page each time, because it names the current scripts. A cookie says which theme the user has
+ * chosen, because a script could change the colours only after the browser's first paint.
  */
 function servePage(folder: string, pictureOrigins: readonly string[]): Handler {
   const pages = Object.fromEntries(
@@ -84,7 +88,7 @@ async function sendFile(path: string, request: IncomingMessage, response: Server
 
 /**
  * The page may load scripts from this server only, and may not run inline scripts. Its styles are inline, and the
- * policy allows them by hash (CSP Level 3, 2.3.1).
+ * policy allows them by their hashes (CSP Level 3, 2.3.1).
  */
 function policyOf(html: string, pictureOrigins: readonly string[]): string {
   const styles = [...html.matchAll(/<style>([^]*?)<\/style>/g)].map(([, style = '']) => `'sha256-${hashOf(style)}'`);

@@ -5,10 +5,10 @@ import { sqlStateOf } from '../postgres/sql-state.ts';
 import type { Outcome } from './import-report.ts';
 import type { Kind, Said } from './import-line.ts';
 
-/** A line of one kind, with its number. */
+/** A line of one kind, with its line number. */
 export type Numbered<Each extends Kind> = { number: number; said: Said[Each] };
 
-/** The outcome of a line: `note` says what was changed. */
+/** The outcome for a line; `note` says how the imported data differs from the line. */
 export type Result =
   | { outcome: Outcome; note?: Omit<FieldError, 'code'> }
   | { outcome: 'refused'; error: Omit<FieldError, 'code'> };
@@ -17,8 +17,8 @@ export type Result =
 export type Writer<Each extends Kind> = (client: Queryable, lines: readonly Numbered<Each>[]) => Promise<Result[]>;
 
 /**
- * Writes the lines in one transaction. If the database refuses one of them (because a user is being
- * deleted, for example), each half is written in a transaction of its own, and so on, until only that line is refused.
+ * Writes the lines in one transaction. If the database refuses a line (because a user is being deleted, for example),
+ * each half of the lines is written in a transaction of its own, and so on, until only that line is refused.
  */
 export async function writeBatch<Each extends Kind>(
   db: Pick<Db, 'pool'>,
@@ -28,7 +28,7 @@ export async function writeBatch<Each extends Kind>(
   try {
     return await inTransaction({ pool: db.pool }, (client) => write(client, lines), program);
   } catch (error) {
-    // Data exceptions and violated constraints.
+    // SQLSTATE classes 22 (data exception) and 23 (integrity constraint violation).
     if (!/^2[23]/.test(sqlStateOf(error) ?? '')) throw error;
     if (lines.length === 1) return [refused([], 'the database refuses this line')];
     const middle = Math.ceil(lines.length / 2);
@@ -39,7 +39,7 @@ export async function writeBatch<Each extends Kind>(
   }
 }
 
-/** The result for a line that is refused; `path` leads to the part of it that is wrong. */
+/** Returns the result for a refused line; `path` leads to the part of the line that is wrong. */
 export function refused(path: string[], message: string): Result {
   return { outcome: 'refused', error: { path, message } };
 }

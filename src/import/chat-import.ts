@@ -4,7 +4,10 @@ import { refused, type Numbered, type Result } from './batch.ts';
 import { lockNamedChats, readDeletedKeys, refuseChat, type NamedChat } from './imported-chat.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** Creates the chats that do not exist yet; until their import ends, they have no members and no one sees them. */
+/**
+ * Creates the chats that do not exist yet. Until the import of a chat ends, the chat has no members and nobody can see
+ * it.
+ */
 export async function importChats(client: Queryable, lines: readonly Numbered<'chat'>[]): Promise<Result[]> {
   const deleted = await readDeletedKeys(
     client,
@@ -18,7 +21,7 @@ export async function importChats(client: Queryable, lines: readonly Numbered<'c
       results.push(refused(['chat', 'key'], 'the chat with this key has been deleted'));
       continue;
     }
-    // Only this function can create a chat that sends no events.
+    // Only this SQL function can create a chat without sending events.
     const { rows } = await client.query<{ id: bigint | null }>(
       'select begin_chat_import($1, $2, $3, $4, $5, coalesce($6, now())) as id',
       [said.key, said.type, said.name, said.description, said.custom, said.createdAt ?? null],
@@ -35,7 +38,7 @@ async function findOwn(client: Queryable, key: string): Promise<Result> {
   return refused(['chat', 'key'], 'there is a chat with this key that was not created by an import');
 }
 
-/** Lists who will be members of the chats when their imports end. */
+/** Records who will become a member of each chat when its import ends. */
 export async function importMembers(client: Queryable, lines: readonly Numbered<'member'>[]): Promise<Result[]> {
   const chats = await lockNamedChats(
     client,
@@ -52,7 +55,7 @@ export async function importMembers(client: Queryable, lines: readonly Numbered<
   const results = lines.map(({ said }, index): Result => {
     const user = users.get(index);
     const refusal = refuseChat(chats.get(said.chat), ['member', 'chat']);
-    // The import listed its members before it ended. Those who have since left do not come back.
+    // The import recorded its members before it ended. Members who have left since then do not come back.
     if (refusal !== null && chats.get(said.chat)?.isImported === true) {
       return user?.isMember === true ? { outcome: 'skipped' } : { outcome: 'skipped', note: notAdded };
     }
@@ -75,7 +78,7 @@ const notAdded = { path: ['member', 'user'], message: 'is not a member, and the 
 
 type TakenMember = { index: number; chatId: bigint; userId: bigint; role: string; joinedAt: Date | null };
 
-/** Returns the indexes of the members who were not listed yet. */
+/** Returns the indexes of the members who had not been recorded yet. */
 async function insertMembers(client: Queryable, members: readonly TakenMember[]): Promise<Set<number>> {
   const firsts = new Map<string, TakenMember>();
   for (const member of members) {
@@ -99,7 +102,7 @@ async function insertMembers(client: Queryable, members: readonly TakenMember[])
   return new Set(rows.flatMap(({ chatId, userId }) => firsts.get(`${chatId} ${userId}`)?.index ?? []));
 }
 
-/** Ends the imports of chats: the members of each receive one NewChat, and everything counts as read. */
+/** Ends the imports of chats: the members of each chat receive one NewChat event, and all messages count as read. */
 export async function endChats(client: Queryable, lines: readonly Numbered<'end'>[]): Promise<Result[]> {
   await allowMinutes(client);
   const chats = await lockNamedChats(
@@ -115,8 +118,8 @@ async function endChat(client: Queryable, chat: NamedChat | undefined): Promise<
   const refusal = refuseChat(chat, ['end', 'chat']);
   if (chat?.isImported === true && !chat.isOpen) return { outcome: 'skipped' };
   if (refusal !== null) return refusal;
-  // The point to roll back to if this line fails, so that the other lines can continue. Raw SQL, for the function that
-  // drafts NewChat.
+  // The savepoint to roll back to if this line fails, so that the other lines can continue. Raw SQL, because the
+  // function that ends the import also drafts the NewChat event.
   await client.query('savepoint before_end');
   try {
     const { rows } = await client.query<{ ended: boolean }>('select end_chat_import($1) as ended', [chat?.id]);
@@ -135,7 +138,7 @@ const problems: Record<string, string> = {
   single_chats_low_user_id_high_user_id_key: 'the two people already have a single chat',
 };
 
-/** Deletes chats whose import has not ended, so that it can start over. */
+/** Deletes chats whose import has not ended, so that their import can start over. */
 export async function discardChats(client: Queryable, lines: readonly Numbered<'discard'>[]): Promise<Result[]> {
   await allowMinutes(client);
   const chats = await lockNamedChats(

@@ -4,17 +4,20 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { open as openZip, type Entry, type Options, type ZipFile } from 'yauzl';
 
-/** The files of an export, which is a folder or a zip, by their `/`-separated paths. */
+/** The files of an export, which is a folder or a zip file, by `/`-separated path. */
 export type ExportSource = AsyncDisposable & {
   paths: string[];
-  /** The JSON of a file; undefined if there is no such file. Throws if it is not JSON. */
+  /** Reads a file as JSON; returns undefined if there is no such file. Throws if the file is not JSON. */
   readJson: (path: string) => Promise<unknown>;
 };
 
-/** The largest file that is read from a zip, in bytes: it can be far larger than the zip. */
+/** The largest file to read from a zip file, in bytes; a file can be far larger than the zip file that contains it. */
 const maxFileBytes = 512 * 1024 * 1024;
 
-/** Opens an export. Its files may all be inside one folder: `root` matches a file that lies directly in that folder. */
+/**
+ * Opens an export. All of the files may be inside one folder of the export: `root` matches a file that lies directly in
+ * that folder.
+ */
 export async function openExport(path: string, root: RegExp): Promise<ExportSource> {
   const source = (await stat(path)).isDirectory() ? await openFolder(path) : await openZipFile(path);
   const base = source.paths.find((each) => root.test(each))?.replace(/[^/]*$/, '') ?? '';
@@ -72,7 +75,7 @@ function nextEntry(zip: ZipFile): Promise<Entry | null> {
 }
 
 async function readEntry(zip: ZipFile, entry: Entry): Promise<Buffer> {
-  // yauzl fails if the content is larger than the zip says.
+  // yauzl fails if the content is larger than the size recorded in the zip file.
   if (entry.uncompressedSize > maxFileBytes) throw new Error(`${entry.fileName} is larger than ${maxFileBytes} bytes.`);
   const stream = await new Promise<NodeJS.ReadableStream>((resolve, reject) => {
     zip.openReadStream(entry, (error, opened) => (error === null ? resolve(opened) : reject(error)));

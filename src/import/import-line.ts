@@ -7,7 +7,7 @@ import { parseJson } from '../core/json.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength, readName, readText } from '../core/text.ts';
 import type { FieldError } from '../errors.ts';
 
-/** Clocks may differ by this much, in ms. */
+/** How far in the future a time may be, in ms, because clocks differ. */
 const maxAheadMs = 60_000;
 
 const custom = z.record(z.string(), z.unknown()).default({});
@@ -51,22 +51,22 @@ const shapes = {
   discard: z.strictObject({ chat: z.string() }),
 };
 
-/** The properties of each kind of line. */
+/** The properties of each kind of line, after parsing. */
 export type Said = { [Each in keyof typeof shapes]: z.output<(typeof shapes)[Each]> };
 /** The kinds of line. */
 export type Kind = keyof Said;
 
-/** A line that follows the format, by its kind. */
+/** A line that follows the format, with its kind. */
 export type ImportLine<Each extends Kind = Kind> = { [Is in Each]: { kind: Is; said: Said[Is] } }[Each];
 
-/** A line, or why it was refused: `chat` is the key of the chat that it belongs to, if that can be read. */
+/** A parsed line, or the reasons why it was refused: `chat` is the key of the line's chat, if the key can be read. */
 export type ParsedLine = ImportLine | { kind: null; errors: FieldError[]; chat: string | null };
 
 const kinds = Object.keys(shapes) as Kind[];
 
 /**
- * Reads one line: an object with one property, named after its kind. Checks everything except whether the keys that it
- * refers to exist.
+ * Parses one line, which is an object with one property, named after the kind of line. Checks everything except whether
+ * the keys in the line refer to something that exists.
  */
 export function parseLine(text: string): ParsedLine {
   const json = parseJson(text);
@@ -91,7 +91,7 @@ export function parseLine(text: string): ParsedLine {
   return errors.length === 0 ? checked : refuse(errors, chatOf(kind, value));
 }
 
-/** The key of the chat that a line belongs to; null for a user. */
+/** Returns the key of the chat that a line belongs to; null for a user. */
 export function chatKeyOf({ kind, said }: ImportLine): string | null {
   if (kind === 'user') return null;
   return kind === 'chat' ? said.key : said.chat;
@@ -113,7 +113,7 @@ function describe(kind: Kind, { path, code, message }: z.core.$ZodIssue): FieldE
   return { path: [kind, ...path.map(String)], code: 'MALFORMED', message: text };
 }
 
-/** The line with its texts normalized. */
+/** Returns the line with its strings normalized. */
 function check(line: ImportLine, errors: FieldError[]): ImportLine {
   switch (line.kind) {
     case 'user':

@@ -1,18 +1,18 @@
-/** How many refused lines, and how many notes, a report describes; it counts all of them. */
+/** How many refused lines and how many notes a report describes; the report counts all of them. */
 const maxDescribed = 1_000;
-/** How many chats with refused lines are remembered. */
+/** How many chats with refused lines the builder remembers. */
 const maxFaulty = 10_000;
 
 /**
- * A remark on a line, with the line's number, counted from 1. `path`: the part of the line that it concerns, e.g.
+ * A remark on a line, whose number is counted from 1. `path`: the part of the line that the remark concerns, e.g.
  * `message.sender`.
  */
 export type Remark = { line: number; path: string; message: string };
 
-/** How many lines of a kind created something, and how many were for something that already existed. */
+/** How many lines of a kind created something, and how many described something that already existed. */
 export type Count = { created: number; skipped: number };
 
-/** What an import did. */
+/** The results of an import. */
 export type ImportReport = {
   lines: number;
   users: Count;
@@ -23,17 +23,17 @@ export type ImportReport = {
   ended: number;
   /** Chats that were deleted before their import ended. */
   discarded: number;
-  /** How many lines were refused; `errors` describes the first of them. */
+  /** How many lines were refused; `errors` describes the first 1,000 of them. */
   refused: number;
   errors: Remark[];
-  /** Lines that were not imported exactly as they were sent, such as a user whose username was taken. */
+  /** Remarks on lines that were not imported exactly as sent, such as a user whose username was taken. */
   notes: Remark[];
 };
 
-/** The count that a line adds to. */
+/** The counter that a line increments. */
 export type Outcome = 'created' | 'skipped';
 
-/** Builds the report, in an amount of memory that does not grow with the import. */
+/** Builds the report, using an amount of memory that does not grow with the import. */
 export class ReportBuilder {
   readonly report: ImportReport = {
     lines: 0,
@@ -60,7 +60,7 @@ export class ReportBuilder {
     if (this.report.notes.length < maxDescribed) this.report.notes.push(remark);
   }
 
-  /** The report, with its remarks in the order of the lines. */
+  /** Returns the report, with its remarks in the order of the lines. */
   finish(): ImportReport {
     this.report.errors.sort((one, other) => one.line - other.line);
     return this.report;

@@ -1,15 +1,15 @@
 import { RateLimited } from '../errors.ts';
 
-/** How many imports a node receives at a time: each may keep a connection to the database busy. */
+/** How many imports a node receives at a time; each of them may keep a database connection busy. */
 const maxImports = 4;
 /** How long a refused client should wait. */
 const retryAfterSeconds = 30;
 
-/** Bounds how many imports a node receives at a time. */
+/** Limits how many imports a node receives at a time. */
 export class ImportTurns {
   #running = 0;
 
-  /** Runs `work`. Throws RateLimited if the node has too many imports. */
+  /** Runs `work`. Throws RateLimited if the node is already receiving the maximum number of imports. */
   async during<Result>(work: () => Promise<Result>): Promise<Result> {
     if (this.#running >= maxImports) {
       throw new RateLimited('The server is receiving too many imports: try again later.', retryAfterSeconds);

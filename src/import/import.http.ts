@@ -11,15 +11,16 @@ import { refusalFor } from '../http/upload-refusal.ts';
 import { importLines } from './import.ts';
 import { ImportTurns } from './import-turn.ts';
 
-/** JSON lines have no registered type; these are the ones in use. */
+/** JSON lines have no registered media type; these are the ones in use. */
 const types = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
 
-/** The scopes that a key needs to import; ADMIN alone suffices. */
+/** The scopes that an API key needs to import; ADMIN alone is sufficient. */
 const scopes: readonly Scope[] = ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE'];
 
 /**
- * `POST /api/import`: imports JSON lines (docs/import.md), with an API key. Answers 200 with the report once all lines
- * have been read, even if some were refused; otherwise an error status and `{ error }`.
+ * Serves `POST /api/import`, which imports JSON lines (docs/import.md) for a program with an API key. Answers 200 with
+ * the report once all lines have been read, even if some lines were refused; otherwise answers with an error status and
+ * `{ error }`.
  */
 export function serveImport(services: Services): Handler {
   const turns = new ImportTurns();
@@ -54,7 +55,7 @@ export function serveImport(services: Services): Handler {
   };
 }
 
-/** The body; the request stays open after an error, so that the response arrives. */
+/** Returns the body as an iterable; the request stays open after an error, so that the response can still be sent. */
 function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
   return request.iterator({ destroyOnReturn: false });
 }
@@ -72,7 +73,7 @@ function requireImporter(caller: Caller | null): Program {
   return caller;
 }
 
-/** Why the body cannot be read; null if it can. */
+/** Returns why the body cannot be read; null if it can. */
 function findProblem({ headers }: IncomingMessage): string | null {
   const { 'content-type': contentType, 'content-encoding': encoding = 'identity' } = headers;
   const { type, parameters } = readMediaType(contentType);

@@ -8,7 +8,7 @@ import { readLines, type Line } from './line-reader.ts';
 import { importMessages } from './message-import.ts';
 import { importUsers } from './user-import.ts';
 
-/** How many lines one transaction may have, and about how many bytes. */
+/** How many lines, and about how many bytes, one transaction may write. */
 const maxBatchLines = 1_000;
 const maxBatchBytes = 1024 * 1024;
 
@@ -22,10 +22,10 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 };
 
 /**
- * Imports JSON lines (docs/import.md) as they arrive. Lines that are not JSON, break a rule or name something
- * unknown are refused, and the other lines are imported. What has been written stays if the body is cut off; sending
- * the same lines again changes nothing. `identify` returns the program, and throws if it may not, or may no longer,
- * import: an import may take hours, and ends when its key does.
+ * Imports JSON lines (docs/import.md) as they arrive. Refuses lines that are not JSON, break a rule or name something
+ * unknown, and imports the other lines. If the body is cut off, what has been written stays; sending the same lines
+ * again changes nothing. `identify` returns the program, and throws if the program is not allowed, or no longer
+ * allowed, to import: an import may take hours, and ends when its API key does.
  */
 export async function importLines(
   db: Db,
@@ -34,12 +34,12 @@ export async function importLines(
 ): Promise<ImportReport> {
   const builder = new ReportBuilder();
   let batch = new Batch();
-  // One batch is written while the next is read, which keeps both the server and the database busy.
+  // One batch is written while the next one is being read, which keeps both the server and the database busy.
   let writing = Promise.resolve();
   const write = async (full: Batch) => {
     await writing;
     writing = full.write(db, await identify(), builder);
-    // Awaited later; until then, a failure must not count as unhandled.
+    // The promise is awaited later; until then, Node must not treat a failure as an unhandled rejection.
     writing.catch(() => undefined);
   };
   try {
@@ -66,7 +66,7 @@ function parse({ text, problem }: Line): ParsedLine {
 
 type Entry = { number: number; line: ImportLine };
 
-/** Consecutive lines of one kind, with the refused lines between them. */
+/** Consecutive lines of one kind, together with any refused lines between them. */
 class Batch {
   readonly #lines: { number: number; parsed: ParsedLine }[] = [];
   #kind: Kind | null = null;
@@ -86,7 +86,7 @@ class Batch {
   async write(db: Db, program: Program, builder: ReportBuilder): Promise<void> {
     const entries = this.#lines.flatMap(({ number, parsed }) => accept(builder, number, parsed));
     if (this.#kind === null || entries.length === 0) return;
-    // The casts hold because all lines of a batch are of its kind.
+    // The casts are safe because all lines of a batch are of the same kind.
     const results = await writeBatch(db, program, {
       lines: entries.map(({ number, line }) => ({ number, said: line.said })),
       write: writers[this.#kind] as Writer<Kind>,
@@ -98,8 +98,8 @@ class Batch {
 }
 
 /**
- * The line, unless it was refused or ends the import of a chat with refused lines: those could not be sent again
- * afterwards.
+ * Returns the line, unless it was refused or it ends the import of a chat with refused lines, because those lines could
+ * not be sent again afterwards.
  */
 function accept(builder: ReportBuilder, number: number, parsed: ParsedLine): Entry[] {
   if (parsed.kind === null) {

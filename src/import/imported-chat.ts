@@ -1,12 +1,15 @@
 import type { Queryable } from '../postgres/client.ts';
 import { refused, type Result } from './batch.ts';
 
-/** A chat that import lines refer to. `isImported`: an import created it. `isOpen`: that import has not ended. */
+/**
+ * A chat that lines of an import refer to. `isImported`: the chat was created by an import. `isOpen`: that import has
+ * not ended yet.
+ */
 export type NamedChat = { id: bigint; key: string; lastSeq: number; isImported: boolean; isOpen: boolean };
 
 /**
- * The chats with these keys, by key, with their rows locked, so that no import ends in the meantime. Raw SQL, for the
- * locks, which all code takes in the order of the ids.
+ * Returns the chats with these keys, by key, and locks their rows, so that no import ends in the meantime. Raw SQL,
+ * because of the row locks, which all code takes in the order of the ids.
  */
 export async function lockNamedChats(
   client: Queryable,
@@ -21,7 +24,7 @@ export async function lockNamedChats(
   return new Map(rows.map((chat) => [chat.key, chat]));
 }
 
-/** Why a line may not write to the chat; null if it may. */
+/** Returns why a line may not write to the chat; null if it may. */
 export function refuseChat(chat: NamedChat | undefined, path: string[]): Result | null {
   if (chat === undefined) return refused(path, 'there is no chat with this key');
   if (!chat.isImported) return refused(path, 'this chat was not created by an import');
@@ -29,8 +32,8 @@ export function refuseChat(chat: NamedChat | undefined, path: string[]): Result 
 }
 
 /**
- * Which of these keys belonged to a chat or user that has been deleted. The deletion and this record are committed
- * together, so a check made after a chat or user was created with the key cannot miss it.
+ * Returns which of these keys belonged to a chat or user that has been deleted. A deletion and its record of the key
+ * are committed together, so a check made after a chat or user was created with the key cannot miss the record.
  */
 export async function readDeletedKeys(
   client: Queryable,
@@ -44,7 +47,7 @@ export async function readDeletedKeys(
   return new Set(rows.map(({ key }) => key));
 }
 
-/** The ids of the users with these keys. Raw SQL, like all statements of an import. */
+/** Returns the ids of the users with these keys. Raw SQL, like all statements of the import. */
 export async function readUserIds(client: Queryable, keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
   const { rows } = await client.query<{ id: bigint; key: string }>(
     'select id, key from users where key = any ($1) and deleted_at is null',

@@ -1,17 +1,20 @@
 import { isUtf8 } from 'node:buffer';
 
-/** The longest line, in bytes: a message of 10,000 characters takes up to 120,000 if each is escaped. */
+/**
+ * The longest allowed line, in bytes; a message of 10,000 characters takes up to 120,000 bytes if every character is
+ * escaped.
+ */
 const maxLineBytes = 256 * 1024;
 
-/** A line with its number, counted from 1, and its text or, if it cannot be read, the reason. */
+/** A line with its number, counted from 1, and either its text or the reason why it cannot be read. */
 export type Line = { number: number; text: string; problem: null } | { number: number; text: null; problem: string };
 
 const newline = 0x0a;
 const byteOrderMark = '\ufeff';
 
 /**
- * Splits a body into its lines, without those that are blank. Holds at most one line and one chunk in memory: a line
- * that is longer than `maxLineBytes` is returned without its text. The last line may end without a newline.
+ * Splits a body into its lines and skips blank lines. Keeps at most one line and one chunk in memory; a line that is
+ * longer than `maxLineBytes` is returned without its text. The last line may end without a newline.
  */
 export async function* readLines(body: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   const open = new OpenLine();
@@ -29,7 +32,7 @@ export async function* readLines(body: AsyncIterable<Buffer>): AsyncGenerator<Li
   if (last !== null) yield last;
 }
 
-/** The line that is being received. */
+/** The line that is currently being received. */
 class OpenLine {
   #number = 1;
   #pieces: Buffer[] = [];
@@ -41,7 +44,7 @@ class OpenLine {
     else if (piece.length > 0) this.#pieces.push(piece);
   }
 
-  /** Ends the line and returns it; null if it is blank. */
+  /** Ends the line and returns it, or returns null if the line is blank. */
   close(): Line | null {
     const number = this.#number;
     const line = this.#read(number);

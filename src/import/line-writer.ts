@@ -3,15 +3,18 @@ import { fitUsername } from '../account/username.ts';
 import { maxContentLength, maxDescriptionLength, maxNameLength } from '../core/text.ts';
 import type { Kind } from './import-line.ts';
 
-/** What a converter provides for each kind of line, before the format's defaults apply. */
+/** The properties that a converter writes for each kind of line, before the defaults of the format are applied. */
 export type Saying = { [Each in Kind]: Record<string, unknown> };
 
-/** One line of an import. */
+/** Formats one line of an import. */
 export function writeLine<Each extends Kind>(kind: Each, said: Saying[Each]): string {
   return `${JSON.stringify({ [kind]: said })}\n`;
 }
 
-/** One line without control characters, cut off at the length of names; undefined if nothing is left. */
+/**
+ * Returns the text as one line without control characters, cut off at the maximum length of a name; undefined if
+ * nothing is left.
+ */
 export function toName(value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined;
   const line = value
@@ -22,35 +25,35 @@ export function toName(value: unknown): string | undefined {
 }
 
 /**
- * Text without control characters other than newline and tab, cut off at the length of descriptions; undefined if
- * empty.
+ * Returns the text without control characters other than newline and tab, cut off at the maximum length of a
+ * description; undefined if nothing is left.
  */
 export function toDescription(value: unknown): string | undefined {
   return typeof value === 'string' ? cut(clean(value), maxDescriptionLength)[0] : undefined;
 }
 
-/** The contents of the messages that a text becomes: usually one, more if it is longer than a message may be. */
+/** Splits a text into the contents of messages: usually one, but more if the text is longer than a message may be. */
 export function toContents(text: string): string[] {
   return cut(clean(text), maxContentLength);
 }
 
-/** A username derived from one in another system; undefined if nothing usable is left. */
+/** Derives a username from a username in another system; returns undefined if nothing usable is left. */
 export function toUsername(value: unknown): string | undefined {
   return typeof value === 'string' ? (fitUsername(value) ?? undefined) : undefined;
 }
 
-/** Converts milliseconds since 1970 to a time as the import format writes it; undefined if the value is not a time. */
+/** Converts milliseconds since 1970 to a time in the import format; returns undefined if the value is not a time. */
 export function toTime(ms: unknown): string | undefined {
   return typeof ms === 'number' && ms > 0 && ms < 8.64e15 ? new Date(ms).toISOString() : undefined;
 }
 
-/** Makes a key from a prefix and any text: the text itself if it may be part of a key, else its hash. */
+/** Makes a key from a prefix and any text: uses the text itself if a key may contain it, otherwise its hash. */
 export function toKey(prefix: string, text: string): string {
   const key = `${prefix}${text}`;
   return /^[!-~]{1,200}$/.test(key) ? key : `${prefix}${hash(text)}`;
 }
 
-/** A short hash, for things without their own id. */
+/** Returns a short hash, for things that have no id. */
 export function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
@@ -63,7 +66,7 @@ function clean(text: string): string {
     .trim();
 }
 
-/** Cuts a text into pieces, at the end of a line where there is one in the second half of a piece. */
+/** Cuts a text into pieces, at the end of a line if there is one in the second half of a piece. */
 function cut(text: string, maxLength: number): string[] {
   const pieces: string[] = [];
   let rest = [...text];

@@ -4,14 +4,14 @@ import { hash, toContents, toDescription, toKey, toName, toTime, toUsername, wri
 
 type Json = Record<string, unknown>;
 
-/** Where a post is in the file. */
+/** The position of a post in the file. */
 type Place = { at: number; offset: number; length: number };
 
 /**
- * Converts a file in Mattermost's bulk format to the lines of an import. The format does not sort posts by time, so the
- * file is read twice: first to learn where the posts of each channel are (which takes about 30 bytes of memory per
- * post), then channel by channel. Files are mentioned by name; reactions, emoji and what Mattermost itself wrote are
- * left out.
+ * Converts a file in Mattermost's bulk export format to the lines of an import. The format does not sort posts by time,
+ * so the file is read twice: first to find the posts of each channel (which takes about 30 bytes of memory per post),
+ * and then channel by channel. Files are mentioned by name only; reactions, emoji and messages written by Mattermost
+ * itself are left out.
  */
 export async function* convertMattermost(path: string): AsyncGenerator<string> {
   await using file = await open(path);
@@ -25,7 +25,7 @@ export async function* convertMattermost(path: string): AsyncGenerator<string> {
     else if (type === 'user' || type === 'bot') yield* convertUser(said, people, type === 'bot');
     else if (type === 'post' || type === 'direct_post') {
       const chat = type === 'post' ? channelKey(said) : directKey(membersOf(said));
-      // A channel that only its posts mention.
+      // This channel is not listed; only its posts mention it.
       if (!posts.has(chat) && type === 'direct_post') yield* convertDirectChannel(said, people);
       if (!posts.has(chat)) posts.set(chat, []);
       posts.get(chat)?.push({ at: Number(said['create_at']), offset, length });
@@ -44,7 +44,7 @@ function channelKey({ team, channel }: Json): string {
   return toKey('mattermost:', `${textOf(team)}/${textOf(channel)}`);
 }
 
-/** Direct channels have no name, only their members. */
+/** Returns the key of a direct channel, which has no name, only members. */
 function directKey(members: readonly string[]): string {
   return `mattermost:direct-${hash(members.toSorted().join('\n'))}`;
 }
@@ -91,7 +91,7 @@ function* convertUser(said: Json, people: Set<string>, isBot: boolean): Generato
   }
 }
 
-/** Bots and users of other servers may write without being listed. */
+/** Bots and users of other servers may be the authors of posts without being listed. */
 function* convertAuthors(post: Json, people: Set<string>): Generator<string> {
   for (const each of [post, ...arrayOf(post['replies']).filter(isRecord)]) {
     yield* introduce({ username: each['user'] }, people);
@@ -113,7 +113,7 @@ function* introduce(said: Json, people: Set<string>, isBot = false): Generator<s
 }
 
 async function* convertPosts(file: FileHandle, chat: string, places: Place[]): AsyncGenerator<string> {
-  // Replies are inside their posts, and may be later than the posts that follow.
+  // Replies are nested in their posts, and may be later than the posts that come next.
   const waiting: Post[] = [];
   for (const place of places.toSorted((one, other) => one.at - other.at)) {
     for (const due of takeUntil(waiting, place.at)) yield* convertPost(chat, due);
@@ -130,7 +130,7 @@ async function* convertPosts(file: FileHandle, chat: string, places: Place[]): A
 
 type Post = { post: Json; replyTo: string | null };
 
-/** Removes the posts that were written up to that time, and returns them in order. */
+/** Removes the posts that were written up to `at`, and returns them in order. */
 function takeUntil(waiting: Post[], at: number): Post[] {
   const due = waiting.filter(({ post }) => Number(post['create_at']) <= at);
   if (due.length === 0) return [];
@@ -138,7 +138,7 @@ function takeUntil(waiting: Post[], at: number): Post[] {
   return due.toSorted((one, other) => Number(one.post['create_at']) - Number(other.post['create_at']));
 }
 
-/** Posts have no id: the same author, time and text make the same post. */
+/** Posts have no id, so posts with the same author, time and text count as the same post. */
 function keyOf(post: Json): string {
   return `${Number(post['create_at'])}-${hash(`${textOf(post['user'])}\n${textOf(post['message'])}`)}`;
 }
@@ -167,7 +167,7 @@ function* convertPost(chat: string, { post, replyTo }: Post): Generator<string> 
 
 type JsonLine = { json: Json; offset: number; length: number };
 
-/** The JSON objects, one a line, and where they are. Throws for any other line that is not blank. */
+/** Reads the JSON objects, one per line, and their positions. Throws for any other line that is not blank. */
 async function* readJsonLines(file: FileHandle): AsyncGenerator<JsonLine> {
   let pieces: Buffer[] = [];
   let offset = 0;

@@ -8,8 +8,8 @@ import { unnest } from '../postgres/unnest.ts';
 type Placed = { chatId: bigint; seq: number; senderId: bigint; replyToSeq: number | null; said: Said['message'] };
 
 /**
- * Adds messages to chats that are being imported, in the order of the lines. A message whose key is known is left as it
- * is. The sender need not be a member: former members have written too.
+ * Adds messages to chats whose import has not ended, in the order of the lines. A message whose key already exists is
+ * left unchanged. The sender need not be a member: former members have written too.
  */
 export async function importMessages(client: Queryable, lines: readonly Numbered<'message'>[]): Promise<Result[]> {
   const chats = await lockNamedChats(
@@ -47,7 +47,7 @@ function nameOf(chatId: bigint, key: string): string {
   return `${chatId} ${key}`;
 }
 
-/** The seqs of the existing messages that lines repeat or reply to, by `nameOf`. */
+/** Returns the seqs of the existing messages that lines repeat or reply to, by `nameOf`. */
 async function readSeqs(
   client: Queryable,
   chats: ReadonlyMap<string, NamedChat>,

@@ -1,13 +1,13 @@
 import { replaceReferences } from '../core/mrkdwn.ts';
 
-/** Looks up the users and channels that Slack's texts refer to by id. */
+/** Looks up the users and channels that texts from Slack refer to by id. */
 export type SlackNames = {
   usernameOf: (id: string) => string | undefined;
   channelNameOf: (id: string) => string | undefined;
 };
 
 /**
- * Converts Slack's markup to readable text: `<@U1>` becomes the mention of a username, a link becomes its label and
+ * Converts Slack's markup to readable text: `<@U1>` becomes a mention with a username, a link becomes its label and
  * address, and the three escaped characters are unescaped.
  */
 export function toPlainText(text: string, names: SlackNames): string {

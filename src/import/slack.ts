@@ -5,7 +5,7 @@ import { toPlainText, type SlackNames } from './slack-text.ts';
 
 type Json = Record<string, unknown>;
 
-/** Where an export lists its conversations, and the chat types that they become. */
+/** The files in which an export lists its conversations, and the chat types that the conversations become. */
 const lists = [
   { file: 'channels.json', type: 'PUBLIC_CHANNEL' },
   { file: 'groups.json', type: 'PRIVATE_CHANNEL' },
@@ -18,8 +18,8 @@ const systemSubtypes =
   /^(channel|group)_(join|leave|topic|purpose|name|archive|unarchive|convert_to_private|convert_to_public|posting_permissions)$|^(pinned|unpinned)_item$|^bot_(add|remove|enable|disable)$|^(reminder_add|tombstone|sh_room_created|huddle_thread)$/;
 
 /**
- * Converts a Slack export (a folder or a zip) to the lines of an import. Files are mentioned by name, because an import
- * cannot contain files; reactions are left out, and so is what Slack itself wrote.
+ * Converts a Slack export (a folder or a zip file) to the lines of an import. Files are mentioned by name, because an
+ * import cannot contain files; reactions and messages written by Slack itself are left out.
  */
 export async function* convertSlack(path: string): AsyncGenerator<string> {
   await using source = await openExport(path, /(^|\/)(org_)?users\.json$/);
@@ -60,7 +60,7 @@ async function* convertConversation(
     const isCreator = isChannel && member === conversation['creator'];
     yield writeLine('member', { chat, user: toKey('slack:', member), ...(isCreator && { role: 'OWNER' }) });
   }
-  // A channel's folder is named after the channel, and a direct message's folder after its id.
+  // The folder of a channel is named after the channel, and the folder of a direct message after its id.
   const folders = [conversation['name'], conversation['id']].map(textOf).filter((name) => name !== '');
   const days = source.paths
     .filter((path) => folders.some((folder) => path.startsWith(`${folder}/`)) && /\/\d{4}-\d\d-\d\d\.json$/.test(path))
@@ -100,7 +100,7 @@ function* convertMessage(people: SlackPeople, chat: string, message: Json): Gene
   people.remember(chat, ts, textOf(message['thread_ts']) === ts);
 }
 
-/** The text, or the attachments' text if there is none; and the names of the files. */
+/** Returns the text (or the attachments' text if there is none), followed by the names of the files. */
 function readContent(message: Json, names: SlackNames): string {
   const attached = arrayOf(message['attachments'])
     .filter(isRecord)
@@ -116,14 +116,14 @@ function readContent(message: Json, names: SlackNames): string {
     .join('\n');
 }
 
-/** The people that the lines so far have introduced, the names of the channels, and the threads. */
+/** The people who have been introduced by the lines so far, the names of the channels, and the threads. */
 class SlackPeople implements SlackNames {
   readonly #usernames = new Map<string, string>();
   readonly #channels = new Map<string, string>();
-  /** The messages that began a thread. */
+  /** The messages that started a thread. */
   readonly #threads = new Set<string>();
 
-  /** The line for a user, unless it has already been written. */
+  /** Writes the line for a user, unless it has already been written. */
   *introduce(id: string, { profile, ...user }: Json): Generator<string> {
     if (id === '' || this.#usernames.has(id)) return;
     const details = isRecord(profile) ? profile : {};
@@ -152,7 +152,7 @@ class SlackPeople implements SlackNames {
     return this.#channels.get(id);
   }
 
-  /** Who wrote a message: a user, or a bot without a user. */
+  /** Returns the author of a message: a user, or a bot without a user. */
   authorOf(message: Json): { id: string; profile: Json } | null {
     const user = textOf(message['user']);
     if (user !== '') {
@@ -165,7 +165,7 @@ class SlackPeople implements SlackNames {
     return id === '' ? null : { id, profile: { name: name ?? 'bot', real_name: name ?? 'bot', is_bot: true } };
   }
 
-  /** Remembers a message that others may reply to. */
+  /** Remembers a message if others may reply to it. */
   remember(chat: string, ts: string, beginsThread: boolean): void {
     if (beginsThread) this.#threads.add(`${chat} ${ts}`);
   }

@@ -7,7 +7,7 @@ import type { Said } from './import-line.ts';
 
 /**
  * Creates the users that do not exist yet, unless they have been erased, and leaves existing users unchanged.
- * A username that is taken gets a suffix; an email address that is taken is left out.
+ * A username that is already taken gets a suffix, and an email address that is already taken is left out.
  */
 export async function importUsers(client: Queryable, lines: readonly Numbered<'user'>[]): Promise<Result[]> {
   const keys = lines.map(({ said }) => said.key);
@@ -29,7 +29,7 @@ type Created = { id: bigint; username: string; email: string | null };
 
 async function createUser(client: Queryable, said: Said['user']): Promise<Result> {
   const wished = said.username ?? fitUsername(said.displayName ?? '') ?? namelessUser;
-  // An attempt fails only when another request takes the username, the email address or the key at the same moment.
+  // An attempt fails only if another request takes the username, the email address or the key at the same moment.
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     const username = await findFreeUsername(client, wished);
     const { rows } = await client.query<Created>(

@@ -5,10 +5,10 @@ import type { Person } from './person.ts';
 import { addTo, type Audience, type Room } from './room.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** Each person's current chats: everyone in them receives the person's acquaintance events. */
+/** The current chats of each person; everyone in these chats receives the person's acquaintance events. */
 export type Circles = ReadonlyMap<bigint, readonly bigint[]>;
 
-/** Reads which chats these people are in: for each person, at most the newest `maxChats`. */
+/** Reads the ids of the chats that these people are in: for each person, at most the newest `maxChats`. */
 export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], maxChats = 2 ** 31 - 1): Promise<Circles> {
   const { rows } = await pool.query<{ userId: bigint; chatId: bigint }>({
     name: 'circles',
@@ -27,24 +27,31 @@ export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], max
   return circles;
 }
 
-/** The people who are the subjects of these events, which go to their acquaintances. */
+/** Returns the people whom these events are about, if the events go to their acquaintances. */
 export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }
 
-/** All listeners in these rooms, and the person's own that are not for a single chat, each once. */
+/**
+ * Returns all listeners in these rooms and those of the person's own listeners that are not limited to one chat, each
+ * once.
+ */
 export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
   const listeners = ownListeners(person);
   for (const room of rooms) for (const some of room.everyone().values()) for (const each of some) listeners.add(each);
   return byChannel(listeners);
 }
 
-/** How many people a presence change may reach: through one chat, and through all the chats of one person. */
+/**
+ * The maximum number of people who are considered as receivers of a presence change: in one chat, and in all the chats
+ * of one person.
+ */
 export type WatcherLimits = { perRoom: number; total: number };
 
 /**
- * The listeners that select presence changes, each once: those of the members of these rooms, and the person's own.
- * Skips crowded rooms, and takes smaller rooms first until `total` people have been considered.
+ * Returns the listeners that select presence changes, each once: those of the members of these rooms, and the person's
+ * own. Skips rooms with too many people, and adds rooms from the smallest upward until `total` people have been
+ * considered.
  */
 export function gatherWatchers(
   rooms: readonly Room[],

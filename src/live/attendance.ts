@@ -5,29 +5,31 @@ import type { Listener } from './listener.ts';
 
 /**
  * In ms. `flush`: how often arrivals and departures are written to the database. `grace`: a person who returns within
- * this time does not count as having left. `beat`: how often the node renews its lease, and looks for dead nodes.
- * `expiry`: how long the lease lasts without a renewal.
+ * this time does not count as having left. `beat`: how often the node renews its lease and looks for dead nodes.
+ * `expiry`: how long the lease lasts without renewal.
  */
 export type AttendanceTimes = { flush: number; grace: number; beat: number; expiry: number };
 
 /**
- * A node renews its lease every 5 s. After 20 s without a renewal, a live node removes the silent one from the
- * database, together with the people who had streams on no other node. Overall, this takes at most 25 s. A stream that
- * returns within 5 s does not count as having left.
+ * A node renews its lease every 5 s. If a node has not renewed its lease for 20 s, a live node removes it from the
+ * database, together with the people who had streams on no other node. In total, this takes at most 25 s. A person
+ * whose stream returns within 5 s does not count as having left.
  */
 export const defaultAttendanceTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
 
-/** How many sessions are written to the database at a time. */
+/** The maximum number of sessions that are written to the database at a time. */
 const maxTold = 2_000;
 const maxFarewellMs = 1_000;
 
-/** A session with streams on this node. `leftAt` is when the last of them closed; null while one is open. */
+/**
+ * A session with streams on this node. `leftAt` is when the last of its streams closed; null while a stream is open.
+ */
 type Presence = { userId: bigint; streamCount: number; leftAt: number | null };
 
 /**
- * Records in the database which sessions have a stream on this node, many at a time; they count for as long as the
- * node's lease is valid. The database works out each person's presence (`settle_presences`), because a person's streams
- * may be on many nodes. A node without streams does its part too: it removes dead nodes.
+ * Records in the database which sessions have a stream on this node, many at a time; these records count for as long as
+ * the node's lease is valid. The database computes each person's presence (`settle_presences`), because a person's
+ * streams may be on several nodes. A node without streams also takes part, by removing dead nodes.
  */
 export class Attendance {
   readonly #pool: pg.Pool;
@@ -35,7 +37,7 @@ export class Attendance {
   readonly #times: AttendanceTimes;
   readonly #node: NodeLease;
   readonly #sessions = new Map<bigint, Presence>();
-  /** Sessions that are not yet recorded in the database, and sessions that have no stream left. */
+  /** The sessions that are not yet recorded in the database, and the sessions that no longer have a stream. */
   readonly #arrived = new Set<bigint>();
   readonly #leaving = new Set<bigint>();
   #timer: NodeJS.Timeout | null = null;
@@ -89,8 +91,8 @@ export class Attendance {
   }
 
   /**
-   * Announces that this node is shutting down: a person who does not return on another node within the grace period
-   * goes offline. Waits at most 1 s for the database; if that is too short, the other nodes notice when the lease
+   * Announces that this node is shutting down; a person who does not return on another node within the grace period
+   * then goes offline. Waits at most 1 s for the database; if that is not enough, the other nodes notice when the lease
    * expires.
    */
   async close(): Promise<void> {
@@ -99,7 +101,7 @@ export class Attendance {
     await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, maxFarewellMs).unref())]);
   }
 
-  /** Runs one piece of work at a time; the next run covers whatever this one could not do. Never rejects. */
+  /** Runs one piece of work at a time; the next run does whatever this one could not do. Never rejects. */
   #do(work: () => Promise<void>): void {
     if (this.#isWorking) return;
     this.#isWorking = true;
@@ -138,13 +140,16 @@ export class Attendance {
     if (rows[0]?.isKnown === false) this.#tellAgain();
   }
 
-  /** Forgets the session, unless it returned while the database was being updated. */
+  /** Forgets the session, unless a stream of the session opened while the database was being updated. */
   #forget(sessionId: bigint): void {
     if (this.#leaving.delete(sessionId)) this.#sessions.delete(sessionId);
     else this.#arrived.add(sessionId);
   }
 
-  /** Queues every session again: this node was taken for dead, or the database crashed and lost them. */
+  /**
+   * Queues every session again, because this node was presumed dead, or because the database crashed and lost the
+   * sessions.
+   */
   #tellAgain(): void {
     for (const sessionId of this.#sessions.keys()) this.#arrived.add(sessionId);
   }
@@ -160,7 +165,7 @@ export class Attendance {
       values: [this.#node.name],
     });
     if (rows[0]?.isKnown === false) this.#tellAgain();
-    // Not right after a database outage: other nodes may be about to take their leases again.
+    // Dead nodes are not removed right after a database outage, because other nodes may be about to renew their leases.
     if (this.#node.isSettled) while (await this.#sweep());
   }
 

@@ -9,29 +9,34 @@ export type Rendering = {
   payload: string;
   /** See `byteLengthOf`. */
   byteLength?: number;
-  /** Set if this is a notice about the stream itself, not an event. */
+  /** Set if this is a notice about the stream itself instead of an event. */
   notice?: StreamNotice['kind'];
 };
 
 /**
- * The length of the payload in bytes of UTF-8. It is counted on first use, and only once for all receivers of the
- * rendering.
+ * Returns the length of the payload in bytes of UTF-8. The bytes are counted on first use, and only once for all
+ * receivers of the rendering.
  */
 export function byteLengthOf(rendering: Rendering): number {
   return (rendering.byteLength ??= Buffer.byteLength(rendering.payload));
 }
 
-/** Renderings that go out together. `encodings` caches their bytes in each framing: encoded once, sent to all. */
+/**
+ * Renderings that are sent together. `encodings` caches the bytes of the batch for each framing, so that a batch is
+ * encoded once and sent to all receivers.
+ */
 export type Batch = {
   renderings: Rendering[];
   encodings: Map<object, Buffer>;
-  /** The batch reports the log's position, not an event: its cursor may have been sent before. */
+  /** Set if the batch reports the position of the log instead of an event; its cursor may have been sent before. */
   isNotice?: true;
   /** See `bytesOf`. */
   byteLength?: number;
 };
 
-/** The length of all payloads of a batch, in bytes of UTF-8, counted only once for all receivers. */
+/**
+ * Returns the total length of the payloads of a batch, in bytes of UTF-8, which is counted only once for all receivers.
+ */
 export function bytesOf(batch: Batch): number {
   batch.byteLength ??= batch.renderings.reduce((sum, rendering) => sum + byteLengthOf(rendering), 0);
   return batch.byteLength;
@@ -40,25 +45,25 @@ export function bytesOf(batch: Batch): number {
 /** A listener that receives rendered events. */
 export interface Receiver extends Listener {
   readonly asker: Caller;
-  /** False while the receiver would drop every event: nothing is executed for it then. */
+  /** False while the receiver would drop every event; nothing is executed for the receiver in that state. */
   readonly isReceiving: boolean;
   receive(batch: Batch): void;
-  /** Events were dropped for this receiver; it resumes from the log. */
+  /** Call this when events were dropped for this receiver, so that it resumes from the log. */
   lag(): void;
   /**
-   * Receives a notice that is not kept; `print` returns the payload with the stream's own cursor in it. With
-   * `isToldOfLoss`, a receiver that misses the notice receives CaughtUp instead.
+   * Receives a notice that is not stored; `print` returns the payload with the stream's own cursor in it. If
+   * `isToldOfLoss` is true, a receiver that misses the notice receives CaughtUp instead.
    */
   receiveTransient(print: (cursor: string) => string, options: { isToldOfLoss: boolean }): void;
-  /** Ends at event `at`; nothing follows. */
+  /** Ends the subscription at event `at`; nothing follows. */
   finish(reason: EndReason, at: bigint): void;
   /** Closes the stream, so that its client reconnects. */
   interrupt(): void;
 }
 
 /**
- * One rendering for all receivers, so that neighbouring events can go out together; or an action that runs when its
- * turn comes.
+ * One rendering for all of the receivers, so that consecutive events can be sent together; or an action that runs when
+ * its turn comes.
  */
 export type Delivery = { receivers: readonly Receiver[]; rendering: Rendering } | (() => void) | null;
 
@@ -67,7 +72,7 @@ export function letLag(receivers: Iterable<Receiver>): void {
   for (const receiver of receivers) receiver.lag();
 }
 
-/** Sends the deliveries in order; neighbouring ones with the same receivers go out as one batch. */
+/** Sends the deliveries in order; consecutive deliveries with the same receivers are sent as one batch. */
 export function send(deliveries: readonly Delivery[]): void {
   let receivers: readonly Receiver[] = [];
   let renderings: Rendering[] = [];

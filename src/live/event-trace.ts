@@ -1,21 +1,23 @@
 import { parseTraceParent, type TraceParent, type Tracer } from '../core/trace.ts';
 import type { LoggedEvent } from '../log/event.ts';
 
-/** How long after an event its spans are created, in ms: by then, the trace that they belong to is known. */
+/** How long after an event its spans are created, in ms; by then, the trace that they belong to is known. */
 const settleMs = 1_000;
-/** How many events may wait for their spans; further ones are not recorded. */
+/** The maximum number of events that may wait for their spans; events beyond that number are not recorded. */
 const maxWaiting = 5_000;
 
-/** When one group of subscriptions received an event, in ms since 1970, and how many receivers it had. */
+/**
+ * When one group of subscriptions received an event, with times in ms since 1970, and how many receivers the group had.
+ */
 export type TracedDelivery = { startedAt: number; renderedAt: number; sentAt: number; receivers: number };
 
 type Passed = { event: LoggedEvent; passedAt: number; deliveries: TracedDelivery[] };
 
 /**
- * Records what happens to events on this node, and adds it to the trace of the request that committed them. A
- * notification says which trace that is. The notification may arrive before or after the event itself, so the spans are
- * created a second later, with the times at which things happened. An event that no traced request has caused, such as
- * one written with psql, starts a trace.
+ * Records what happens to events on this node, and adds it to the trace of the request that committed the events. A
+ * notification identifies that trace. The notification may arrive before or after the event itself, so the spans are
+ * created one second later, with the times at which things happened. An event that was not caused by a traced request,
+ * such as one written with psql, starts a new trace.
  */
 export class EventTraces {
   readonly #tracer: Tracer;
@@ -27,7 +29,7 @@ export class EventTraces {
     this.#tracer = tracer;
   }
 
-  /** Call this when events have gone through the hub. */
+  /** Call this when events have passed through the hub. */
   pass(events: readonly LoggedEvent[]): void {
     const passedAt = Date.now();
     const noted = events.slice(0, Math.max(0, maxWaiting - this.#passed.size));
@@ -41,14 +43,14 @@ export class EventTraces {
     this.#passed.get(eventId)?.deliveries.push(delivery);
   }
 
-  /** Reads a notification: pairs of an event's id and a place in a trace. */
+  /** Reads a notification, which consists of pairs of an event id and a span context. */
   hear(payload: string): void {
     for (const pair of payload.split(',')) {
       const [, id = '', text = ''] = /^(\d{1,19}) (\S+)$/.exec(pair) ?? [];
       const parent = parseTraceParent(text);
       if (parent === null) continue;
       this.#parents.set(BigInt(id), parent);
-      // When too many are waiting, drops the oldest: its event may never reach this node.
+      // When too many entries are waiting, drops the oldest one, because its event may never reach this node.
       const [oldest] = this.#parents.keys();
       if (this.#parents.size > maxWaiting && oldest !== undefined) this.#parents.delete(oldest);
     }

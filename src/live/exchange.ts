@@ -3,7 +3,7 @@ import { readInstallation } from '../postgres/installation.ts';
 import type { Channels } from '../redis/channels.ts';
 import { TypingChannel } from './typing-channel.ts';
 
-/** How nodes tell each other about events and typing; null if there is no channel between them. */
+/** The channels through which nodes tell each other about events and typing; null if there is no such channel. */
 export type Exchange = { channels: Channels | null; typing: TypingChannel | null };
 
 /** Creates the exchange over these channels, which several installations may share. */

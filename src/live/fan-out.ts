@@ -7,7 +7,7 @@ import { RenderTurns } from './render-turn.ts';
 import { SharedSubscription, type SharedSubscriptionOptions } from './shared-subscription.ts';
 import { SubscriptionBudget } from './subscription-budget.ts';
 
-/** What the fan-out needs. */
+/** The settings and dependencies of the fan-out. */
 export type FanOutOptions = {
   epoch: () => string;
   report: Report;
@@ -18,9 +18,9 @@ export type FanOutOptions = {
 };
 
 /**
- * Executes each distinct subscription once per event and gives the encoded result to every subscriber with the same
- * subscription. A result is shared exactly when its execution did not depend on the asker; otherwise each asker gets
- * their own.
+ * Executes each distinct subscription once per event, and gives the encoded result to every subscriber that has this
+ * subscription. Subscribers share a result exactly when its execution did not depend on the asker; otherwise each asker
+ * gets their own result.
  */
 export class FanOut {
   readonly #options: SharedSubscriptionOptions;
@@ -32,16 +32,16 @@ export class FanOut {
     this.#budget = new SubscriptionBudget(maxComplexityPerPerson);
   }
 
-  /** How many different subscriptions there are. */
+  /** How many distinct subscriptions there are. */
   get size(): number {
     return this.#subscriptions.size;
   }
 
   /**
-   * Joins the shared subscription with this key for a user; subscriptions with the same key have the same results.
-   * `createRenderer` is called when the key is new, with a function that says whether a subscriber is still waiting for
-   * a result. Call `leave` when the subscription ends. Throws RateLimited when the user's subscriptions would cost more
-   * than the limit.
+   * Joins the shared subscription with this key on behalf of a user; subscriptions with the same key have the same
+   * results. If the key is new, `createRenderer` is called with a function that returns whether any subscriber is still
+   * waiting for a result. Call `leave` when the subscription ends. Throws RateLimited if the total cost of the user's
+   * subscriptions would exceed the limit.
    */
   join(key: string, userId: bigint, createRenderer: (isWanted: () => boolean) => EventRenderer): SharedSubscription {
     const shared = this.#subscriptions.get(key) ?? new SharedSubscription(key, createRenderer, this.#options);
@@ -52,7 +52,7 @@ export class FanOut {
   }
 
   /**
-   * Call this when earlier renderings of a chat (null: of all chats) must not be shown again, not even by a replay that
+   * Call this when earlier renderings of a chat (null: of all chats) must no longer be shown, not even by a replay that
    * overtakes the queue.
    */
   forget(chatId: bigint | null): void {

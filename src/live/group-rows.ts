@@ -3,23 +3,29 @@ import type { Segment } from '../log/segment.ts';
 import type { Loaders } from '../postgres/loader.ts';
 
 /**
- * How many groups this process reads ahead of their turns. Each can be 512 events with their rows, so a thousand readers
- * of different documents must not all read ahead.
+ * The maximum number of groups that this process reads ahead of their turns. A group can contain 512 events with their
+ * rows, so a thousand readers of different documents must not all read ahead.
  */
 const maxAhead = 8;
-/** How old the rows may be when they are rendered, in ms. A socket may take minutes to drain. */
+/**
+ * The maximum age of the rows when they are rendered, in ms. There is a limit because a socket may take minutes to
+ * drain.
+ */
 const maxAgeMs = 1_000;
 
-/** The groups that are being read, or have been read and wait for their turn. */
+/** The groups that are being read, or that have been read and are waiting for their turn. */
 const ahead = new Set<GroupRows>();
 
 /**
- * `edition`: the one that was current before anything was read, see Outdated. `events`: those of each segment; null if
- * some of them are no longer kept.
+ * `edition`: the edition that was current before anything was read (see Outdated). `events`: the events of each
+ * segment; null if some of them are no longer stored.
  */
 export type Rows = { edition: number; loaders: Loaders; events: Promise<LoggedEvent[][] | null> };
 
-/** The events of a group of segments, and the rows that they show, read while the group before it is rendered. */
+/**
+ * The events of a group of segments and the rows that they show, which are read while the previous group is being
+ * rendered.
+ */
 export class GroupRows {
   readonly #group: readonly Segment[];
   readonly #timer: NodeJS.Timeout;
@@ -33,12 +39,12 @@ export class GroupRows {
     rows.events.catch(() => undefined);
   }
 
-  /** Begins to read, unless this process already reads enough ahead. */
+  /** Starts reading, unless this process is already reading enough groups ahead. */
   static begin(group: readonly Segment[], read: () => Rows): GroupRows | null {
     return ahead.size < maxAhead ? new GroupRows(group, read()) : null;
   }
 
-  /** The rows, once, if they are this group's and recent. */
+  /** Returns the rows if they belong to this group and are recent; returns them only once. */
   take(group: readonly Segment[]): Rows | null {
     const rows = this.#rows;
     this.drop();
@@ -46,7 +52,7 @@ export class GroupRows {
     return isSame ? rows : null;
   }
 
-  /** Lets the next group be read ahead. Call this if no one needs the rows. */
+  /** Allows the next group to be read ahead. Call this if nobody needs the rows. */
   drop(): void {
     clearTimeout(this.#timer);
     ahead.delete(this);

@@ -1,11 +1,11 @@
 import type { Price } from './subscription-budget.ts';
 
 /**
- * The lowest price of a document: even for a small one, the server keeps the document and its latest renderings in
- * memory.
+ * The minimum price of a document; even a small document takes memory on the server, for itself and its latest
+ * renderings.
  */
 const leastPrice = 500;
-/** The price of each further identical subscription by the same user, which costs one write per event. */
+/** The price of each additional identical subscription by the same user, which costs one write per event. */
 const priceOfSharing = 10;
 
 /** The users who share a subscription, and how many times each of them has subscribed. */
@@ -13,12 +13,12 @@ export class Holders {
   readonly #complexity: number;
   readonly #counts = new Map<bigint, number>();
 
-  /** `complexity`: the document's complexity per event. */
+  /** `complexity`: the complexity of the document per event. */
   constructor(complexity: number) {
     this.#complexity = complexity;
   }
 
-  /** How many users there are. */
+  /** How many users share the subscription. */
   get count(): number {
     return this.#counts.size;
   }
@@ -28,8 +28,8 @@ export class Holders {
   }
 
   /**
-   * The price of one more subscription for this user. Only the first of a user's subscriptions costs an execution per
-   * event.
+   * Returns the price of one more subscription for this user. Only the first of a user's identical subscriptions costs
+   * an execution per event.
    */
   priceFor(userId: bigint): Price {
     const isRepeated = this.#counts.has(userId);

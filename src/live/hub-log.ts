@@ -3,19 +3,19 @@ import { idsIn, numberIn, type LoggedEvent } from '../log/event.ts';
 import type { Listener } from './listener.ts';
 import type { AddedMember, AmongUsers, LogReader, Snapshot } from '../log/log-reader.ts';
 
-/** What the hub reads from the log. */
+/** The functions with which the hub reads from the log. */
 export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
-  /** Where the log ends, and whether that server key is live. */
+  /** Reads where the log ends, and whether the server key is live. */
   readServerSnapshot: (keyId: bigint) => Promise<Pick<Snapshot, 'head' | 'isSessionLive'>>;
-  /** The memberships of these users that began with these events. */
+  /** Reads the memberships of these users that these events began. */
   readAddedMembers: (events: readonly LoggedEvent[], userIds: readonly bigint[]) => Promise<AddedMember[]>;
   readCircles: (userIds: readonly bigint[]) => Promise<Circles>;
-  /** The recipients of these events: only those among `userIds`, or up to `limit` of all recipients. */
+  /** Reads the recipients of these events: those among `userIds`, or up to `limit` of all recipients. */
   readRecipients: (eventIds: readonly bigint[], of: AmongUsers) => Promise<{ eventId: bigint; userId: bigint }[]>;
 };
 
-/** Learns from the hub which streams open and close. */
+/** Receives from the hub which streams open and close. */
 export type HubAttendance = {
   arrive: (listener: Listener) => void;
   depart: (listener: Listener) => void;
@@ -23,25 +23,25 @@ export type HubAttendance = {
 
 /** The facts that the hub needs about a batch of events before it can pass the batch on. */
 export type Known = {
-  /** For each event that began memberships (NewChat, AddToChat): those that still exist. */
+  /** The memberships that each event (NewChat, AddToChat) began and that still exist. */
   added: ReadonlyMap<bigint, readonly AddedMember[]>;
   circles: Circles;
-  /** For each ChatDeleted event: the users who receive it although their chat no longer exists. */
+  /** The users who receive each ChatDeleted event although the chat no longer exists. */
   recipients: ReadonlyMap<bigint, readonly bigint[]>;
 };
 
 /** The next events of the log. */
 export type HubBatch = {
   events: readonly LoggedEvent[];
-  /** All events up to this position are in the batch, or in shards that it lacks. */
+  /** All events up to this position are in the batch or in the shards that the batch lacks. */
   through: bigint;
-  /** The facts that the hub needs about the events, if they have been read already. */
+  /** The facts that the hub needs about the events, if they have already been read. */
   known?: Known | null;
-  /** The shards that have events up to `through` which are not in the batch. */
+  /** The shards with events up to `through` that are not in the batch. */
   lacking?: readonly number[];
 };
 
-/** Reads the facts that concern people with streams on this node, with at most one statement for each kind. */
+/** Reads the facts that concern people with streams on this node, with at most one statement for each type of fact. */
 export async function readKnown(
   log: HubLog,
   events: readonly LoggedEvent[],
@@ -55,7 +55,7 @@ export async function readKnown(
   return toKnown(added, circles, recipients);
 }
 
-/** The memberships that start in this batch. */
+/** Reads the memberships that begin in this batch. */
 async function readAdded(
   log: HubLog,
   events: readonly LoggedEvent[],
@@ -73,8 +73,8 @@ async function readAdded(
 }
 
 /**
- * The chats of the people whose acquaintances are to receive an event; the people themselves need not be on this
- * node.
+ * Reads the chats of the people whose acquaintances receive an event; the people themselves need not be connected to
+ * this node.
  */
 async function readCircles(
   log: HubLog,
@@ -86,8 +86,8 @@ async function readCircles(
 }
 
 /**
- * The recipients of chat deletions, including members who connected after the deletion was committed: the hub never saw
- * them in the chat.
+ * Reads the recipients of chat deletions. They include members who connected after the deletion was committed, whom the
+ * hub never saw in the chat.
  */
 async function readRecipients(
   log: HubLog,
@@ -102,9 +102,9 @@ async function readRecipients(
 const maxKnown = 2_000;
 
 /**
- * Reads the facts for the users of all nodes. Returns null if there are too many, or if an event does not list all of
- * its users, because finding them would mean reading all members: each node then reads only the facts about its own
- * users.
+ * Reads the facts for the users of all nodes. Returns null if there are too many facts, or if an event does not list
+ * all of its users, because finding them would mean reading all members of the chat. Each node then reads only the
+ * facts about its own users.
  */
 export async function readKnownToAll(log: HubLog, events: readonly LoggedEvent[]): Promise<Known | null> {
   const [beginnings, deletions, subjects] = [beginningsIn(events), deletionsIn(events), subjectsOf(events)];
@@ -120,7 +120,7 @@ export async function readKnownToAll(log: HubLog, events: readonly LoggedEvent[]
   return toKnown(added, circles, recipients);
 }
 
-/** Whether the event lists all users whose memberships it began; it lists no more than a hundred. */
+/** Whether the event lists all users whose memberships it began; an event lists at most one hundred users. */
 function listsAll(event: LoggedEvent): boolean {
   return numberIn(event, 'added_count') <= idsIn(event, 'user_ids').length;
 }

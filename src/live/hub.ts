@@ -10,26 +10,26 @@ import { Roster } from './roster.ts';
 import { ServerRoom } from './server-room.ts';
 
 /**
- * The streams open on this node: chat → listeners, person → listeners. Events from the log pass through the hub in
+ * The streams that are open on this node, by chat and by person. Events from the log pass through the hub in
  * order. An event that changes a membership takes effect in the hub exactly at its position in the log, so that a
- * member receives nothing from before they joined or after they left.
+ * member receives no events from before they joined or after they left.
  */
 export class Hub {
   readonly #log: HubLog;
   readonly #attendance: HubAttendance;
   #position = 0n;
   #passedCount = 0;
-  /** The parts of the log that concern this node. */
+  /** The shards of the log that concern this node. */
   readonly interest = new Interest();
   readonly #roster = new Roster(this.interest);
-  /** The listeners of the whole server. */
+  /** The listeners for the whole server. */
   readonly #server = new ServerRoom(this.interest);
   /** Called, in the order of the log, when a webhook has been created, changed, paused or deleted. */
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
 
   /**
-   * Called when earlier renderings of a chat must not be shown again, before the edit or deletion of a message goes out;
-   * and with null when the log has been replaced.
+   * Called when earlier renderings of a chat must no longer be shown, before the edit or deletion of a message is sent.
+   * Called with null when the log has been replaced.
    */
   onOutdated: (chatId: bigint | null) => void = () => undefined;
 
@@ -38,12 +38,15 @@ export class Hub {
     this.#attendance = attendance;
   }
 
-  /** The last event that has passed: every event up to it has been handed to its outlets. 0 until the first one. */
+  /**
+   * The last event that has passed through the hub; it and every earlier event have been handed to their outlets. 0
+   * until the first event.
+   */
   get position(): bigint {
     return this.#position;
   }
 
-  /** How many events have passed since the start. */
+  /** How many events have passed through the hub since it started. */
   get passedCount(): number {
     return this.#passedCount;
   }
@@ -54,9 +57,9 @@ export class Hub {
   }
 
   /**
-   * From this call on, the listener's outlet receives its events. Resolves to a position in the log once the person's
-   * memberships are known: everything at or below that position is history, to be read from the log, and may also
-   * arrive through the outlet. If the session has already ended by then, no further end event will arrive.
+   * From this call on, the listener's outlet receives the listener's events. Resolves to a position in the log once the
+   * person's memberships are known. Everything up to that position is history: it must be read from the log, and may
+   * also arrive through the outlet. If the session has already ended by then, no further event will end the listener.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
     if (listener.serverKeyId != null) return this.#joinServer(listener, listener.serverKeyId);
@@ -66,8 +69,8 @@ export class Hub {
     if (isNew) person.loaded = snapshot.then((known) => this.#roster.settle(person, known));
     try {
       const [{ head, isSessionLive }] = await Promise.all([snapshot, person.loaded]);
-      // Events that passed between the snapshot and its arrival did not find this person in the hub: they are read
-      // from the log as well.
+      // Events that passed between the time of the snapshot and its arrival did not find this person in the hub, so
+      // they are read from the log as well.
       return { head: head > this.#position ? head : this.#position, isSessionLive };
     } catch (error) {
       this.leave(listener);
@@ -86,7 +89,7 @@ export class Hub {
     }
   }
 
-  /** Removes the listener. If it was the person's last one, removes the person too. */
+  /** Removes the listener. If it was the person's last listener, removes the person too. */
   leave(listener: Listener): void {
     if (listener.serverKeyId != null) return this.#server.remove(listener);
     if (this.#roster.remove(listener) && listener.isWebhook !== true) this.#attendance.depart(listener);
@@ -98,12 +101,13 @@ export class Hub {
    */
   async publish({ events, through, known: given, lacking = [] }: HubBatch): Promise<boolean> {
     const known = given ?? (await readKnown(this.#log, events, this.#roster.people));
-    // Checked only now: users may have connected while the facts were read, and this very batch may add
-    // others to chats. From here on, nothing is awaited.
+    // The check comes only now, because users may have connected while the facts were being read, and this very batch
+    // may add others to chats. From here on, the method does not wait for anything.
     if (lacking.some((shard) => this.#needs(shard, known))) return false;
     this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
-    // Past the lacking shards too: a user who connects from now on reads the log up to this position.
+    // The position also advances past the missing shards, because a user who connects from now on reads the log up to
+    // this position.
     this.#position = through;
     return true;
   }
@@ -117,7 +121,7 @@ export class Hub {
     return false;
   }
 
-  /** Passes a typing notice on to the others in the chat who are on this node. */
+  /** Passes a typing notice on to the other people in the chat who are on this node. */
   publishTyping(typing: Typing): void {
     for (const [outlet, listeners] of this.#roster.roomOf(typing.chatId)?.everyone() ?? []) {
       const others = listeners.filter(({ userId, isWebhook }) => userId !== typing.userId && isWebhook !== true);
@@ -125,7 +129,7 @@ export class Hub {
     }
   }
 
-  /** All streams on this node that select presence changes. */
+  /** Returns all listeners on this node that select presence changes. */
   watchers(): Listener[] {
     return [...this.#roster.people.values()].flatMap(({ listeners }) =>
       [...listeners].filter(({ outlet, isWebhook }) => outlet.wantsPresence && isWebhook !== true),
@@ -133,7 +137,7 @@ export class Hub {
   }
 
   /**
-   * The watchers among the streams of the person and of the members of these chats, within the limits of
+   * Returns the watchers among the listeners of the person and of the members of these chats, within the limits of
    * `gatherWatchers`.
    */
   watchersAround(userId: bigint, chatIds: readonly bigint[], limits: WatcherLimits): Audience {
@@ -141,12 +145,12 @@ export class Hub {
   }
 
   /**
-   * Call this when the log has been replaced: every stream closes, and its client returns with a cursor, which is
-   * checked against the new log. A client that returns before the last stream is closed finds no state of the old log
-   * here.
+   * Call this when the log has been replaced. Every stream is closed, and its client reconnects with a cursor, which is
+   * checked against the new log. A client that reconnects before the last stream is closed finds no state of the old
+   * log here.
    */
   restart(): void {
-    // In another history, the same id stands for a different event.
+    // In a different history, the same id identifies a different event.
     this.onOutdated(null);
     const people = [...this.#roster.people.values()];
     for (const listener of this.#server.listeners) listener.outlet.interrupt(listener);
@@ -163,7 +167,8 @@ export class Hub {
 
   #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
     this.#position = event.id;
-    // Even if no one here is in its chat: a reader who has just left may return and replay the message.
+    // This is needed even if nobody on this node is in the chat, because a reader who has just left may return and
+    // replay the message.
     if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.onOutdated(event.chatId);
     for (const { userId, ...membership } of added.get(event.id) ?? []) this.#roster.change(userId, event, membership);
     let audience = this.#audienceOf(event, circles);
@@ -173,7 +178,10 @@ export class Hub {
     this.#takeAccess(event);
   }
 
-  /** After an event that takes away access has gone out, those who lost it receive nothing more. */
+  /**
+   * Called after an event has been sent; if the event takes away access, ensures that the people who lost it receive
+   * nothing more.
+   */
   #takeAccess(event: LoggedEvent): void {
     if (event.kind === 'SessionEnded' && event.userId !== null) {
       const sessionId = String(event.detail?.['session_id']);
@@ -205,8 +213,8 @@ export class Hub {
   }
 
   /**
-   * When a channel turns private, its followers who are not members lose access to it; when it turns public, any user
-   * may follow it.
+   * When a channel turns private, followers who are not members lose access to it; when it turns public, any user may
+   * follow it.
    */
   #changeReaders(event: LoggedEvent): void {
     const room = this.#roster.roomOf(event.chatId);

@@ -5,44 +5,54 @@ import type { PresenceChange, Typing } from './notice.ts';
 export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
 
 /**
- * One open subscription as the hub sees it: it belongs to a person, and covers everything that concerns them or (with
- * `chatId`) one chat; or it belongs to a server key, and covers all chats.
+ * One open subscription as the hub sees it. It belongs to a person and covers everything that concerns them or (with
+ * `chatId`) one chat, or it belongs to a server key and covers all chats.
  */
 export interface Listener {
-  /** 0 for a listener of the whole server. Its `sessionId` is 0 too, unless the key belongs to a bot. */
+  /**
+   * The id of the user; 0 for a listener for the whole server. The `sessionId` of such a listener is 0 too, unless the
+   * key belongs to a bot.
+   */
   readonly userId: bigint;
-  /** Set for a listener of the whole server: the server key that it belongs to. */
+  /** The server key that a listener for the whole server belongs to. */
   readonly serverKeyId?: bigint | null;
   readonly sessionId: bigint;
   readonly chatId: bigint | null;
-  /** Whether it follows its chat as a reader of a public channel, as far as the hub and the listener know. */
+  /** Whether the listener follows its chat as a reader of a public channel, as far as the hub and the listener know. */
   isPublicReader: boolean;
-  /** A webhook: receives events of the log, but no typing and no presence, and does not make its user appear online. */
+  /**
+   * Whether the listener is a webhook, which receives the events of the log but no typing or presence notices, and does
+   * not make its user appear online.
+   */
   readonly isWebhook?: boolean;
   readonly outlet: Outlet;
 }
 
 /**
- * The destination of events for listeners that want them in the same shape. Keeps the order of the calls, except for
- * `interrupt`.
+ * The destination of events for listeners that want the events in the same form. Preserves the order of the calls,
+ * except for `interrupt`.
  */
 export interface Outlet {
-  /** Whether its listeners receive presence changes: only those that select them do. */
+  /** Whether its listeners receive presence changes, which go only to listeners that select them. */
   readonly wantsPresence: boolean;
   publish(event: LoggedEvent, listeners: readonly Listener[]): void;
-  /** Ends the listener at event `at`, after everything that was published before it. */
+  /** Ends the listener at event `at`, after everything that was published before the call. */
   end(listener: Listener, reason: EndReason, at: bigint): void;
-  /** A person is typing: sent to the current listeners, never kept. */
+  /** Sends the notice that a person is typing to the current listeners; the notice is never stored. */
   publishTyping(typing: Typing, listeners: readonly Listener[]): void;
   /**
-   * A person came online, went away or went offline: sent like typing, but a listener that misses it receives a
-   * CaughtUp notice (`refresh`).
+   * Sends the notice that a person came online, went away or went offline. Works like typing, except that a listener
+   * that misses the notice receives a CaughtUp notice (`refresh`).
    */
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
   /**
-   * Sends the log's current position. This also tells the client that notices, which are not kept, may have been lost.
+   * Sends the current position of the log. This also tells the client that notices may have been lost, because they are
+   * not stored.
    */
   refresh(listeners: readonly Listener[], position: bigint): void;
-  /** Discards everything held for this listener and closes its stream immediately, so that the client reconnects. */
+  /**
+   * Discards everything that is waiting for this listener and closes its stream immediately, so that the client
+   * reconnects.
+   */
   interrupt(listener: Listener): void;
 }

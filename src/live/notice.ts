@@ -1,19 +1,19 @@
 /**
- * Whether a person is online. `lastSeenAt` is when an OFFLINE person left; null for others, and for a person who was
- * never online.
+ * The online status of a person. `lastSeenAt` is when an OFFLINE person left; null for others, and for a person who has
+ * never been online.
  */
 export type Presence = { status: 'ONLINE' | 'AWAY' | 'OFFLINE'; lastSeenAt: Date | null };
 
-/** A person came online, went away or went offline. */
+/** A change of a person's presence: they came online, went away or went offline. */
 export type PresenceChange = { userId: bigint; presence: Presence };
 
-/** A person is typing in a chat. */
+/** The notice that a person is typing in a chat. */
 export type Typing = { chatId: bigint; userId: bigint };
 
-/** Transient notices: sent to the open streams, never stored, never replayed. */
+/** Transient notices, which are sent to the open streams but never stored or replayed. */
 export type Transient = ({ kind: 'Typing' } & Typing) | ({ kind: 'PresenceChanged' } & PresenceChange);
 
-/** Notices about the stream itself: it is live, or its replay was not possible. */
+/** Notices about the stream itself: that it is live, or that its replay was not possible. */
 export type StreamNotice = { kind: 'CaughtUp'; replayed: number } | { kind: 'Reset'; reason: string };
 
 /** Everything that streams receive besides the events of the log. */

@@ -12,10 +12,10 @@ import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
 import type { PlacedTyping, TypingChannel } from './typing-channel.ts';
 import { TypingPace } from './typing-pace.ts';
 
-/** Whether the hub has passed every event up to the moment of a notice, and how to wait for that. */
+/** Whether the hub has already passed every event that precedes a notice, and a function that waits for that. */
 type Passing = { isPassed: boolean; whenPassed: () => Promise<boolean> };
 
-/** How the publisher passes PostgreSQL's notifications on to the nodes that do not listen. */
+/** The interface through which the publisher passes PostgreSQL's notifications on to the nodes that do not listen. */
 export type NoticeRelay = {
   readonly isPublishing: boolean;
   notify: (notice: Pick<Notice, 'place' | 'channel' | 'payload'>) => void;
@@ -32,21 +32,21 @@ export type NoticesOptions = {
   /** Delivers typing notices from other nodes while Redis is available. */
   typing: TypingChannel | null;
   relay: NoticeRelay | null;
-  /** Called when a stream has a new operation, or one was cancelled, with the hex hash of its token. */
+  /** Called with the hex hash of a stream's token when an operation was added to the stream or cancelled. */
   onStreamRing: (tokenHash: string) => void;
 };
 
 /**
- * Notices between nodes, which are not stored: typing, presence, and that the operations of a stream have changed.
- * Typing and presence are shown only once the hub has passed on every event that came before. Notices come from
- * PostgreSQL, or from the publisher while this node does not listen to PostgreSQL (typing also on a channel of its
- * own); they may be lost.
+ * Notices between nodes, which are not stored: typing, presence, and the news that the operations of a stream have
+ * changed. Typing and presence notices are shown only once the hub has passed on every event that came before them.
+ * Notices come from PostgreSQL or, while this node does not listen to PostgreSQL, from the publisher; typing notices
+ * also arrive on a separate channel. Notices may be lost.
  */
 export class Notices {
   readonly #options: NoticesOptions;
   readonly #presenceNews: PresenceNews;
   readonly #typingPace = new TypingPace();
-  /** By channel of PostgreSQL. */
+  /** The handlers, by PostgreSQL channel. */
   readonly #hearers: Record<string, (payload: string, passing: Passing) => void>;
   #leaveTyping: () => void = () => undefined;
 
@@ -72,7 +72,7 @@ export class Notices {
   open(): void {
     const { typing, feed } = this.#options;
     if (typing === null) return;
-    // A notice may arrive before this node has read the log up to the notice's place.
+    // A notice may arrive before this node has read the log up to the position of the notice.
     const show = (placed: PlacedTyping) => this.#hearTyping(placed, () => feed.whenPassed(placed.place));
     this.#leaveTyping = typing.listen(show);
   }
@@ -81,12 +81,15 @@ export class Notices {
     this.#leaveTyping();
   }
 
-  /** What to do on a notification from PostgreSQL: act on it and, if this node is the publisher, tell the others. */
+  /**
+   * Creates the handlers for notifications from PostgreSQL. They act on a notification and, if this node is the
+   * publisher, pass it on to the other nodes.
+   */
   createRings(): ChannelHandlers {
     const { feed, relay } = this.#options;
     const rings = Object.entries(this.#hearers).map(([channel, hear]) => {
       const ring = (payload: string) => {
-        // Notifications arrive in commit order, so by now the log contains everything up to this one.
+        // Notifications arrive in commit order, so the log already contains everything up to this notification.
         hear(payload, { isPassed: false, whenPassed: () => feed.whenRead() });
         if (relay?.isPublishing === true) void this.#relay(relay, channel, payload);
       };
@@ -102,8 +105,8 @@ export class Notices {
   }
 
   /**
-   * Call this when notices may have been lost: clients then query presence again, including those on other nodes if
-   * this one is the publisher. Other notices are soon outdated.
+   * Call this when notices may have been lost: clients then query presence again, including the clients of other nodes
+   * if this node is the publisher. Other kinds of notices soon become outdated, so nothing is done about them.
    */
   noteGap(): void {
     this.#options.relay?.noteGap();
@@ -122,7 +125,8 @@ export class Notices {
   }
 
   /**
-   * Every node receives each typing notice. A member who was just added sees it, and one who was just removed does not.
+   * Every node receives each typing notice. A member who was just added to the chat sees the notice, and a member who
+   * was just removed does not.
    */
   #hearTyping(typing: Typing | null, whenPassed: () => Promise<boolean>): void {
     const waitMs = typing && this.#typingPace.wait(typing);

@@ -7,21 +7,24 @@ import type { Presence, PresenceChange } from './notice.ts';
 import { addTo } from './room.ts';
 
 /**
- * When more than this many of a chat's people are on this node, they receive no presence changes through the chat:
- * clients query presence instead.
+ * The maximum number of a chat's people on this node who receive presence changes through the chat; if there are more,
+ * none of them do, and clients query presence instead.
  */
 export const maxPresenceAudience = 200;
-/** The maximum number of people who are considered as receivers of one presence change, smallest chats first. */
+/**
+ * The maximum number of people who are considered as receivers of one presence change, starting with the smallest
+ * chats.
+ */
 const maxLookedAt = 2_000;
-/** The maximum number of a person's chats that are looked up. */
+/** The maximum number of chats that are looked up for one person. */
 const maxChats = 1_000;
-/** How many people's changes are sent in one batch. */
+/** The maximum number of people whose changes are sent in one batch. */
 const maxBatch = 200;
 
-/** A block: to the blocked user, the blocker always appears offline. */
+/** A block, which makes the blocker always appear offline to the blocked user. */
 export type Block = { blockerId: bigint; blockedId: bigint };
 
-/** Parses the notification that `settle_presences` sends; skips what it does not recognise. */
+/** Parses the notification that `settle_presences` sends, and skips anything it does not recognise. */
 export function readPresenceChanges(payload: string): PresenceChange[] {
   return payload.split(',').flatMap((change) => {
     const match = /^(\d{1,19})\.(?:(ONLINE|AWAY)|OFFLINE\.(\d{1,16}))$/.exec(change);
@@ -35,27 +38,33 @@ export function readPresenceChanges(payload: string): PresenceChange[] {
   });
 }
 
-/** Needed to send presence changes: who is on this node, and lookups about the people whose presence changed. */
+/**
+ * The dependencies for sending presence changes: the hub, which knows who is on this node, and lookups about the people
+ * whose presence changed.
+ */
 export type PresenceSource = {
   hub: Hub;
   readCircles: (userIds: readonly bigint[], maxChats: number) => Promise<Circles>;
   readBlocks: (blockerIds: readonly bigint[], blockedIds: readonly bigint[]) => Promise<Block[]>;
-  /** Resolves to true once the hub has passed every event announced until now; false if it could not read them. */
+  /**
+   * Resolves to true once the hub has passed every event announced so far, or to false if the events could not be read.
+   */
   whenRead: () => Promise<boolean>;
   /**
-   * The last event that has passed the hub; null while this node does not know whether there are later ones: no
-   * subscriber receives CaughtUp then.
+   * The last event that has passed through the hub; null while this node does not know whether there are later events.
+   * No subscriber receives CaughtUp in that state.
    */
   position: () => bigint | null;
   report: Report;
 };
 
 /**
- * Sends presence changes to the streams on this node that select them: those of the person who changed, and of everyone
- * who shares a chat with that person. In step with the log: a member who was just added receives them, and one who was
- * just removed does not. Batches go out one after the other, each with two statements, however fast changes arrive; of
- * a person's waiting changes, only the last is sent. Changes that cannot be sent are not kept: the streams that select
- * them receive CaughtUp instead, and their clients query presence again.
+ * Sends presence changes to the streams on this node that select them: the streams of the person whose presence
+ * changed, and those of everyone who shares a chat with that person. Follows the order of the log: a member who was
+ * just added receives the changes, and a member who was just removed does not. Sends one batch after another, with two
+ * statements for each batch, no matter how fast changes arrive; if several changes of one person are waiting, sends
+ * only the last one. Does not store changes that cannot be sent: the streams that select them receive CaughtUp instead,
+ * and their clients query presence again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;
@@ -66,7 +75,7 @@ export class PresenceNews {
     this.#source = source;
   }
 
-  /** `isPassed`: whether the hub has passed every event up to the moment of these changes. */
+  /** `isPassed`: whether the hub has already passed every event that precedes these changes. */
   hear(changes: readonly PresenceChange[], { isPassed = false } = {}): void {
     for (const change of changes) {
       this.#waiting.delete(change.userId);
@@ -122,8 +131,8 @@ export class PresenceNews {
 }
 
 /**
- * Sends the changes through `circles`, the chats of the people whose presence changed, except to people they have
- * blocked. People who connected after `watchers` was read see the current state without this.
+ * Sends each change to the members of the person's chats (`circles`), except to people whom that person has blocked.
+ * People who connected after `watchers` was read see the current state anyway.
  */
 export function publishPresences(
   hub: Hub,
@@ -142,7 +151,7 @@ export function publishPresences(
   }
 }
 
-/** The pairs in which one of `blockerIds` has blocked one of `blockedIds`. */
+/** Returns the pairs in which one of `blockerIds` has blocked one of `blockedIds`. */
 export async function readBlocks(
   pool: pg.Pool,
   blockerIds: readonly bigint[],

@@ -28,16 +28,16 @@ import { Reservations, type ReservationLimits } from './reservation.ts';
 import { Notices } from './notices.ts';
 import type { TypingChannel } from './typing-channel.ts';
 
-/** What nodes need to tell each other about events, so that not every node reads the log. */
+/** The parts that nodes need to tell each other about events, so that not every node has to read the log. */
 export type BroadcastParts = { channels: Channels; leases: Leases; readRows: ReadRows };
 
-/** The live side of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
+/** The real-time part of a process: doorbell → feed → hub, and access to the log for subscribers that missed events. */
 export class Realtime {
   readonly hub: Hub;
   readonly report: Report;
   /** Records the traces of events; null if tracing is off. */
   readonly traces: EventTraces | null;
-  /** Called with the hex hash of a stream's token when an operation waits for the stream or has been cancelled. */
+  /** Called with the hex hash of a stream's token when an operation is waiting for the stream or has been cancelled. */
   onStreamRing: (tokenHash: string) => void = () => undefined;
   readonly #pool: pg.Pool;
   readonly #missed: MissedEvents;
@@ -53,7 +53,7 @@ export class Realtime {
 
   /**
    * `directUrl` leads to the primary and bypasses any pooler; everything else uses the pool. Without `broadcast`, each
-   * node reads the whole log.
+   * node reads the whole log itself.
    */
   constructor(options: {
     pool: pg.Pool;
@@ -113,7 +113,7 @@ export class Realtime {
     });
   }
 
-  /** Starts at the log's current end. Throws when the database cannot be read. */
+  /** Starts at the current end of the log. Throws if the database cannot be read. */
   async open(): Promise<void> {
     await this.#feed.open();
     await this.#doorbell.open();
@@ -130,7 +130,10 @@ export class Realtime {
     await this.#feed.close();
   }
 
-  /** Passes on what this node has read from the log: to the other nodes, if it is the publisher, and to its own hub. */
+  /**
+   * Passes on what this node has read from the log: to its own hub and, if this node is the publisher, to the other
+   * nodes.
+   */
   async #publish(passage: Passage): Promise<void> {
     const { events, through } = passage;
     if (this.#broadcast?.isPublishing !== true) return void (await this.#pass({ events, through }));
@@ -167,7 +170,9 @@ export class Realtime {
     });
   }
 
-  /** True while events are being read; otherwise how long ago the log was last read. */
+  /**
+   * Returns true while events are being read; otherwise returns a message that says how long ago the log was last read.
+   */
   isReady(): true | string {
     if (this.#feed.hasReadLately) return true;
     return `the log was last read ${Math.round(this.#feed.sinceReadMs / 1_000)} s ago`;
@@ -177,19 +182,22 @@ export class Realtime {
     return this.#feed.epoch;
   }
 
-  /** The last event that has gone through the hub; null while this node does not know whether there are later ones. */
+  /**
+   * Returns the last event that has passed through the hub; null while this node does not know whether there are later
+   * events.
+   */
   position(): bigint | null {
     return this.#feed.isCurrent ? this.#feed.position : null;
   }
 
-  /** The last event that has gone through the hub, even if later ones are known to exist. */
+  /** The last event that has passed through the hub, even if later events are known to exist. */
   get readThrough(): bigint {
     return this.#feed.position;
   }
 
   /**
-   * Resolves once all events up to this position have gone through the hub and later ones are being read, or the feed
-   * starts over or closes.
+   * Resolves once all events up to this position have passed through the hub and later ones are being read, or when the
+   * feed starts over or closes.
    */
   whenAt(place: bigint): Promise<void> {
     return this.#feed.whenAt(place);
@@ -201,7 +209,7 @@ export class Realtime {
     return formatCursor({ epoch: this.epoch(), id: head });
   }
 
-  /** Repeats the work for as long as the database is unavailable and a caller wants the result. */
+  /** Retries the work for as long as the database is unavailable and a caller wants the result. */
   retry<Value>(work: () => Promise<Value>, isWanted: () => boolean): Promise<Value> {
     return retryWhileAway(work, isWanted);
   }
@@ -210,13 +218,14 @@ export class Realtime {
     return readExtent(this.#pool);
   }
 
-  /** The reservations of single connection mode, as this node sees them. */
+  /** Returns the reservations of single connection mode, as this node sees them. */
   reservations(limits: ReservationLimits): Reservations {
     return new Reservations(this.#pool, this.#node.name, limits);
   }
 
   /**
-   * What that listener missed: the events for its person or, for a listener of the whole server, those of all chats.
+   * Reads what that listener missed: the events for its person or, for a listener for the whole server, the events of
+   * all chats.
    */
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {
     return serverKeyId == null
@@ -228,7 +237,7 @@ export class Realtime {
     return this.#reads.missedInChat({ reader: { userId, sessionId }, chatId, range });
   }
 
-  /** The events of each segment; null if some of them are no longer kept. */
+  /** Returns the events of each segment; null if some of them are no longer stored. */
   findEvents(segments: readonly Segment[], reader: symbol): Promise<LoggedEvent[][] | null> {
     return this.#missed.find(segments, reader);
   }

@@ -5,27 +5,28 @@ import type { RenderedEvent } from './event-renderer.ts';
 import type { Outdated } from './outdated.ts';
 
 /**
- * How long the renderings of a document are kept, and how much they may weigh: their characters, plus `entryWeight` for
- * each.
+ * How long the renderings of a document are cached, and their maximum total weight: the number of their characters,
+ * plus `entryWeight` for each rendering.
  */
 const kept = { max: 4 * 1024 * 1024, least: 512 * 1024, ttlMs: 2_000 };
 const entryWeight = 400;
 
 /**
- * The rendering of an event; null if there is nothing to show. `chatId`: the event's chat. `edition`: see Outdated.
+ * The rendering of an event; the outcome is null if there is nothing to show. `chatId`: the chat of the event.
+ * `edition`: see Outdated.
  */
 export type Recent = { outcome: Soon<RenderedEvent | null>; chatId: bigint | null; edition: number };
 
-/** How much all documents of this process may keep in total. */
+/** How much the caches of all documents in this process may hold in total. */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
 /**
- * The latest renderings of one document. Replays of the same event within a short time share one rendering: after a
- * restart, for example, every stream replays.
+ * A cache of the latest renderings of one document. Replays of the same event within a short time share one rendering,
+ * which helps after a restart, for example, when every stream replays.
  */
 export class RecentRenderings {
   readonly #outdated: Outdated;
-  /** The renderings that are not finished, whose size is therefore unknown. */
+  /** The renderings that are still in progress, so that their size is unknown. */
   readonly #begun = new Map<IdKey, Recent>();
   readonly #done = new FifoCache<IdKey, Recent>({ ...kept, budget });
 
@@ -33,12 +34,12 @@ export class RecentRenderings {
     this.#outdated = outdated;
   }
 
-  /** What the stored renderings weigh. */
+  /** The total weight of the stored renderings. */
   get weight(): number {
     return this.#done.weight;
   }
 
-  /** The latest rendering of an event; undefined if it is not kept, or outdated. */
+  /** Returns the latest rendering of an event; undefined if it is not cached or is outdated. */
   get(eventId: bigint): Recent | undefined {
     const key = idKey(eventId);
     const known = this.#begun.get(key) ?? this.#done.get(key);
@@ -46,8 +47,8 @@ export class RecentRenderings {
   }
 
   /**
-   * Keeps a rendering from the moment it begins; drops it if it turns out to be too large. One that no one else will
-   * want (`isShared` is false) is dropped as soon as it is finished.
+   * Stores a rendering as soon as it begins, and drops it if it turns out to be too large. A rendering that nobody else
+   * will want (`isShared` is false) is dropped as soon as it is finished.
    */
   add(eventId: bigint, recent: Recent, isShared = true): void {
     const key = idKey(eventId);

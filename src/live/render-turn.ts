@@ -3,18 +3,22 @@ import { setImmediate as afterIo } from 'node:timers/promises';
 import { FairQueue } from '../core/fair-queue.ts';
 import type { EventCost } from './event-renderer.ts';
 
-/** How many slices run at a time on a node, at most one per user; most of them are waiting for the database. */
+/** How many slices a node renders at a time, at most one per user; most of them are waiting for the database. */
 const concurrency = 8;
-/** The most that the executions of one turn may cost in total: about as much as one event of the largest document. */
+/**
+ * The maximum total cost of the executions in one turn, which is about the cost of one event for the largest document.
+ */
 export const sliceLimits: EventCost = { complexity: 10_000, bytes: 8 * 1024 * 1024 };
-/** How long the processor may be idle during a turn, in ms. After that the turn ends, even if its work is not done. */
+/**
+ * How long the processor may be idle during a turn, in ms. After that time, the turn ends even if its work is not done.
+ */
 const maxIdleMs = 20;
-/** The longest turn, in ms. */
+/** The maximum length of a turn, in ms. */
 const maxTurnMs = 1_000;
-/** How often both limits are checked, in ms. */
+/** How often both of these limits are checked, in ms. */
 const checkMs = 10;
 
-/** How many executions of a document with this cost make up a slice; `most` if they cost little. */
+/** Returns how many executions of a document with this cost make up a slice; at most `most`. */
 export function sliceSize({ complexity, bytes }: EventCost, most: number): number {
   const fitting = Math.min(sliceLimits.complexity / complexity, sliceLimits.bytes / bytes);
   return Math.max(1, Math.min(most, Math.floor(fitting)));
@@ -26,28 +30,29 @@ export function* cut<Value>(list: readonly Value[], size: number): Iterable<Valu
 }
 
 /**
- * Shares processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice: some of
- * the events that are waiting to be rendered for one document. However many documents a user subscribes to, and however
- * many events they get, another user's document waits only until a running slice ends.
+ * Divides processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice, that is,
+ * some of the events that are waiting to be rendered for one document. No matter how many documents a user subscribes
+ * to and how many events they receive, another user's document waits only until a running slice ends.
  */
 export class RenderTurns {
   readonly #queue = new FairQueue({
     work: 'subscriptions',
     concurrency,
     concurrencyPerPerson: 1,
-    // Each subscription has only one turn waiting.
+    // Each subscription has only one turn waiting at a time.
     maxWaitingPerPerson: Infinity,
     maxWaiting: Infinity,
   });
 
   /**
-   * Runs `work` in a turn of one of these users: the one who has used the least time, so that a document waits only if
-   * all its subscribers have used more time than others. Starts immediately if fewer than `concurrency` turns run, none
-   * of them that user's. Between turns, the event loop handles requests.
+   * Runs `work` in a turn that is charged to the one of these users who has used the least time, so that a document
+   * waits only if all its subscribers have used more time than others. Starts immediately if fewer than `concurrency`
+   * turns are running and none of them belongs to that user. Between turns, the event loop handles requests.
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();
-    // The caller gets the same promise, with its error, but only after the turn: until then, Node would call it unhandled.
+    // The caller gets the same promise, with its error, but only after the turn; until then, Node would report the
+    // error as unhandled.
     promise.catch(() => undefined);
     const person = this.#queue.mostToSpare(asKeys(userIds));
     await this.#queue.run({ person }, async () => {
@@ -65,9 +70,9 @@ function* asKeys(userIds: Iterable<bigint>): Iterable<string> {
 }
 
 /**
- * Resolves when the work is done, or when it is only waiting: a document that waits for a lock in the database must not
- * keep others from their turns. While the processor is busy, the turn continues: otherwise more and more work would run
- * at the same time under load.
+ * Resolves when the work is done or is only waiting, because a document that waits for a lock in the database must not
+ * delay the turns of others. While the processor is busy, the turn continues; otherwise more and more work would run at
+ * the same time under load.
  */
 async function untilDoneOrIdle(working: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

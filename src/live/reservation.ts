@@ -2,15 +2,18 @@ import type pg from 'pg';
 import { createSecret } from '../core/secret.ts';
 import { inTransaction } from '../postgres/client.ts';
 
-/** How long an unopened reservation lives. */
+/** How long a reservation lasts if its stream is not opened. */
 const lifetime = `interval '60 seconds'`;
-/** Which streams count as present: those reserved recently, and those that a node with a valid lease holds open. */
+/**
+ * Which streams count as existing: those that were reserved recently, and those that a node with a valid lease holds
+ * open.
+ */
 const isThere = `case when node is null then created_at > now() - ${lifetime}
   else exists (select from leases where leases.name = node and leases.until > clock_timestamp()) end`;
 
 /**
- * An operation that waits for its stream. Its parameters are encrypted, as base64, so that the database cannot read
- * them.
+ * An operation that is waiting for its stream. The operation's parameters are encrypted and stored as base64, so that
+ * the database cannot read them.
  */
 export type WaitingOperation = {
   tokenHash: Buffer;
@@ -20,16 +23,16 @@ export type WaitingOperation = {
   userAgent: string | null;
 };
 
-/** The limits of streams; 0 turns a limit off. */
+/** The limits for streams; 0 turns a limit off. */
 export type ReservationLimits = { streamsPerSession: number; operationsPerStream: number; bufferBytes: number };
 
 /** Why an operation was not added. */
 export type AddRefusal = 'UNKNOWN_STREAM' | 'ID_IN_USE' | 'TOO_MANY_OPERATIONS' | 'TOO_MANY_BYTES';
 
 /**
- * The streams of single connection mode, as all nodes see them: one node reserves a stream, another may open it, a
- * third may add operations. A stream's token is a secret, stored as its hash and valid only for the session that
- * reserved it.
+ * The streams of single connection mode, as all nodes see them: one node reserves a stream, another may open it, and a
+ * third may add operations. The token of a stream is a secret, which is stored as a hash and valid only for the session
+ * that reserved the stream.
  */
 export class Reservations {
   readonly #pool: pg.Pool;
@@ -43,11 +46,11 @@ export class Reservations {
     this.#limits = limits;
   }
 
-  /** Reserves a stream and returns its token; null when the session has reached its limit. */
+  /** Reserves a stream and returns its token; returns null when the session has reached its limit. */
   async reserve(sessionId: bigint): Promise<string | null> {
     const token = createSecret('streamReservation');
     return inTransaction({ pool: this.#pool }, async (client) => {
-      // Locks the session: otherwise two concurrent requests could both take the last slot.
+      // Locks the session, because otherwise two concurrent requests could both take the last slot.
       await client.query('select from sessions where id = $1 for no key update', [sessionId]);
       const { rowCount } = await client.query(
         `insert into stream_reservations (token_hash, session_id)
@@ -59,7 +62,7 @@ export class Reservations {
     });
   }
 
-  /** Whether the session has a stream with that token, and whether a node holds it open. */
+  /** Returns whether the session has a stream with that token, and whether a node holds it open. */
   async find(tokenHash: Buffer, sessionId: bigint): Promise<'RESERVED' | 'OPEN' | null> {
     const { rows } = await this.#pool.query<{ isOpen: boolean }>(
       `select node is not null as "isOpen" from stream_reservations
@@ -70,7 +73,7 @@ export class Reservations {
     return row === undefined ? null : row.isOpen ? 'OPEN' : 'RESERVED';
   }
 
-  /** Makes this node the holder of the stream. Returns false if another request was first. */
+  /** Makes this node the holder of the stream. Returns false if another request has already opened the stream. */
   async open(tokenHash: Buffer, sessionId: bigint): Promise<boolean> {
     const { rowCount } = await this.#pool.query(
       `update stream_reservations set node = $3
@@ -80,7 +83,7 @@ export class Reservations {
     return rowCount === 1;
   }
 
-  /** Removes the stream, if this node holds it, with all its operations. */
+  /** Removes the stream with all its operations, if this node holds it. */
   async close(tokenHash: Buffer): Promise<void> {
     await this.#pool.query('delete from stream_reservations where token_hash = $1 and node = $2', [
       tokenHash,
@@ -88,18 +91,18 @@ export class Reservations {
     ]);
   }
 
-  /** Removes all of this node's streams. */
+  /** Removes all streams that this node holds. */
   async closeAll(): Promise<void> {
     await this.#pool.query('delete from stream_reservations where node = $1', [this.#node]);
   }
 
   /**
-   * Reserves the operation's id; the operation runs only after `ready`. Returns the `version` that `ready` requires,
-   * or why the operation was not added.
+   * Reserves the operation's id; the operation runs only after `ready`. Returns the `version` that `ready` requires, or
+   * the reason why the operation was not added.
    */
   async add(operation: WaitingOperation, sessionId: bigint): Promise<AddRefusal | { version: string }> {
     const { operationsPerStream, bufferBytes } = this.#limits;
-    // Base64 takes four characters for three bytes.
+    // Base64 needs four characters for three bytes.
     const maxLength = Math.ceil((bufferBytes * 4) / 3);
     const { rows } = await inTransaction({ pool: this.#pool }, async (client) => {
       await client.query('select from stream_reservations where token_hash = $1 for no key update', [
@@ -139,8 +142,9 @@ export class Reservations {
   }
 
   /**
-   * Lets the operation run; it will miss no event after that cursor. Returns false if it was cancelled in the meantime,
-   * even if another operation uses its id by now: `version` identifies the row that was added.
+   * Lets the operation run; it will not miss any event after that cursor. Returns false if the operation was cancelled
+   * in the meantime, even if another operation is using its id by now: `version` identifies the row that `add`
+   * inserted.
    */
   async ready(
     { tokenHash, operationId, version }: { tokenHash: Buffer; operationId: string; version: string },
@@ -154,7 +158,7 @@ export class Reservations {
     return rowCount === 1;
   }
 
-  /** Removes an operation that is done, refused or cancelled; its id becomes free. */
+  /** Removes an operation that has ended or was refused or cancelled, which frees its id. */
   async remove(tokenHash: Buffer, operationId: string): Promise<void> {
     await this.#pool.query('delete from stream_operations where token_hash = $1 and operation_id = $2', [
       tokenHash,
@@ -162,7 +166,7 @@ export class Reservations {
     ]);
   }
 
-  /** Takes the operations that wait for these streams; from now on they count as running. */
+  /** Takes the operations that are waiting for these streams; from then on, they count as running. */
   async take(tokenHashes: readonly Buffer[]): Promise<WaitingOperation[]> {
     const { rows } = await this.#pool.query<WaitingOperation>(
       `update stream_operations set state = 'RUNNING'
@@ -175,8 +179,8 @@ export class Reservations {
   }
 
   /**
-   * The ids of the operations still running on each of these streams, by the token's hash in hex. Streams that no
-   * longer exist are left out.
+   * Returns the ids of the operations that are still running on each of these streams, by the token's hash in hex.
+   * Leaves out streams that no longer exist.
    */
   async listRunning(tokenHashes: readonly Buffer[]): Promise<Map<string, Set<string>>> {
     const { rows } = await this.#pool.query<{ key: string; operationIds: string[] }>(
@@ -190,7 +194,7 @@ export class Reservations {
   }
 }
 
-/** Deletes up to `limit` reservations that no client opened in time, and returns how many. */
+/** Deletes up to `limit` reservations that no client opened in time, and returns how many it deleted. */
 export async function pruneReservations(pool: pg.Pool, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
     `delete from stream_reservations where token_hash in (

@@ -3,12 +3,12 @@ import type { LoggedEvent } from '../log/event.ts';
 import type { Outlet, Listener } from './listener.ts';
 import type { Person } from './person.ts';
 
-/** Listeners by the outlet that renders for them. */
+/** Listeners, grouped by the outlet that renders for them. */
 export type Audience = ReadonlyMap<Outlet, readonly Listener[]>;
 
 /**
- * The people and streams of one chat on this node: its members with an open stream, and the listeners that follow
- * this chat alone (members too, or readers of a public channel).
+ * The people and streams of one chat on this node: its members with an open stream, and the listeners that follow only
+ * this chat (which belong to members or to readers of a public channel).
  */
 export class Room {
   readonly chatId: bigint;
@@ -26,20 +26,23 @@ export class Room {
     return this.people.size === 0 && this.followers.size === 0;
   }
 
-  /** Call this when a listener or a membership has changed: the audience is gathered again for the next event. */
+  /**
+   * Call this when a listener or a membership has changed, so that the audience is gathered again for the next event.
+   */
   change(): void {
     this.#audience = null;
   }
 
-  /** All listeners of this chat on this node, whatever part of the history they see. */
+  /** Returns all listeners of this chat on this node, whatever part of the history they see. */
   everyone(): Audience {
     this.#audience ??= this.#gather();
     return this.#audience;
   }
 
   /**
-   * Who receives an event of this chat. If no listener or membership has changed since the previous event and all may
-   * receive both, returns the same map again, so that neighbouring events can go out in one write.
+   * Returns the listeners that receive an event of this chat. If no listener or membership has changed since the
+   * previous event and everyone may receive both events, returns the same map again, so that consecutive events can be
+   * sent in one write.
    */
   audienceOf(event: LoggedEvent): Audience {
     const everyone = this.everyone();
@@ -48,7 +51,7 @@ export class Room {
     return isForEveryone ? everyone : this.#select(everyone, event);
   }
 
-  /** Whether this listener's membership shows the event; a reader of a public channel sees every event. */
+  /** Whether this listener's membership includes the event; a reader of a public channel sees every event. */
   #shows(listener: Listener, event: LoggedEvent): boolean {
     const membership = this.people.get(listener.userId)?.memberships.get(this.chatId);
     if (membership === undefined || (listener.chatId !== null && listener.isPublicReader)) return true;
@@ -83,14 +86,16 @@ function firstShown({ visibleFrom, isWhole }: Membership): number {
   return isWhole ? 1 : visibleFrom;
 }
 
-/** Adds a listener to those of its outlet. */
+/** Adds a listener to the list of its outlet. */
 export function addTo(audience: Map<Outlet, Listener[]>, listener: Listener): void {
   const listeners = audience.get(listener.outlet);
   if (listeners === undefined) audience.set(listener.outlet, [listener]);
   else listeners.push(listener);
 }
 
-/** The audience together with the listeners of the person that the event addresses, each once. */
+/**
+ * Returns the audience together with the listeners of the person that the event is addressed to, each listener once.
+ */
 export function withPerson(audience: Audience, person: Person, event: LoggedEvent): Audience {
   const everyone = new Map<Outlet, Listener[]>();
   for (const listeners of audience.values()) {

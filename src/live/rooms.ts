@@ -2,12 +2,12 @@ import type { Interest } from './broadcast/interest.ts';
 import { shardOf } from './broadcast/shard.ts';
 import { Room } from './room.ts';
 
-/** The rooms of a node: one for each chat that has a member or a follower with an open stream here. */
+/** The rooms of a node: one for each chat that has a member or a follower with an open stream on this node. */
 export class Rooms {
   readonly #rooms = new Map<bigint, Room>();
   readonly #interest: Interest;
 
-  /** `interest` learns of each room. */
+  /** `interest` is told of each room. */
   constructor(interest: Interest) {
     this.#interest = interest;
   }
@@ -16,12 +16,12 @@ export class Rooms {
     return chatId === null ? undefined : this.#rooms.get(chatId);
   }
 
-  /** The existing rooms of these chats. */
+  /** Returns the existing rooms of these chats. */
   among(chatIds: readonly bigint[]): Room[] {
     return chatIds.map((chatId) => this.#rooms.get(chatId)).filter((room) => room !== undefined);
   }
 
-  /** The chat's room, created if necessary. */
+  /** Returns the chat's room, which is created if necessary. */
   open(chatId: bigint): Room {
     let room = this.#rooms.get(chatId);
     if (room === undefined) {

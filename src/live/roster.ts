@@ -7,13 +7,13 @@ import { Person, type MembershipChange } from './person.ts';
 import type { Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 
-/** Who has a stream on this node, and the rooms of the chats that they are members of or follow. */
+/** The people who have a stream on this node, and the rooms of the chats that they are members of or follow. */
 export class Roster {
   readonly #interest: Interest;
   readonly #people = new Map<bigint, Person>();
   readonly #rooms: Rooms;
 
-  /** `interest` is kept up to date with the people and the rooms. */
+  /** The roster keeps `interest` up to date with its people and rooms. */
   constructor(interest: Interest) {
     this.#interest = interest;
     this.#rooms = new Rooms(interest);
@@ -30,17 +30,20 @@ export class Roster {
     return this.#people;
   }
 
-  /** The room of a chat, if anyone on this node is in it. */
+  /** Returns the room of a chat, if anyone on this node is in it. */
   roomOf(chatId: bigint | null): Room | undefined {
     return this.#rooms.get(chatId);
   }
 
-  /** The existing rooms of these chats. */
+  /** Returns the existing rooms of these chats. */
   roomsAmong(chatIds: readonly bigint[]): Room[] {
     return this.#rooms.among(chatIds);
   }
 
-  /** Adds a listener. `isNew`: it is the person's first listener, so their memberships are unknown until `settle`. */
+  /**
+   * Adds a listener. `isNew`: whether it is the person's first listener, in which case their memberships are unknown
+   * until `settle`.
+   */
   add(listener: Listener): { person: Person; isNew: boolean } {
     let person = this.#people.get(listener.userId);
     const isNew = person === undefined;
@@ -55,7 +58,9 @@ export class Roster {
     return { person, isNew };
   }
 
-  /** Removes a listener, and the person if it was their last one. Returns false if it was not there. */
+  /**
+   * Removes a listener, and also the person if it was their last listener. Returns false if the listener was not there.
+   */
   remove(listener: Listener): boolean {
     const person = this.#people.get(listener.userId);
     if (person === undefined || !person.listeners.delete(listener)) return false;
@@ -80,7 +85,10 @@ export class Roster {
     this.#interest.clear();
   }
 
-  /** The snapshot is as of `head`: changes up to `head` are already in it, and later ones are applied to it. */
+  /**
+   * Applies the snapshot of a person's memberships. It includes the changes up to event `head`; later changes are
+   * applied to it.
+   */
   settle(person: Person, snapshot: Snapshot): void {
     const changes = person.pending ?? [];
     person.pending = null;
@@ -96,7 +104,7 @@ export class Roster {
     if (person === undefined || event.chatId === null) return;
     const change: MembershipChange = { eventId: event.id, chatId: event.chatId, membership };
     if (person.pending !== null) person.pending.push(change);
-    // A membership that began after this event is not the one that the event ended.
+    // A membership that began after this event is not the membership that the event ended.
     else if ((person.memberships.get(change.chatId)?.since ?? 0n) <= event.id) {
       this.#apply(person, change.chatId, membership);
     }

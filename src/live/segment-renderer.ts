@@ -12,41 +12,49 @@ import { sliceSize, type RenderTurns } from './render-turn.ts';
 import { GroupRows, type Rows } from './group-rows.ts';
 import type { SharedRenderer } from './shared-renderer.ts';
 
-/** How many bytes of renderings one document keeps for replays, and for how long. */
+/** How many bytes of renderings the cache of one document holds for replays, and for how long. */
 const kept = { max: 8 * 1024 * 1024, least: 1024 * 1024, ttlMs: 2_000 };
-/** What an entry weighs besides its renderings: the texts of its ids. */
+/** The weight of an entry besides its renderings: the strings with its ids. */
 const entryWeight = 1_000;
-/** How much all documents of this process may keep in total, in bytes. A rendering is kept both as text and encoded. */
+/**
+ * How much the caches of all documents in this process may hold in total, in bytes. A rendering is stored both as text
+ * and in encoded form.
+ */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
-/** The most events that are rendered in one turn, if they cost little. */
+/** The maximum number of events that are rendered in one turn, if they cost little. */
 const maxEvents = 512;
-/** Renderings with more bytes than this in total go out in several batches of about this size. */
+/** Renderings with a total size above this are sent in several batches of about this size. */
 const batchBytes = 32 * 1024;
 
-/** What a document shows of a segment, in order. Empty if it shows nothing. */
+/** The results of a document for a segment, in order. Empty if the document shows nothing of it. */
 export type RenderedSegment = readonly Batch[];
 
-/** `chatIds`: the chats of its events, each once. `edition`: see Outdated. */
+/** `chatIds`: the chats of the segment's events, each once. `edition`: see Outdated. */
 type RecentSegment = { batches: RenderedSegment; chatIds: readonly (bigint | null)[]; edition: number };
 
-/** What a segment's events show, and their chats, both in the order of the events. `edition`: see Outdated. */
+/**
+ * The results for a segment's events, and the chats of these events, both in the order of the events. `edition`: see
+ * Outdated.
+ */
 type ShownEvents = {
   shown: readonly (RenderedEvent | null)[];
   chatIds: readonly (bigint | null)[];
   edition: number;
 };
 
-/** The events of each segment, for this reader; null if some of them are no longer kept. */
+/** Finds the events of each segment for this reader; returns null if some of them are no longer stored. */
 export type FindEvents = (segments: readonly Segment[], reader: symbol) => Promise<LoggedEvent[][] | null>;
 
-/** Who replays: `reader` is a symbol of its own for each replay. `rows`: what `readAhead` returned, if it was called. */
+/**
+ * Who replays: `reader` is a symbol that is unique to each replay. `rows`: the result of `readAhead`, if it was called.
+ */
 export type SegmentReader = { asker: Caller; reader: symbol; findEvents: FindEvents; rows?: GroupRows | null };
 
 /**
- * Renders one document for replays, a segment of the log at a time. Readers share the renderings and their bytes wherever
- * they missed the same events, whatever their cursors: after a restart, a thousand readers cost about as much as one
- * plus the writes to a thousand sockets (bench:storm).
+ * Renders one document for replays, one segment of the log at a time. Readers that missed the same events share the
+ * renderings and their bytes, whatever their cursors. After a restart, a thousand readers therefore cost about as much
+ * as one reader plus the writes to a thousand sockets (bench:storm).
  */
 export class SegmentRenderer {
   readonly #renderer: SharedRenderer;
@@ -87,8 +95,8 @@ export class SegmentRenderer {
   }
 
   /**
-   * Renders a group of segments as this asker may see them, in a turn of the asker; null if some of their events are no
-   * longer kept. What others have just replayed takes no turn, because it costs nothing.
+   * Renders a group of segments as this asker may see them, in a turn of the asker; returns null if some of their
+   * events are no longer stored. Segments that others have just replayed need no turn, because they cost nothing.
    */
   async render(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
     this.#note(group, options.reader);
@@ -101,9 +109,9 @@ export class SegmentRenderer {
   }
 
   /**
-   * Begins to read the events of a group that will be rendered next, and the rows that they show: PostgreSQL and this
-   * process then work at the same time. Returns null if others want the group too, because it may then be rendered
-   * already when its turn comes.
+   * Starts reading the events of the group that will be rendered next, and the rows that they show, so that PostgreSQL
+   * and this process work at the same time. Returns null if others want the group too, because it may already have been
+   * rendered by the time its turn comes.
    */
   readAhead(group: readonly Segment[], options: SegmentReader): GroupRows | null {
     const lastId = group.at(-1)?.lastId;
@@ -115,7 +123,10 @@ export class SegmentRenderer {
     });
   }
 
-  /** The events of each segment; null if some of them are no longer kept. Reads the rows that they show, too. */
+  /**
+   * Returns the events of each segment; null if some of them are no longer stored. Also reads the rows that the events
+   * show.
+   */
   async #readRows(
     segments: readonly Segment[],
     loaders: Loaders,
@@ -127,7 +138,7 @@ export class SegmentRenderer {
     return events;
   }
 
-  /** The rows that were read ahead, unless a message of one of their chats has been edited or deleted since. */
+  /** Returns the rows that were read ahead, unless a message in one of their chats has since been edited or deleted. */
   async #takeRows(group: readonly Segment[], { rows }: SegmentReader): Promise<Rows | null> {
     const ready = rows?.take(group) ?? null;
     if (ready === null) return null;
@@ -165,7 +176,7 @@ export class SegmentRenderer {
     const rendered = new Map<Segment, RenderedSegment>();
     const unknown: Segment[] = [];
     for (const segment of group) {
-      // Its events may have been rendered in other segments, for readers of other chats.
+      // The segment's events may already have been rendered in other segments, for readers of other chats.
       const known = this.#find(segment) ?? this.#compose(segment, options);
       if (known === null) unknown.push(segment);
       else rendered.set(segment, known);
@@ -173,8 +184,8 @@ export class SegmentRenderer {
     const read = ready === null ? unknown : group;
     const events = await (ready?.events ?? this.#readRows(unknown, loaders, options));
     if (events === null) return null;
-    // The read may have outlasted the time for which a reader counts: those who waited for it still share the
-    // renderings.
+    // The read may have taken longer than a reader is remembered; noting it again lets the readers that waited still
+    // share the renderings.
     this.#note(group, reader);
     for (const segment of unknown) {
       const own = events[read.indexOf(segment)] ?? [];
@@ -189,7 +200,7 @@ export class SegmentRenderer {
     return group.map((segment) => rendered.get(segment) ?? []);
   }
 
-  /** Renders a segment from its events' latest renderings; null if they are not all known. */
+  /** Renders a segment from the latest renderings of its events; returns null if some of these are missing. */
   #compose(segment: Segment, { asker, reader }: SegmentReader): RenderedSegment | null {
     const shown: (RenderedEvent | null)[] = [];
     const chatIds: (bigint | null)[] = [];
@@ -203,7 +214,8 @@ export class SegmentRenderer {
   }
 
   /**
-   * Makes batches of what a segment's events show, and keeps them if they are not personal and others want the same.
+   * Makes batches of the results for a segment's events, and caches the batches if they are not personal and others
+   * want the same segment.
    */
   #toBatches(segment: Segment, { shown, chatIds, edition }: ShownEvents, reader: symbol): RenderedSegment {
     const { key, ids, lastId } = segment;

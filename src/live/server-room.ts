@@ -6,13 +6,16 @@ import { addTo, type Audience } from './room.ts';
 const audiences: ReadonlySet<string> = new Set(serverAudiences);
 const noOne: Audience = new Map();
 
-/** The listeners of the whole server. Who receives an event is known without a lookup, however many chats there are. */
+/**
+ * The listeners for the whole server. The receivers of an event are known without a lookup, no matter how many chats
+ * there are.
+ */
 export class ServerRoom {
   #listeners: readonly Listener[] = [];
   #audience: Audience = noOne;
   readonly #interest: Interest;
 
-  /** `interest` learns how many listeners there are. */
+  /** `interest` is told how many listeners there are. */
   constructor(interest: Interest) {
     this.#interest = interest;
   }
@@ -33,7 +36,10 @@ export class ServerRoom {
     this.#change([]);
   }
 
-  /** Who receives the event: the same map each time, so that neighbouring events can go out together. */
+  /**
+   * Returns the listeners that receive the event: the same map each time, so that consecutive events can be sent
+   * together.
+   */
   audienceOf(event: LoggedEvent): Audience {
     return audiences.has(event.audience) ? this.#audience : noOne;
   }

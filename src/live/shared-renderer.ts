@@ -15,33 +15,33 @@ import { RecentRenderings } from './recent-rendering.ts';
 import type { SliceLoaders } from './slice-loaders.ts';
 
 /**
- * What a document is rendered for: an event, a notice that is not kept, or a report of how far a stream has read.
- * `edition`: the one that was current when the event arrived.
+ * What a document is rendered for: an event, a notice that is not stored, or a report of how far a stream has read.
+ * `edition`: the edition that was current when the event arrived.
  */
 export type Renderable =
   | { event: LoggedEvent; edition: number; receivers: readonly Receiver[] }
   | { transient: Transient; receivers: readonly Receiver[] }
   | { caughtUpTo: bigint; receivers: readonly Receiver[] };
 
-/** The results of one item that are still missing, because they differ from asker to asker. `render` never rejects. */
+/** The results of one item that are still missing because they differ from asker to asker. `render` never rejects. */
 export type Rest = {
   lacking: (keyOf: (asker: Caller) => string) => Caller[];
   render: (asker: Caller) => Promise<void>;
 };
 
 /**
- * The loaders for the items of one slice, the edition that was current when they were made, and a list of what is left to
- * do afterwards.
+ * The loaders for the items of one slice, the edition that was current when the loaders were created, and a list of the
+ * work that is left to do afterwards.
  */
 export type SliceParts = { loaders: SliceLoaders; edition: number; rest: Rest[] };
 
 type RendererOptions = { epoch: () => string; report: Report; metrics: Metrics; outdated: Outdated };
 
-/** In the payload of a notice that is not kept, marks where each stream inserts its own cursor. */
+/** In the payload of a notice that is not stored, marks the place where each stream inserts its own cursor. */
 const cursorPlaceholder = randomUUID();
 
 /**
- * Renders the results of one document: once for everyone, or once for each user or session that the result depends on.
+ * Renders the results of one document: once for everyone, or once for each user or session on which the result depends.
  * Replays and live receivers share renderings.
  */
 export class SharedRenderer {
@@ -52,7 +52,7 @@ export class SharedRenderer {
   readonly outdated: Outdated;
   readonly #recent: RecentRenderings;
 
-  /** `epoch` returns the epoch of the log's current history. */
+  /** `epoch` returns the epoch of the current history of the log. */
   constructor(renderer: EventRenderer, options: RendererOptions) {
     this.#renderer = renderer;
     this.#options = options;
@@ -62,7 +62,7 @@ export class SharedRenderer {
     this.cost = renderer.cost;
   }
 
-  /** Loaders for one batch of events. */
+  /** Creates the loaders for one batch of events. */
   newLoaders(): Loaders {
     return this.#renderer.newLoaders();
   }
@@ -73,8 +73,9 @@ export class SharedRenderer {
   }
 
   /**
-   * Renders an event for one asker, or takes its latest rendering; null when there is nothing to show. `edition`: the one
-   * that was current before the loaders read anything. `isShared`: whether others will want the rendering.
+   * Renders an event for one asker, or returns its latest rendering; the result is null when there is nothing to show.
+   * `edition`: the edition that was current before the loaders read anything. `isShared`: whether others will want the
+   * rendering.
    */
   renderFor(
     event: LoggedEvent,
@@ -89,7 +90,7 @@ export class SharedRenderer {
     });
   }
 
-  /** What `renderFor` would return, and the event's chat, if that is rendered already; undefined otherwise. */
+  /** Returns what `renderFor` would return, and the event's chat, if that is already rendered; otherwise undefined. */
   findFor(eventId: bigint, asker: Caller): { shown: RenderedEvent | null; chatId: bigint | null } | undefined {
     const known = this.#recent.get(eventId);
     if (known === undefined || isPromise(known.outcome)) return undefined;
@@ -97,13 +98,13 @@ export class SharedRenderer {
     return shown === null || mayReceive(asker, shown.personalTo) ? { shown, chatId: known.chatId } : undefined;
   }
 
-  /** Reads most of what `renderFor` will need. Never rejects. */
+  /** Reads most of the data that `renderFor` will need. Never rejects. */
   prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
     return this.#renderer.prefetch(events, loaders);
   }
 
   /**
-   * Renders a notice for one stream alone (CaughtUp, Reset), at the position of event `id`. Rejects when the database
+   * Renders a notice for a single stream (CaughtUp, Reset), at the position of event `id`. Rejects when the database
    * is unavailable.
    */
   async renderNotice(notice: StreamNotice, id: bigint, asker: Caller): Promise<Rendering> {
@@ -114,8 +115,8 @@ export class SharedRenderer {
   }
 
   /**
-   * Prepares a delivery. Adds the results that are still missing to `parts.rest`; send the delivery once these are
-   * rendered. Never rejects: a rejection would stop the queue for good.
+   * Prepares a delivery. Adds the results that are still missing to `parts.rest`; send the delivery once they are
+   * rendered. Never rejects, because a rejection would stop the queue permanently.
    */
   async prepare(item: Renderable, parts: SliceParts): Promise<Delivery> {
     if ('event' in item) return this.#prepareEvent(item, parts);
@@ -133,7 +134,7 @@ export class SharedRenderer {
 
   readonly #reportLoss = (error: unknown) => this.#options.report('warn', 'a notice was left out', { error });
 
-  /** Prepares one result for all receivers, or one for each user or session that the execution depended on. */
+  /** Prepares one result for all receivers, or one for each user or session on which the execution depended. */
   async #prepareEvent(
     { event, edition, receivers }: Extract<Renderable, { event: LoggedEvent }>,
     parts: SliceParts,
@@ -145,7 +146,7 @@ export class SharedRenderer {
     const probe = await this.renderFor(event, {
       asker: prober.asker,
       loaders,
-      // Rows that came with the event were read before it arrived.
+      // Rows that came with the event were read before the event arrived.
       edition: event.shared === undefined ? parts.edition : edition,
       isShared: true,
     });
@@ -158,8 +159,8 @@ export class SharedRenderer {
     const render = async (asker: Caller) => {
       const outcome = await this.#render(event, asker, loaders);
       if (outcome === null) return;
-      // The first rendering was personal. A later one that is not personal must not be shared: it failed, or the data
-      // has changed since.
+      // The first rendering was personal. A later rendering that is not personal must not be shared, because it failed
+      // or the data has changed since.
       batches.add(outcome.personalTo ?? askerKey(asker), this.#toBatch(event.id, outcome.payload));
     };
     if (lacking(askerKey).length > 0) rest.push({ lacking, render });
@@ -171,7 +172,7 @@ export class SharedRenderer {
     };
   }
 
-  /** Prepares renderings as for an event, with room for the cursor that each stream inserts. */
+  /** Prepares renderings as for an event, but with a placeholder for the cursor that each stream inserts. */
   async #prepareTransient(
     { transient, receivers }: { transient: Transient; receivers: readonly Receiver[] },
     { loaders, rest }: SliceParts,
@@ -228,7 +229,7 @@ export class SharedRenderer {
     return { renderings: [this.toRendering(eventId, payload)], encodings: new Map() };
   }
 
-  /** An event's result, as its receivers get it. */
+  /** Wraps the result of an event in the form in which its receivers get it. */
   toRendering(eventId: bigint, payload: string): Rendering {
     return { eventId, cursor: this.#cursorOf(eventId), payload };
   }

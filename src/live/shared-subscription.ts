@@ -14,18 +14,21 @@ import { SliceLoaders } from './slice-loaders.ts';
 import { SegmentRenderer } from './segment-renderer.ts';
 import { SharedRenderer, type Renderable, type Rest } from './shared-renderer.ts';
 
-/** How many events of one document are executed concurrently, if they cost little. */
+/** How many events of one document are rendered concurrently, if they cost little. */
 const maxConcurrentExecutions = 64;
-/** How many items may wait for a document that falls behind the log; past this, its receivers resume from the log. */
+/**
+ * How many items may wait for a document that falls behind the log; beyond that number, its receivers resume from the
+ * log.
+ */
 const maxWaiting = 2_000;
 
-/** An item that waits to go out; items go out in the order in which the hub sent them. */
+/** An item that is waiting to be sent; items are sent in the order in which they arrived from the hub. */
 type Item = Renderable | { tell: () => void };
 
-/** Items that are rendered together, and what to send for each. */
+/** Items that are rendered together, and the delivery for each item. */
 type Slice = { items: readonly Item[]; deliveries: Delivery[]; startedAt: number; renderedAt: number };
 
-/** What a subscription that many streams share needs. */
+/** The settings and dependencies of a subscription that many streams share. */
 export type SharedSubscriptionOptions = {
   epoch: () => string;
   report: Report;
@@ -36,15 +39,16 @@ export type SharedSubscriptionOptions = {
 };
 
 /**
- * All subscriptions with the same results: the outlet through which the hub reaches them in order. Different shared
- * subscriptions do not wait for each other, so a document that fails or is slow delays no other.
+ * All subscriptions with the same results. It is the outlet through which the hub reaches them in order. Different
+ * shared subscriptions do not wait for each other, so a document that fails or is slow does not delay any other
+ * document.
  */
 export class SharedSubscription implements Outlet {
   readonly key: string;
   readonly wantsPresence: boolean;
   readonly #options: SharedSubscriptionOptions;
   readonly holders: Holders;
-  /** Renders what subscribers missed, without the queue. */
+  /** Renders what subscribers missed, bypassing the queue. */
   readonly segments: SegmentRenderer;
   readonly #renderer: SharedRenderer;
   #queue: Item[] = [];
@@ -93,8 +97,8 @@ export class SharedSubscription implements Outlet {
   }
 
   interrupt(listener: Listener): void {
-    // Immediately: what is still waiting would go out with cursors of the new history, and the client would resume from
-    // there.
+    // The interruption is immediate, because the items that are still waiting would be sent with cursors of the new
+    // history, and the client would resume from there.
     (listener as Receiver).interrupt();
   }
 
@@ -112,7 +116,7 @@ export class SharedSubscription implements Outlet {
     if (!this.#isPumping) void this.#pump();
   }
 
-  /** Drops the waiting events; their receivers resume from the log. */
+  /** Drops the waiting events, so that their receivers resume from the log. */
   #leaveToLog(): void {
     const audiences = new Set<readonly Receiver[]>();
     this.#queue = this.#queue.filter((item) => {
@@ -122,10 +126,10 @@ export class SharedSubscription implements Outlet {
     letLag(new Set([...audiences].flat()));
   }
 
-  /** Renders the waiting items a slice at a time, and sends them in order. */
+  /** Renders the waiting items one slice at a time, and sends them in order. */
   async #pump(): Promise<void> {
     this.#isPumping = true;
-    // The hub publishes a whole batch synchronously: waiting a tick lets all of it go out together.
+    // The hub publishes a whole batch synchronously, so waiting for one tick lets the whole batch be sent together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const rest: Rest[] = [];
@@ -142,8 +146,8 @@ export class SharedSubscription implements Outlet {
   }
 
   /**
-   * The turn is charged to the user who has used the least time, so none of the users who share the document waits
-   * longer than that user would.
+   * Runs the work in a turn that is charged to the user who has used the least time, so that none of the users who
+   * share the document waits longer than that user would.
    */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#options.turns.run(this.holders.userIds(), work);
@@ -151,7 +155,7 @@ export class SharedSubscription implements Outlet {
 
   async #prepareSlice(rest: Rest[]): Promise<Slice> {
     const items = this.#queue.splice(0, sliceSize(this.#renderer.cost, maxConcurrentExecutions));
-    // Rows do not depend on the asker: the loaders fetch the rows of all these events together.
+    // Rows do not depend on the asker, so the loaders fetch the rows of all these events together.
     const parts = {
       loaders: new SliceLoaders(() => this.#renderer.newLoaders()),
       edition: this.#options.outdated.edition,
@@ -164,7 +168,7 @@ export class SharedSubscription implements Outlet {
     return { items, deliveries, startedAt, renderedAt: Date.now() };
   }
 
-  /** Renders for each user who lacks a result, and then for each session that lacks one. */
+  /** Renders once for each user who lacks a result, and then once for each session that still lacks one. */
   async #renderRest(rest: readonly Rest[]): Promise<void> {
     for (const keyOf of [askerKey, sessionKey]) {
       const missing = rest.flatMap(({ lacking, render }) => lacking(keyOf).map((asker) => ({ render, asker })));
@@ -191,7 +195,7 @@ export class SharedSubscription implements Outlet {
       if (!('event' in item) || deliveries[index] === null) continue;
       count += 1;
       traces?.deliver(item.event.id, { startedAt, renderedAt, sentAt: now, receivers: item.receivers.length });
-      // PostgreSQL's clock, which set `at`, may be ahead of this machine's.
+      // The clock of PostgreSQL, which set `at`, may be ahead of the clock of this machine.
       metrics.observe('deliveryDelay', Math.max(0, now - item.event.at.getTime()) / 1000, {});
     }
     if (count > 0) metrics.observe('deliveryBatch', count, {});

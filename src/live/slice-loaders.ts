@@ -2,8 +2,8 @@ import type { SharedRows } from '../log/event.ts';
 import type { Loaders } from '../postgres/loader.ts';
 
 /**
- * The loaders of a slice of events. Events that came with rows share loaders only with events whose rows were read at
- * the same time: rows that came with an earlier event may be older than a later event, which would then show the state
+ * The loaders for a slice of events. Events that came with rows share loaders only with events whose rows were read at
+ * the same time. Rows that came with an earlier event may be older than a later event, which would then show the state
  * before its own change.
  */
 export class SliceLoaders {
@@ -14,7 +14,7 @@ export class SliceLoaders {
     this.#create = create;
   }
 
-  /** The loaders for an event with these rows, or for everything that came without rows. */
+  /** Returns the loaders for an event with these rows, or for all events that came without rows. */
   of(rows?: SharedRows): Loaders {
     const key = rows?.until ?? null;
     let loaders = this.#byRows.get(key);

@@ -3,14 +3,19 @@ import { RateLimited } from '../errors.ts';
 const retryAfterSeconds = 5;
 const settingName = 'MAX_SUBSCRIPTION_COMPLEXITY';
 
-/** What a subscription adds to its user's sum. `isRepeated`: the user already has one with the same document. */
+/**
+ * The amount that a subscription adds to the total of its user. `isRepeated`: whether the user already has a
+ * subscription with the same document.
+ */
 export type Price = { complexity: number; isRepeated: boolean };
 
 /**
- * Adds up what the subscriptions of each user cost, and refuses more than the limit; 0 turns the limit off.
+ * Adds up the prices of each user's subscriptions, and refuses a subscription that would exceed the limit; 0 turns the
+ * limit off.
  *
- * Repeated subscriptions are refused only beyond twice the limit. After a network break, a client opens all of its
- * streams again before the server notices that the earlier ones are dead; a refusal would tell it not to come back.
+ * Repeated subscriptions are refused only above twice the limit. After a network failure, a client reopens all of its
+ * streams before the server notices that the earlier ones are dead, and a refusal would tell the client not to come
+ * back.
  */
 export class SubscriptionBudget {
   readonly #limit: number;
@@ -21,7 +26,10 @@ export class SubscriptionBudget {
     this.#limit = limit;
   }
 
-  /** Adds a subscription, or adds nothing and throws RateLimited, which names the limit and what was asked for. */
+  /**
+   * Adds a subscription. If that would exceed the limit, adds nothing and throws a RateLimited that names the limit and
+   * the total with this subscription.
+   */
   take(userId: bigint, { complexity, isRepeated }: Price): void {
     const sum = (this.#spent.get(userId) ?? 0) + complexity;
     const [limit, setting] = isRepeated ? [2 * this.#limit, `twice ${settingName}`] : [this.#limit, settingName];
@@ -35,7 +43,7 @@ export class SubscriptionBudget {
     this.#spent.set(userId, sum);
   }
 
-  /** Subtracts a subscription that has ended. */
+  /** Subtracts the price of a subscription that has ended. */
   giveBack(userId: bigint, { complexity }: Price): void {
     const left = (this.#spent.get(userId) ?? 0) - complexity;
     if (left > 0) this.#spent.set(userId, left);

@@ -2,16 +2,19 @@ import { createLru } from '../core/lru.ts';
 import type { Typing } from './notice.ts';
 import type { TypingChannel } from './typing-channel.ts';
 
-/** At most one notice per person and chat within this time. */
+/** At most one notice per person and chat is shown in this time. */
 const intervalMs = 3_000;
 /**
- * A client that repeats its typing notice every 3 s sometimes sends one a little early. Such a notice is delayed until
- * it is due; if it were dropped, the next one would be 6 s away.
+ * A client that repeats its typing notice every 3 s sometimes sends a notice a little early. Such a notice is delayed
+ * until it is due, because if it were dropped, the next notice would only come 6 s after the previous one.
  */
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;
 
-/** Spares the nodes most of the typing notices that clients send. Each node that takes requests has its own gate. */
+/**
+ * Drops most of the typing notices that clients repeat, so that they do not reach the other nodes. Each node that
+ * handles requests has its own gate.
+ */
 export class TypingGate {
   /** How notices reach the other nodes while Redis is available; null without Redis. */
   readonly channel: TypingChannel | null;
@@ -22,8 +25,8 @@ export class TypingGate {
   }
 
   /**
-   * Whether to pass this notice on to the nodes. If so, further ones from the same person in the same chat are dropped
-   * for a while.
+   * Returns whether to pass this notice on to the nodes. If so, further notices from the same person in the same chat
+   * are dropped for a while.
    */
   lets(typing: Typing): boolean {
     const key = keyOf(typing);
@@ -32,17 +35,17 @@ export class TypingGate {
     return true;
   }
 
-  /** Call this when the notice could not be passed on: it must not hold back the next one. */
+  /** Call this when the notice could not be passed on, so that it does not hold back the next one. */
   forget(typing: Typing): void {
     this.#recent.delete(keyOf(typing));
   }
 }
 
-/** Limits the pace of the typing notices that reach the nodes. Each node that has streams applies the same limit. */
+/** Limits the rate of the typing notices that are shown. Each node that has streams applies the same limit. */
 export class TypingPace {
   readonly #dueAt = createLru<string, number>(maxRemembered, { ttlMs: 2 * intervalMs });
 
-  /** How many ms to wait before showing this notice; null if it would come too soon after another one. */
+  /** Returns how many ms to wait before showing this notice; null if it would come too soon after another one. */
   wait(typing: Typing): number | null {
     const key = keyOf(typing);
     const now = performance.now();

@@ -1,14 +1,14 @@
 import type pg from 'pg';
 
-/** The database keeps every entry for at least 30 days (`keep_audit_log`). In ms. */
+/** The minimum time for which the database keeps every entry (`keep_audit_log`): 30 days. In ms. */
 export const minAuditRetentionMs = 30 * 24 * 60 * 60 * 1_000;
 
 /**
- * Deletes up to `limit` of the oldest audit entries, if they are older than `retentionMs`, and returns how many. The
- * database allows only the oldest to be deleted, and none that is younger than 30 days.
+ * Deletes up to `limit` of the oldest audit entries, if they are older than `retentionMs`, and returns how many it
+ * deleted. The database allows only the oldest entries to be deleted, and none that are younger than 30 days.
  */
 export async function pruneAuditEntries(pool: pg.Pool, retentionMs: number, limit: number): Promise<number> {
-  // Deletes the entries before the first one that must stay.
+  // Deletes the entries before the first entry that must stay.
   const { rowCount } = await pool.query(
     `with oldest as materialized (
       select id, created_at from audit_entries order by id limit $2

@@ -9,34 +9,34 @@ import { BatchPace, type RestFactors } from './batch-pace.ts';
 import { readEpoch, readNext, readNextMessages, readLogPlace } from './event-log.ts';
 
 const defaultBatchSize = 100;
-/** A lag is counted up to this many events. */
+/** The maximum number of events up to which a lag is counted. */
 const maxCountedLag = 100_000;
 
-/** Why a consumer has not seen all events: they were pruned, or its position belongs to another history. */
+/** Why a consumer has not seen all events: they were pruned, or its position belongs to a different history. */
 export type GapReason = 'PRUNED' | 'ANOTHER_HISTORY';
 
 /** What the consumer does with the events. */
 export type Effect =
   | {
       /**
-       * Writes rows in the transaction that moves the consumer's position: exactly once for each event. Must not
-       * commit.
+       * Writes rows in the transaction that advances the consumer's position, and therefore takes effect exactly once
+       * for each event. Must not commit.
        */
       write: (client: Queryable, events: LoggedEvent[]) => Promise<void>;
     }
   | {
       /**
        * The same for an effect on messages: it is called with the ids of the messages that have events of these kinds,
-       * each once. That costs less than reading the events.
+       * each id once. This costs less than reading the events.
        */
       writeMessages: (client: Queryable, messageIds: bigint[]) => Promise<void>;
       kinds: readonly string[];
     }
   | {
       /**
-       * Acts outside the database: at least once for each event. After a crash or a failure the same event is passed
-       * again with the same `idempotencyId`, which lets the other side recognise it. Stop when the signal aborts:
-       * another node may have taken over.
+       * Acts outside the database, at least once for each event. After a crash or a failure, the same event is passed
+       * again with the same `idempotencyId`, which lets the receiving system recognise it. Stop when the signal aborts,
+       * because another node may have taken over.
        */
       send: (event: LoggedEvent, options: { idempotencyId: string; signal: AbortSignal }) => Promise<void>;
     };
@@ -46,15 +46,15 @@ export type LogConsumerOptions = {
   db: Pick<Db, 'pool'>;
   leases: Leases;
   report: Report;
-  /** The consumer's permanent name: its position is stored under it. */
+  /** The permanent name of the consumer, under which its position is stored. */
   name: string;
-  /** Where the first run starts: at the oldest event in the log, or at the next one to be written. */
+  /** Where the first run starts: at the oldest event in the log, or at the next event to be written. */
   startsAt: 'OLDEST' | 'NEWEST';
   effect: Effect;
   /**
-   * Called when events are missing: recomputes their effect from the current state, in the given transaction. The
-   * consumer then continues after the log's current end; the transaction may already have seen the first of the
-   * events that follow.
+   * Called when the consumer has missed events; recomputes their effect from the current state, in the given
+   * transaction. The consumer then continues after the current end of the log; the transaction may already have seen
+   * the first of the events that follow.
    */
   reset: (client: Queryable, reason: GapReason) => Promise<void>;
   times?: Partial<LoopTimes>;
@@ -65,8 +65,8 @@ export type LogConsumerOptions = {
 };
 
 /**
- * How far a consumer is behind the log: the number of events it has not consumed, and the age of the oldest of them
- * in seconds.
+ * How far a consumer is behind the log: the number of events that it has not consumed, and the age of the oldest of
+ * them in seconds.
  */
 export type Lag = { name: string; events: number; seconds: number };
 
@@ -74,18 +74,18 @@ type Place = { epoch: string; position: bigint };
 type SendEffect = Extract<Effect, { send: unknown }>['send'];
 
 /**
- * Reads the event log in order, resuming where it last stopped, for work that must be done once for each event even
- * across crashes. Every node opens the same consumers. A lease lets only one instance of each consumer run, and its
- * fencing token keeps an instance that was presumed dead from writing. The doorbell wakes it; a slow poll covers lost
- * notifications. A failed event is retried with back-off, one event at a time, on whichever node takes the lease first:
- * no event is skipped.
+ * Reads the event log in order, and resumes where it last stopped, for work that must be done once for each event even
+ * across crashes. Every node opens the same consumers. A lease ensures that only one instance of each consumer runs,
+ * and the lease's fencing token prevents an instance that was presumed dead from writing. The doorbell wakes the
+ * consumer, and a slow poll makes up for lost notifications. After a failure, events are retried with back-off, one
+ * event at a time, on whichever node takes the lease first; no event is skipped.
  */
 export class LogConsumer {
   readonly #options: LogConsumerOptions;
   readonly #loop: LeasedLoop;
   readonly #batchSize: number;
   readonly #pace: BatchPace | null;
-  /** How many events are still to be consumed one at a time, because one of them failed. */
+  /** How many events must still be consumed one at a time, because one of them failed. */
   #singly = 0;
 
   constructor(options: LogConsumerOptions) {
@@ -114,7 +114,7 @@ export class LogConsumer {
     this.#loop.ring();
   }
 
-  /** Finishes the events in progress, then releases the lease, so that another node can take over at once. */
+  /** Finishes the events in progress and then releases the lease, so that another node can take over at once. */
   close(): Promise<void> {
     return this.#loop.close();
   }
@@ -184,7 +184,7 @@ export class LogConsumer {
     return events.length;
   }
 
-  /** The stored position; in the first run, the start; after a gap, the log's current end. */
+  /** Returns the stored position, the starting position in the first run, or the current end of the log after a gap. */
   async #findPlace(client: Queryable): Promise<Place> {
     const { name, startsAt, reset, report } = this.#options;
     const epoch = await readEpoch(client);
@@ -224,12 +224,14 @@ async function readEvents(client: Queryable, place: Place, limit: number): Promi
   return isPruned(next, place) ? [] : next.events;
 }
 
-/** Whether events after the position were pruned since it was read; the next step then finds the gap. */
+/**
+ * Whether events after the position have been pruned since the position was read; if so, the next step finds the gap.
+ */
 function isPruned({ prunedThrough }: { prunedThrough: bigint }, place: Place): boolean {
   return prunedThrough > place.position;
 }
 
-/** How far each consumer is behind, counted up to 100,001 events. For monitoring. */
+/** Returns how far each consumer is behind, counted up to 100,001 events. For monitoring. */
 export async function readLags({ pool }: Pick<Db, 'pool'>): Promise<Lag[]> {
   const { rows } = await pool.query<Lag>(
     `select c.name, behind.events,

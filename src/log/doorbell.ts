@@ -5,50 +5,54 @@ import { Connection } from '../postgres/connection.ts';
 import { idleInTransactionMs, prepareSession } from '../postgres/session-setting.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
 
-/** The handler of each channel: it receives the payload of every notification. */
+/** The handler of each channel, which receives the payload of every notification. */
 export type ChannelHandlers = Record<string, (payload: string) => void>;
 
 const backoffMs = { least: 100, most: 5_000 };
 /**
  * In ms. `ring`: the interval at which the doorbell rings itself. `answer`: how long PostgreSQL may take to answer, and
- * a ring to arrive. `fullQueue`: how soon it tries again when the notification queue is full.
+ * how long a ring may take to arrive. `fullQueue`: how soon the doorbell rings itself again when the notification queue
+ * is full.
  */
 const times = { ring: 10_000, answer: 4_000, fullQueue: 2_000, connect: 5_000 };
 
-/** What a node needs to listen for rings. */
+/** What a node needs in order to listen for rings. */
 export type DoorbellOptions = {
-  /** Must lead to the primary itself: LISTEN works neither through a transaction pooler nor on a standby. */
+  /**
+   * This URL must lead to the primary itself, because LISTEN works neither through a transaction pooler nor on a
+   * standby.
+   */
   url: string;
   handlers: ChannelHandlers;
   /**
-   * Called with true once it is connected and, unless paused, listens (catch up then), and with false when the
-   * connection is lost or cannot be opened.
+   * Called with true once the doorbell is connected and, unless paused, listening (the receiver then catches up), and
+   * with false when the connection is lost or cannot be opened.
    */
   onChange: (isConnected: boolean) => void;
-  /** Called when PostgreSQL has no free connection for it. */
+  /** Called when PostgreSQL has no free connection for the doorbell. */
   onRefused?: () => void;
   report: Report;
 };
 
 /**
- * LISTENs on its own connection and passes each notification to its channel's handler. A ring may be lost: it only
- * saves the receiver from waiting for the next poll. Because a dead connection can look like a quiet one, the
- * doorbell rings itself every 10 s on its own channel. If that ring does not arrive within 4 s, or the connection
- * breaks, it reconnects with exponential back-off and full jitter.
+ * Runs LISTEN on a connection of its own and passes each notification to the handler of its channel. A ring may be
+ * lost, because it only saves the receiver from waiting for the next poll. Because a dead connection can look like a
+ * quiet one, the doorbell rings itself every 10 s on a channel of its own. If that ring does not arrive within 4 s, or
+ * if the connection breaks, the doorbell reconnects with exponential back-off and full jitter.
  */
 export class Doorbell {
   readonly #options: DoorbellOptions;
   readonly #ownChannel = `parley_ring_${randomBytes(8).toString('hex')}`;
   #client: Connection | null = null;
   /**
-   * Settles when all statements so far have ended: pg sends one at a time, and will no longer queue them from version 9
-   * on.
+   * Settles when all statements so far have ended. pg sends one statement at a time, and will no longer queue
+   * statements from version 9 on.
    */
   #sent: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #attempts = 0;
   #onOwnRing: () => void = () => undefined;
-  /** Problems that have been reported and still exist: each is reported only once. */
+  /** Problems that have been reported and still exist; each problem is reported only once. */
   #isMute = false;
   #isQueueFull = false;
   #isPaused = false;
@@ -60,7 +64,7 @@ export class Doorbell {
     this.#options = options;
   }
 
-  /** Connects. Resolves once it listens or once the first attempt has failed; it then keeps trying. */
+  /** Connects. Resolves once the doorbell listens or the first attempt has failed; after a failure, it keeps trying. */
   async open(): Promise<void> {
     const client = new Connection({
       connectionString: this.#options.url,
@@ -83,20 +87,20 @@ export class Doorbell {
     }
   }
 
-  /** Whether it is known to be listening. */
+  /** Whether the doorbell is known to be listening. */
   get isListening(): boolean {
     return this.#isListening;
   }
 
   /**
-   * Stops listening, so that PostgreSQL has one session fewer to notify of every commit. Calls `onPaused` once no more
-   * notifications arrive. Up to version 18, PostgreSQL wakes every session that listens on any channel.
+   * Stops listening, so that PostgreSQL has one session fewer to notify of every commit. Calls `onPaused` once
+   * notifications have stopped arriving. Up to version 18, PostgreSQL wakes every session that listens on any channel.
    */
   pause(onPaused: () => void): void {
     this.#isPaused = true;
     this.#pauseCount += 1;
     this.#isListening = false;
-    // If the connection is lost, the next one does not listen.
+    // If the connection is lost, the next connection does not listen.
     this.#send('unlisten *').then(
       () => {
         if (this.#isPaused) onPaused();
@@ -105,12 +109,15 @@ export class Doorbell {
     );
   }
 
-  /** Listens again after `pause`. Calls `onListening` once it is listening: catch up then. */
+  /**
+   * Starts listening again after `pause`. Calls `onListening` once the doorbell is listening; the caller then catches
+   * up.
+   */
   resume(onListening: () => void): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     const client = this.#client;
-    // If there is no connection, the next one listens, and `onChange` reports it.
+    // If there is no connection, the next one listens, and `onChange` reports that.
     this.#send(this.#listenCommand()).then(
       () => {
         if (client !== this.#client || this.#isPaused) return;
@@ -140,7 +147,9 @@ export class Doorbell {
     this.#isListening = !this.#isPaused;
   }
 
-  /** Sends a statement once the earlier ones have ended, and returns its rows. Rejects if the connection is lost. */
+  /**
+   * Sends a statement once the earlier statements have ended, and returns its rows. Rejects if the connection is lost.
+   */
   #send<Row extends pg.QueryResultRow>(text: string, values: string[] = []): Promise<Row[]> {
     const client = this.#client;
     const sent = this.#sent.then(async () => {
@@ -155,7 +164,10 @@ export class Doorbell {
     return [...Object.keys(this.#options.handlers), this.#ownChannel].map((channel) => `listen ${channel}`).join('; ');
   }
 
-  /** Rings itself, now and at intervals: a pooler also accepts LISTEN without complaint, and then delivers nothing. */
+  /**
+   * Rings itself, now and at intervals, because a pooler also accepts LISTEN without complaint but then delivers
+   * nothing.
+   */
   async #ring(client: Connection): Promise<void> {
     const pauseCount = this.#pauseCount;
     const { promise: isHeard, resolve } = Promise.withResolvers<boolean>();
@@ -163,7 +175,7 @@ export class Doorbell {
     const timeout = setTimeout(() => resolve(false), times.answer).unref();
     try {
       const rows = await this.#send<{ isRung: boolean }>(`select ring_bell($1, '') as "isRung"`, [this.#ownChannel]);
-      // An answer proves that the connection works; the statement has also removed what it could from the queue.
+      // An answer proves that the connection works; the statement has also removed from the queue whatever it could.
       const isRung = rows[0]?.isRung === true;
       this.#tellOfQueue(!isRung);
       const canHear = !this.#isPaused && pauseCount === this.#pauseCount;

@@ -5,7 +5,7 @@ import { readFingerprint } from '../postgres/installation.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
-/** The range of the log: ids in (prunedThrough, head] can be replayed. */
+/** The range of the log; the events with ids in (prunedThrough, head] can be replayed. */
 export type Extent = { head: bigint; prunedThrough: bigint };
 
 /** The range of the log, and whether the log knows a given position. */
@@ -15,31 +15,32 @@ export type LogPlace = Extent & { isKnown: boolean };
 export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
- * An SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every position
- * that was ever handed out belongs to an event, which may have been pruned, or is the beginning of the log. Any other
- * id was lost in a restore and is never issued again (leap_after_start). `offset 0` makes it an index lookup for each
- * reader: otherwise PostgreSQL may hash the whole log.
+ * Returns an SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every
+ * position that was ever handed out belongs to an event, which may have been pruned since, or is the beginning of the
+ * log. Any other id was lost in a restore and will never be issued again (leap_after_start). `offset 0` makes
+ * PostgreSQL use an index lookup for each reader; otherwise it may hash the whole log.
  */
 export const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id} offset 0)) as "isKnown"`;
 
 /**
- * An SQL expression for statements that read `event_log l`: the newest id. A log that was pruned completely still knows
- * its last id.
+ * An SQL expression for statements that read `event_log l`: the newest id. A log from which all events have been pruned
+ * still knows its last id.
  */
 export const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_through)`;
 
 /**
- * Names the history of this database: the cluster, its timeline (which changes after a fail-over or a point-in-time
- * recovery), the database, and its log (both change after a drop and a restore). 12 hexadecimal digits. It stays the
- * same when the cluster's files are restored from a copy: `isKnown` detects that case.
+ * Returns a name for the history of this database, as 12 hexadecimal digits. It depends on the cluster, its timeline
+ * (which changes after a fail-over or a point-in-time recovery), the database and its log (both of which change after a
+ * drop and a restore). It stays the same when the files of the cluster are restored from a copy; `isKnown` detects that
+ * case.
  */
 export function readEpoch(pool: Queryable): Promise<string> {
   const timeline = 'left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)';
   return readFingerprint(pool, `s.system_identifier, ${timeline}, d.oid, d.datname, 'events'::regclass::oid`);
 }
 
-/** Reads the log's current range. */
+/** Reads the current range of the log. */
 export async function readExtent(pool: pg.Pool): Promise<Extent> {
   const { rows } = await pool.query<Extent>(
     `select ${head} as head, l.pruned_through as "prunedThrough" from event_log l`,
@@ -47,7 +48,7 @@ export async function readExtent(pool: pg.Pool): Promise<Extent> {
   return rows[0] ?? { head: 0n, prunedThrough: 0n };
 }
 
-/** Reads the log's current range, and whether `id` is a position in this history. */
+/** Reads the current range of the log, and whether `id` is a position in this history. */
 export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlace> {
   const { rows } = await pool.query<LogPlace>(
     `select ${head} as head, l.pruned_through as "prunedThrough", ${isKnown('$1')} from event_log l`,
@@ -56,12 +57,12 @@ export async function readLogPlace(pool: Queryable, id: bigint): Promise<LogPlac
   return rows[0] ?? { head: 0n, prunedThrough: 0n, isKnown: false };
 }
 
-/** A lag is counted up to this many events. */
+/** The maximum number of events up to which a lag is counted. */
 const maxCountedLag = 100_000;
 
 /**
- * How many events come after a position, counted up to 100,001, and the age of the oldest of them in seconds (0 if there
- * is none). For monitoring.
+ * Returns how many events come after a position, counted up to 100,001, and the age of the oldest of them in seconds (0
+ * if there are none). For monitoring.
  */
 export async function readFeedLag(pool: Queryable, position: bigint): Promise<{ events: number; seconds: number }> {
   const { rows } = await pool.query<{ events: number; seconds: number }>(
@@ -73,19 +74,19 @@ export async function readFeedLag(pool: Queryable, position: bigint): Promise<{ 
   return rows[0] ?? { events: 0, seconds: 0 };
 }
 
-/** The log's newest cursor, for a process that does not follow the log. */
+/** Returns the newest cursor of the log, for a process that does not follow the log. */
 export async function readCursor(pool: pg.Pool): Promise<string> {
   const [epoch, { head: id }] = await Promise.all([readEpoch(pool), readExtent(pool)]);
   return formatCursor({ epoch, id });
 }
 
 /**
- * The time limit for reading the next events, in ms. All live events wait for this read, so a silent connection is soon
- * abandoned.
+ * The time limit for reading the next events, in ms. The limit is short because all live events wait for this read, so
+ * a connection that does not answer must be given up soon.
  */
 const nextLimitMs = 4_000;
 
-/** The next events after `after`, regardless of their audience: the feed reads them once per process. */
+/** Returns the next events after `after`, regardless of their audience; the feed reads them once per process. */
 export async function readNext(pool: Queryable, after: bigint, limit: number): Promise<Stretch> {
   const question: LimitedQuery = {
     name: 'events_next',
@@ -103,8 +104,9 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
 }
 
 /**
- * The ids of the messages that the next events after `after` are about, if they are of one of these kinds; each id
- * once. `last` is the newest event that was read, null if there is none. Costs a tenth as much as reading the events.
+ * Returns the ids of the messages that the next events after `after` are about, as far as these events are of one of
+ * the given kinds; each id occurs once. `last` is the newest event that was read; null if there is none. This costs a
+ * tenth as much as reading the events.
  */
 export async function readNextMessages(
   pool: Queryable,
@@ -127,7 +129,7 @@ export async function readNextMessages(
   return { ...rest, messageIds: ids.map(BigInt) };
 }
 
-/** A row of a stretch. A stretch without events still has one row, with the facts about the log itself. */
+/** A row of a stretch. A stretch without events still has one row, with the data about the log itself. */
 type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
 
 /** Returns the stretch that these rows make up. */

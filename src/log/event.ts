@@ -1,16 +1,19 @@
 /**
- * Who receives an event: the members of its chat, the person it is addressed to, both, everyone who shares a chat with
- * that person, or (INTERNAL) no client, because only the nodes act on it.
+ * Who receives an event: the members of its chat, the person it is addressed to, both of these, everyone who shares a
+ * chat with that person, or (INTERNAL) no client, because only the nodes act on the event.
  */
 export type Audience = 'CHAT' | 'PERSON' | 'CHAT_AND_PERSON' | 'ACQUAINTANCES' | 'INTERNAL';
 
-/** The audiences whose events also reach a program that reads the whole server: none that concern one person alone. */
+/**
+ * The audiences whose events also reach a program that reads the whole server; audiences that concern only one person
+ * are not among them.
+ */
 export const serverAudiences: readonly Audience[] = ['CHAT', 'CHAT_AND_PERSON', 'ACQUAINTANCES'];
 
 /**
- * A row of the log: what happened, by ids. `kind` is open-ended: readers skip kinds they do not know. `seq` and
- * `messageId` are set when the event is about a message; `detail` holds small facts specific to the kind (never
- * content).
+ * A row of the log, which describes what happened in terms of ids. `kind` is open-ended: readers skip kinds that they
+ * do not know. `seq` and `messageId` are set when the event is about a message; `detail` has small facts that are
+ * specific to the kind, but never content.
  */
 export type LoggedEvent = {
   id: bigint;
@@ -24,13 +27,13 @@ export type LoggedEvent = {
   seq: number | null;
   version: number | null;
   detail: Record<string, unknown> | null;
-  /** What the publisher read for all nodes; absent in events that this node read from the log itself. */
+  /** The rows that the publisher read for all nodes; absent in events that this node read from the log itself. */
   shared?: SharedRows;
 };
 
 /**
- * Rows that an event is about, read after it was committed. From `until` (by `performance.now()`) onward, they must be
- * read from the database instead, because they may have changed or been deleted long ago.
+ * The rows that an event is about, which were read after the event was committed. Once `performance.now()` has reached
+ * `until`, they must be read from the database instead, because they may have changed or been deleted in the meantime.
  */
 export type SharedRows = { rows: unknown; until: number };
 
@@ -38,13 +41,13 @@ export type SharedRows = { rows: unknown; until: number };
 export const eventColumns = `e.id, e.at, e.kind, e.audience, e.chat_id as "chatId", e.user_id as "userId",
   e.actor_id as "actorId", e.message_id as "messageId", e.seq, e.version, e.detail`;
 
-/** The ids in a list of the event's `detail`; empty when the list is absent. */
+/** Returns the ids in a list in the event's `detail`; empty when the list is absent. */
 export function idsIn(event: LoggedEvent, field: string): bigint[] {
   const list = event.detail?.[field];
   return Array.isArray(list) ? list.map((id) => BigInt(id as number | string)) : [];
 }
 
-/** A number in the event's `detail`; 0 when it is absent. */
+/** Returns a number in the event's `detail`; 0 when the number is absent. */
 export function numberIn(event: LoggedEvent, field: string): number {
   const value = event.detail?.[field];
   return typeof value === 'number' ? value : 0;

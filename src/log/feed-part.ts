@@ -2,46 +2,49 @@ import type { LoggedEvent } from './event.ts';
 
 /**
  * A stretch of the log as it was read: the events in (after, through], and whether the log ended at `through` when
- * PostgreSQL was asked, at `readAt` (by `performance.now()`).
+ * PostgreSQL was queried, at the time `readAt` (by `performance.now()`).
  */
 export type Passage = { events: LoggedEvent[]; after: bigint; through: bigint; isEnd: boolean; readAt: number };
 
-/** What the feed calls on the hub. */
+/** The functions of the hub that the feed calls. */
 export type FeedReader = {
   /**
-   * Receives the next events of the log, in order, or none if there are no new ones. The feed reads on once this has
-   * resolved.
+   * Receives the next events of the log, in order, or an empty list if there are no new events. The feed continues to
+   * read once the returned promise has resolved.
    */
   publish: (passage: Passage) => Promise<void>;
   /**
-   * The log has been replaced (restored, failed over, or pruned past the feed's position): nothing read before can be
-   * trusted.
+   * Called when the log has been replaced (restored, failed over, or pruned past the feed's position); nothing that was
+   * read before can be trusted.
    */
   restart: () => void;
-  /** The log is readable again after an outage. */
+  /** Called when the log is readable again after an outage. */
   resume: () => void;
 };
 
 /**
- * What a broadcast did with the next events. PASSED: it has given everything up to `through` to the reader; if
- * `endedAt` is not null, the log ended there at that time (by `performance.now()`). WAITING: it expects the rest within
- * `ms`. INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF: it is not in
- * use.
+ * What the broadcast did with the next events. PASSED: it has passed everything up to `through` to the reader; if
+ * `endedAt` is not null, the log ended there at that time (by `performance.now()`). WAITING: it expects the rest of the
+ * events within `ms`. INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF:
+ * it is not in use.
  */
 export type Broadcasted =
   | { state: 'PASSED'; through: bigint; endedAt: number | null }
   | { state: 'WAITING'; ms: number }
   | { state: 'INCOMPLETE' | 'SILENT' | 'OFF' };
 
-/** A source of the log's events other than PostgreSQL. It may lose messages; the feed then reads the log. */
+/** A source of the log's events other than PostgreSQL. It may lose messages; if it does, the feed reads the log. */
 export type FeedBroadcast = {
-  /** Passes the next events after `position` on to the reader, if all that concern this node have arrived. */
+  /** Passes the next events after `position` on to the reader, if all of those that concern this node have arrived. */
   pass: (position: bigint) => Promise<Broadcasted>;
-  /** Drops what it holds; call this when it announces events that the log does not have, or the feed starts over. */
+  /**
+   * Drops the messages that are waiting. Call this when the broadcast announces events that the log does not have, or
+   * when the feed starts over.
+   */
   forget: () => void;
-  /** Called with the epoch when the feed opens, and when the log's history has changed. */
+  /** Called with the epoch when the feed opens and when the history of the log has changed. */
   follow: (epoch: string) => void;
-  /** Called when the feed begins or stops relying on it. */
+  /** Called when the feed starts or stops relying on the broadcast. */
   onReliance: (isRelied: boolean) => void;
   /** Whether the doorbell rings for new events on this node. */
   isBellOn: () => boolean;

@@ -6,16 +6,16 @@ import type { Broadcasted, FeedBroadcast, FeedReader } from './feed-part.ts';
 const batchSize = 500;
 const pollMs = 1_000;
 const maxBackoffMs = 2_000;
-/** In ms: when the last successful read is older than this, the feed no longer claims to know what has happened. */
+/** In ms: when the last successful read is older than this, the feed no longer claims to be current. */
 const staleMs = 5_000;
 /**
- * The maximum number of calls to `whenRead`, and to `whenPassed`, that may wait. The notices that the callers want to
- * send are soon outdated, so further calls are refused.
+ * The maximum number of calls to `whenRead`, and of calls to `whenPassed`, that may wait. The notices that the callers
+ * want to send soon become outdated, so further calls are refused.
  */
 const maxWaiting = 1_000;
 /**
  * In ms: if a broadcast has not reported the end of the log for this long, the feed reads the log itself. A publisher
- * reports it every second.
+ * reports the end of the log every second.
  */
 const broadcastSilenceMs = 2_000;
 /**
@@ -32,9 +32,10 @@ type Waiter = {
 };
 
 /**
- * Reads the log past its position, once per process, in order, one batch per query. The doorbell wakes it; a slow poll
- * covers a silent doorbell. It never gives up: a failed query is retried with back-off until the feed is closed. If
- * there is a broadcast, the feed takes as many events as possible from it, and reads the rest from the log.
+ * Reads the log after its position, once per process and in order, one batch per query. The doorbell wakes the feed,
+ * and a slow poll makes up for a silent doorbell. The feed never gives up: it retries a failed query with back-off
+ * until it is closed. If there is a broadcast, the feed takes as many events as possible from the broadcast and reads
+ * the rest from the log.
  */
 export class Feed {
   readonly #pool: pg.Pool;
@@ -51,9 +52,12 @@ export class Feed {
   #wake: (() => void) | null = null;
   readonly #toCatchUp = new Set<Waiter>();
   #lastReadAt = -Infinity;
-  /** When a read last reached the end of the log and the reader had received every event. */
+  /** When a read last reached the end of the log and the reader had received every event up to it. */
   #atEndAt = -Infinity;
-  /** When the feed last read the log itself, and when a broadcast last said that the log ends here. */
+  /**
+   * When the feed last read the log itself, and when a broadcast last reported that the log ended at the feed's
+   * position.
+   */
   #polledAt = -Infinity;
   #heardEndAt = -Infinity;
   #isRelying = false;
@@ -82,20 +86,20 @@ export class Feed {
     return performance.now() - this.#lastReadAt;
   }
 
-  /** Whether the log was read within the last 5 s. */
+  /** Whether the log was read in the last 5 s. */
   get hasReadLately(): boolean {
     return this.sinceReadMs < staleMs;
   }
 
   /**
-   * Whether the reader was up to date with the log within the last 5 s; otherwise this node does not know what has
-   * happened since.
+   * Whether the reader was up to date with the log at some time in the last 5 s; if not, this node does not know what
+   * has happened since.
    */
   get isCurrent(): boolean {
     return performance.now() - this.#atEndAt < staleMs;
   }
 
-  /** Starts at the log's current end. Throws when the database cannot be read. */
+  /** Starts at the current end of the log. Throws if the database cannot be read. */
   async open(): Promise<void> {
     this.#epoch = await readEpoch(this.#pool);
     this.#position = (await readExtent(this.#pool)).head;
@@ -117,9 +121,9 @@ export class Feed {
   }
 
   /**
-   * Resolves to true once the reader has received every event announced so far: immediately, or after the read in
-   * progress. Resolves to false when that read fails, or immediately when too many callers are already waiting. If the
-   * doorbell does not ring for events on this node, this starts a read.
+   * Resolves to true once the reader has received every event announced so far, which is immediately or after the read
+   * in progress. Resolves to false when that read fails, or immediately when too many callers are already waiting. If
+   * the doorbell does not ring for events on this node, this call starts a read.
    */
   whenRead(): Promise<boolean> {
     if (this.#broadcast?.isBellOn() === false) this.ring();
@@ -130,8 +134,8 @@ export class Feed {
 
   /**
    * Resolves once the reader has received every event up to this position and the feed has confirmed that it is
-   * current: a subscriber that receives CaughtUp must not miss what comes next. Also resolves when the feed starts over
-   * or closes.
+   * current, because a subscriber that receives CaughtUp must not miss what comes next. Also resolves when the feed
+   * starts over or closes.
    */
   whenAt(place: bigint): Promise<void> {
     if (this.#isClosed || (this.isCurrent && this.#position >= place)) return Promise.resolve();
@@ -139,9 +143,9 @@ export class Feed {
   }
 
   /**
-   * Resolves to true once the reader has received every event up to this position: a notice about that moment may be
-   * shown then. Resolves to false when too many callers are already waiting, when the feed closes first, and when it
-   * starts over before this position. */
+   * Resolves to true once the reader has received every event up to this position, so that a notice about that moment
+   * may be shown. Resolves to false when too many callers are already waiting, and when the feed closes or starts over
+   * before it has reached this position. */
   whenPassed(place: bigint): Promise<boolean> {
     if (this.#position >= place) return Promise.resolve(true);
     if (this.#isClosed || this.#toCatchUp.size >= maxWaiting) return Promise.resolve(false);
@@ -159,8 +163,8 @@ export class Feed {
   }
 
   /**
-   * Call this when the connection to the database was lost or restored: the database behind it may now have another
-   * history.
+   * Call this when the connection to the database was lost or restored, because the database behind it may now have a
+   * different history.
    */
   recheck(): void {
     this.#mustCheckHistory = true;
@@ -187,7 +191,7 @@ export class Feed {
         await this.#sleep(pauseMs);
       } catch (error) {
         failures += 1;
-        // The announced events are still unread.
+        // The announced events have not been read yet.
         this.#isRung = true;
         this.#settle(false);
         if (failures === 1 && !this.#isClosed) this.#report('warn', 'the event feed cannot read the log', { error });
@@ -196,7 +200,7 @@ export class Feed {
     }
   }
 
-  /** Passes on everything there is. Returns how soon the feed must check again if nothing wakes it, in ms. */
+  /** Passes on all events that are available. Returns how soon the feed must check again if nothing wakes it, in ms. */
   async #passAll(): Promise<number> {
     while (!this.#isClosed) {
       if (this.#mustCheckHistory) await this.#checkHistory();
@@ -212,7 +216,7 @@ export class Feed {
       }
       const count = await this.#readOn();
       if (count > 0 || heard?.state !== 'INCOMPLETE') continue;
-      // The broadcast announces events that the log does not have.
+      // The broadcast has announced events that the log does not have.
       this.#broadcast?.forget();
       this.#mustCheckHistory = true;
     }
@@ -233,7 +237,7 @@ export class Feed {
     return heard;
   }
 
-  /** How soon the feed must read the log if nothing happens until then, in ms. */
+  /** Returns how soon the feed must read the log if nothing happens until then, in ms. */
   #untilPoll(): number {
     const now = performance.now();
     const untilSilence = this.#heardEndAt + broadcastSilenceMs - now;
@@ -263,7 +267,7 @@ export class Feed {
     await this.#reader.publish({ events, after, through, isEnd, readAt });
     this.#position = through;
     if (isEnd) this.#noteEnd(performance.now());
-    // A full batch may not be the last one.
+    // After a full batch, there may be more events.
     else this.#isRung = true;
     this.#release(({ place }) => this.#position >= place);
     return events.length;
@@ -277,7 +281,7 @@ export class Feed {
     this.#reader.resume();
   }
 
-  /** Answers the callers that wait for the announced events, which have now been read, or could not be. */
+  /** Answers the callers that wait for the announced events, once these have been read or could not be read. */
   #settle(isRead: boolean): void {
     for (const resolve of this.#waiting.splice(0)) resolve(isRead);
   }
@@ -290,7 +294,7 @@ export class Feed {
     }
   }
 
-  /** After an outage, for example: checks that the history is the same and still includes every event that was read. */
+  /** Checks, for example after an outage, that the history is the same and still includes every event that was read. */
   async #checkHistory(): Promise<void> {
     this.#mustCheckHistory = false;
     const epoch = await readEpoch(this.#pool);
@@ -310,7 +314,10 @@ export class Feed {
     this.#release(() => true);
   }
 
-  /** Sleeps until the doorbell rings or the broadcast has messages, for at most `ms`. A deaf sleep ignores both. */
+  /**
+   * Sleeps until the doorbell rings or the broadcast has messages, but at most for `ms`. A deaf sleep ignores both of
+   * these.
+   */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
     if (this.#isClosed || ((this.#isRung || this.#isNudged) && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {

@@ -3,11 +3,11 @@ import type { LoggedEvent } from './event.ts';
 import { head, type Extent } from './event-log.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** The user and session that the log is read for. */
+/** The user and the session for which the log is read. */
 export type LogReader = { userId: bigint; sessionId: bigint };
 
 /**
- * A membership as the hub and the replay apply it: it shows events from `since` on, and messages from `visibleFrom`
+ * A membership as the hub and the replay apply it: it includes events from `since` on, and messages from `visibleFrom`
  * on, or all messages while the chat is public (`isWhole`).
  */
 export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; isWhole: boolean };
@@ -15,18 +15,20 @@ export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; i
 /** A person's memberships as of the event `head`, and whether the session is still live. */
 export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: boolean };
 
-/** Selects whether a session is live and belongs to a user. Both parameters are SQL expressions. */
+/**
+ * Returns an SQL expression for whether a session is live and belongs to a user. Both parameters are SQL expressions.
+ */
 export const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId} offset 0) as "isSessionLive"`;
 
-/** A bot's key is live only while its session for that bot lasts; suspending the bot ends the session. */
+/** The key of a bot is live only as long as its session for that bot; suspending the bot ends the session. */
 export const isKeyLive = (keyId: string) =>
   `exists (select from api_keys k where k.id = ${keyId} and k.revoked_at is null
     and (k.expires_at is null or k.expires_at > clock_timestamp())
     and (k.bot_id is null or exists (
       select from sessions s where s.api_key_id = k.id and s.user_id = k.bot_id))) as "isSessionLive"`;
 
-/** Each person's memberships, and the id of the latest event that those memberships reflect. */
+/** Reads the memberships of each person, and the id of the latest event that these memberships reflect. */
 export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]): Promise<Snapshot[]> {
   const { rows } = await pool.query<
     Omit<Snapshot, 'memberships'> & { memberships: [string, string, number, boolean][] }
@@ -59,7 +61,7 @@ export async function readSnapshots(pool: pg.Pool, readers: readonly LogReader[]
 /** A membership and its user. */
 export type AddedMember = Membership & { userId: bigint };
 
-/** The memberships of `userIds` that these events (NewChat, AddToChat) started and that still exist. */
+/** Reads the memberships of `userIds` that these events (NewChat, AddToChat) started and that still exist. */
 export async function readAddedMembers(
   pool: pg.Pool,
   events: readonly LoggedEvent[],
@@ -77,10 +79,10 @@ export async function readAddedMembers(
   return rows;
 }
 
-/** Which users' rows to read: those of these users, or of all users, up to `limit` rows. */
+/** Which users' rows to read: the rows of these users, or those of all users, up to `limit` rows. */
 export type AmongUsers = { userIds: readonly bigint[] } | { limit: number };
 
-/** The recipients of these events (ChatDeleted). */
+/** Reads the recipients of these events (ChatDeleted). */
 export async function readRecipients(
   pool: pg.Pool,
   eventIds: readonly bigint[],
@@ -96,7 +98,7 @@ export async function readRecipients(
   return rows;
 }
 
-/** Where the log ends, and whether that API key is live. */
+/** Reads where the log ends, and whether that API key is live. */
 export async function readServerSnapshot(
   pool: pg.Pool,
   keyId: bigint,

@@ -10,20 +10,20 @@ import {
 } from './missed-stretch.ts';
 import { SharedRead } from '../postgres/shared-read.ts';
 
-/** How many readers one statement serves at most. */
+/** The maximum number of readers that one statement serves. */
 const maxReaders = 32;
 
 /**
- * What streams read from the log when they open and while they catch up. Readers share statements: after a deploy all
- * clients come back at the same moment and each reads little, so a statement for each would cost more than the reading
- * itself (bench:storm).
+ * What streams read from the log when they open and while they catch up. Readers share statements. After a deployment,
+ * all clients come back at the same moment and each reads little, so separate statements would cost more than the
+ * reading itself (bench:storm).
  */
 export class LogReads {
-  /** A person's memberships, and the id of the latest event that they reflect. */
+  /** Reads the memberships of a person, and the id of the latest event that they reflect. */
   readonly snapshot: (reader: LogReader) => Promise<Snapshot>;
-  /** The ids of the events that a person missed. */
+  /** Reads the ids of the events that a person missed. */
   readonly missed: (key: MissedKey) => Promise<MissedStretch>;
-  /** The ids of the events that a person missed in one chat, and whether they may still see it. */
+  /** Reads the ids of the events that a person missed in one chat, and whether the person may still see the chat. */
   readonly missedInChat: (key: MissedChatKey) => Promise<MissedChatStretch>;
 
   constructor(pool: pg.Pool) {
@@ -38,7 +38,7 @@ function share<Key, Value>(read: (keys: readonly Key[]) => Promise<Value[]>): (k
   return async (key) => {
     const { 0: value } = await shared.read([key], () => {});
     if (value instanceof Error) throw value;
-    // There is one value for each key.
+    // The loader returns one value for each key.
     return value as Value;
   };
 }

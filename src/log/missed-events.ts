@@ -5,34 +5,38 @@ import { Demand } from './demand.ts';
 import { readEvents } from './missed-stretch.ts';
 import type { Segment } from './segment.ts';
 
-/** How many events of the log are kept for replays, and for how long, in ms: no longer than their renderings. */
+/**
+ * How many events of the log are cached for replays, and for how long, in ms, which is no longer than their renderings
+ * are cached.
+ */
 const kept = { max: 20_000, ttlMs: 2_000 };
 
 /** The events of a segment, in order; null if some of them no longer exist. */
 type SegmentEvents = Promise<LoggedEvent[] | null>;
 
 /**
- * The events that many readers miss at the same time, read from the log once for all of them. The statement that reads
- * the ids of a reader's events decides, every time, what that reader may see; a row of the log never changes.
+ * The events that many readers miss at the same time, which are read from the log once for all of them. What a reader
+ * may see is decided every time, by the statement that reads the ids of the reader's events; a row of the log never
+ * changes.
  */
 export class MissedEvents {
   readonly #pool: pg.Pool;
   readonly #epoch: () => string;
-  /** What is being read. `at`: since when, in ms of `performance.now()`. */
+  /** The reads in progress. `at`: when the read started, in ms of `performance.now()`. */
   readonly #begun = new Map<string, { events: SegmentEvents; at: number }>();
   readonly #known = new FifoCache<string, SegmentEvents>(kept);
   readonly #demand = new Demand();
   #epochOfKnown = '';
 
-  /** `epoch` returns the epoch of the log's current history. */
+  /** `epoch` returns the epoch of the current history of the log. */
   constructor(pool: pg.Pool, epoch: () => string) {
     this.#pool = pool;
     this.#epoch = epoch;
   }
 
   /**
-   * The events of each segment, from what is kept or from the log; null if some of them no longer exist, because the log
-   * was pruned after the ids were read.
+   * Returns the events of each segment, from the cache or from the log; null if some of them no longer exist, because
+   * the log was pruned after the ids were read.
    */
   async find(segments: readonly Segment[], reader: symbol): Promise<LoggedEvent[][] | null> {
     const epoch = this.#epoch();
@@ -43,7 +47,8 @@ export class MissedEvents {
     }
     if (segments[0] !== undefined) this.#demand.note(reader, segments[0].firstId);
     const unknown: Segment[] = [];
-    // Held here, because the cache may drop them before they are awaited, for example to make room for the unknown ones.
+    // The promises are stored here, because the cache may drop them before they are awaited, for example to make room
+    // for the unknown segments.
     const reads = new Map<string, SegmentEvents>();
     for (const segment of segments) {
       const known = this.#findBegun(segment) ?? this.#known.get(segment.key);
@@ -60,13 +65,13 @@ export class MissedEvents {
     return found;
   }
 
-  /** A recent read of the segment: one that takes long may be waiting for a connection that has gone silent. */
+  /** Returns a recent read of the segment; an older one may be waiting for a connection that has gone silent. */
   #findBegun({ key }: Segment): SegmentEvents | undefined {
     const begun = this.#begun.get(key);
     return begun !== undefined && performance.now() - begun.at < kept.ttlMs ? begun.events : undefined;
   }
 
-  /** Reads the events of all these segments in one statement. */
+  /** Reads the events of all these segments with one statement. */
   #begin(segments: readonly Segment[], reader: symbol): [key: string, events: SegmentEvents][] {
     const ids = segments.flatMap((segment) => segment.ids);
     const reading = readEvents(this.#pool, ids);
@@ -77,7 +82,7 @@ export class MissedEvents {
       const events = reading.then((all) => (all.length === ids.length ? all.slice(from, to) : null));
       this.#begun.set(key, { events, at });
       const end = (read: LoggedEvent[] | null) => {
-        // Nothing is kept of an earlier history, or of a read that a later one has replaced.
+        // The result is not cached if it belongs to an earlier history or if a later read has replaced it.
         if (this.#begun.get(key)?.events !== events) return;
         this.#begun.delete(key);
         if (read !== null && this.#demand.isShared(reader, lastId)) this.#known.set(key, events, length);

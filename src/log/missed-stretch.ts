@@ -6,14 +6,14 @@ import { isKeyLive, isSessionLive, type LogReader } from './log-reader.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * The ids of the events that a reader missed, separated by commas, which `MissedEvents` looks up: many readers miss the
- * same events. There may be more of them than the reader wants. From the same snapshot: whether the log knows the position
- * where the stretch starts, and whether the reader's session is still live.
+ * The ids of the events that a reader missed, separated by commas. `MissedEvents` looks the events up, because many
+ * readers miss the same ones. There may be more ids than the reader wants. The same snapshot provides whether the log
+ * knows the position where the stretch starts, and whether the reader's session is still live.
  */
 export type MissedStretch = Omit<Stretch, 'events'> & { ids: string; isKnown: boolean; isSessionLive: boolean };
 
 /**
- * A stretch of one chat. From the same snapshot: whether the reader may still see the chat, and whether the chat is
+ * A stretch of one chat. The same snapshot provides whether the reader may still see the chat, and whether the chat is
  * public.
  */
 export type MissedChatStretch = MissedStretch & ChatAccess;
@@ -21,14 +21,14 @@ export type MissedChatStretch = MissedStretch & ChatAccess;
 /** Whether a reader may see a chat, and whether it is public. */
 export type ChatAccess = { hasAccess: boolean; isPublic: boolean };
 
-/** Selects events with ids in (after, through], at most `limit` of them. */
+/** Selects the events with ids in (after, through], but at most `limit` of them. */
 export type Range = { after: bigint; through: bigint; limit: number };
 
-/** A stretch of the log for a person. */
+/** A person, and the range of a stretch of the log for that person. */
 export type MissedKey = { reader: LogReader; range: Range };
 
 /**
- * The parameters of a statement that reads stretches for many people, and the names it gives them. `limit 1` tells
+ * The FROM clause and the parameters of a statement that reads stretches for many people. `limit 1` tells
  * PostgreSQL that `event_log` has one row, even before the table has statistics.
  */
 const ranges = {
@@ -45,9 +45,10 @@ const ranges = {
 };
 
 /**
- * The events that each person missed: in each chat, the events since the person became a member, if the history that
- * they see includes them; all events addressed to them; and those about users who share a chat with them. For each chat
- * and each way of addressing a person, an index yields the oldest few events; the oldest of all these are returned.
+ * Reads the ids of the events that each person missed: in each chat, the events since the person became a member, as
+ * far as the history that they see includes them; all events addressed to the person; and the events about users who
+ * share a chat with the person. For each chat and each way of addressing a person, an index yields the few oldest
+ * events; the statement returns the oldest of all of these.
  */
 export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedStretch[]> {
   const { rows } = await pool.query<MissedRow>({
@@ -92,12 +93,13 @@ export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Pro
   return keys.map((_, index) => toStretch(rows[index]));
 }
 
-/** A stretch of one chat for a person. */
+/** A person, and the range of a stretch of one chat for that person. */
 export type MissedChatKey = MissedKey & { chatId: bigint };
 
 /**
- * The events that each person missed in one chat. A member of a group, a single chat or a private channel gets what
- * their membership shows; a public channel is visible in full to everyone who is not banned from it.
+ * Reads the ids of the events that each person missed in one chat. A member of a group, a single chat or a private
+ * channel gets the events that their membership includes; a public channel is fully visible to everyone who is not
+ * banned from it.
  */
 export async function readMissedInChats(pool: pg.Pool, keys: readonly MissedChatKey[]): Promise<MissedChatStretch[]> {
   const { rows } = await pool.query<MissedRow & { hasAccess: boolean; isPublic: boolean | null }>({
@@ -142,7 +144,10 @@ export async function readMissedInChats(pool: pg.Pool, keys: readonly MissedChat
   }));
 }
 
-/** The events of all chats, and those about users, for a program that reads the whole server with this API key. */
+/**
+ * Reads the ids of the events of all chats and of the events about users, for a program that reads the whole server
+ * with this API key.
+ */
 export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedStretch> {
   const { rows } = await pool.query<MissedRow>({
     name: 'events_missed_on_server',
@@ -158,7 +163,7 @@ export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Ra
   return toStretch(rows[0]);
 }
 
-/** A stretch of ids: one row with a list of numbers, which is cheaper to parse than one row per id. */
+/** A stretch of ids as one row with a list of numbers, which is cheaper to parse than one row per id. */
 type MissedRow = Omit<MissedStretch, 'ids'> & { ids: string | null };
 
 const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;
@@ -168,7 +173,7 @@ function toStretch(row: MissedRow | undefined): MissedStretch {
   return { prunedThrough, isKnown: known, isSessionLive: live, ids: ids ?? '' };
 }
 
-/** The events of the log with these ids that are still kept, in the order of their ids. */
+/** Returns those of the events with these ids that are still stored, ordered by id. */
 export async function readEvents(pool: pg.Pool, ids: readonly bigint[]): Promise<LoggedEvent[]> {
   const { rows } = await pool.query<LoggedEvent>({
     name: 'events_by_id',

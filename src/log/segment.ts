@@ -1,10 +1,13 @@
 const comma = ','.charCodeAt(0);
-/** One in this many ids is the last of its segment; a power of two. */
+/** On average, one in this many ids is the last id of its segment; a power of two. */
 const meanLength = 64;
-/** The longest segment. Only one in fifty would be longer. */
+/** The longest segment. Without this limit, only one segment in fifty would be longer. */
 export const maxLength = 4 * meanLength;
 
-/** Neighbouring events of a reader's part of the log, as ids. `key` is the same only for the same ids. */
+/**
+ * Neighbouring events of a reader's part of the log, represented by their ids. Two segments have the same `key` only if
+ * they have the same ids.
+ */
 export class Segment {
   readonly key: string;
   readonly length: number;
@@ -30,14 +33,14 @@ export class Segment {
   }
 }
 
-/** `isFull`: whether there may be more events after these. */
+/** `isFull`: whether there may be more events after these segments. */
 export type Segments = { segments: Segment[]; isFull: boolean };
 
 /**
- * Cuts at most `limit` ids, separated by commas, into segments of at most `most`. Whether a segment shorter than `most`
- * ends at an id depends on that id alone, so readers with different cursors and different chats get the same segments
- * wherever they have the same events (content-defined chunking: Muthitacharoen et al., A Low-bandwidth Network File
- * System, SOSP 2001). A list that reaches the limit ends with a whole segment if it has one.
+ * Cuts at most `limit` ids, separated by commas, into segments of at most `most` ids. Whether a segment shorter than
+ * `most` ends at an id depends on that id alone. Readers with different cursors and different chats therefore get the
+ * same segments where they have the same events (content-defined chunking: Muthitacharoen et al., A Low-bandwidth
+ * Network File System, SOSP 2001). A list that reaches the limit ends with a whole segment if it contains one.
  */
 export function cutSegments(list: string, { limit, most }: { limit: number; most: number }): Segments {
   if (list === '') return { segments: [], isFull: false };
@@ -62,7 +65,7 @@ export function cutSegments(list: string, { limit, most }: { limit: number; most
   return { segments, isFull: total === limit };
 }
 
-/** Ids often grow in steps of two or four, so their last digits alone would not do. */
+/** Ids often grow in steps of two or four, so looking only at their last digits would not be enough. */
 function isLast(hash: number): boolean {
   return Math.imul(hash, 0x9e3779b1) >>> (32 - Math.log2(meanLength)) === 0;
 }

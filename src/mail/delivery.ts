@@ -10,17 +10,18 @@ import type { TemplateName, Templates } from './template.ts';
 import { MailFailure, type MailTransport } from './transport.ts';
 
 /**
- * Who receives an email, what it says, and what its code is for. `receiver`: the host of the webhook that it is about.
+ * Who receives an email, which template it uses, and what its code is for. `receiver`: the host of the webhook that the
+ * email is about.
  */
 export type Letter = { to: string; template: TemplateName; code: CodeOwner | null; receiver?: string };
 
 /**
- * Decides what becomes of a queued email, inside a transaction in which it locks the user that the email is about.
- * Null: there is no one to send it to.
+ * Decides how a queued email is sent, inside a transaction in which it locks the user that the email is about.
+ * Returns null if there is nobody to send the email to.
  */
 export type AddressMail = (client: Queryable, mail: QueuedMail) => Promise<Letter | null>;
 
-/** What sending mail needs. */
+/** The settings and dependencies for sending mail. */
 export type DeliveryOptions = {
   db: Db;
   leases: Leases;
@@ -30,7 +31,7 @@ export type DeliveryOptions = {
   transport: MailTransport;
   templates: Templates;
   address: AddressMail;
-  /** Where the links lead: the web application's address, without a slash at its end. */
+  /** Where the links lead: the address of the web application, without a trailing slash. */
   appUrl: string;
   times?: Partial<LoopTimes> | undefined;
 };
@@ -40,12 +41,12 @@ const batchSize = 5;
 /** How long `close` waits for emails that are being sent, in ms. */
 const closeMs = 3_000;
 /**
- * The longest pause before the next attempt to send an email, in ms: after the mail server failed, and after it refused
- * the email for now.
+ * The longest pause before the next attempt to send an email, in ms: after a failure of the mail server, and after the
+ * mail server refused the email temporarily.
  */
 const maxDelays = { SERVER: 60_000, LATER: 3_600_000 };
 
-/** The page of the web application where a code is entered. */
+/** The page of the web application on which each kind of code is entered. */
 const pages: Record<CodeOwner['kind'], string> = {
   SIGN_UP: 'verify-email',
   VERIFICATION: 'verify-email',
@@ -54,8 +55,8 @@ const pages: Record<CodeOwner['kind'], string> = {
 };
 
 /**
- * The link that passes a code to the web application. The code is in the fragment, which browsers never send to a
- * server, so it appears in no access log and no `referer`.
+ * Returns the link that passes a code to the web application. The code is in the fragment, which browsers never send to
+ * a server, so it does not appear in any access log or `referer` header.
  */
 export function linkTo(appUrl: string, { kind }: Pick<CodeOwner, 'kind'>, code: string): string {
   return `${appUrl}/${pages[kind]}#token=${code}`;
@@ -63,8 +64,8 @@ export function linkTo(appUrl: string, { kind }: Pick<CodeOwner, 'kind'>, code: 
 
 /**
  * Sends the emails in the outbox, on one node at a time. An email is sent at least once: if a node dies before it has
- * removed the email from the outbox, another one sends it again, with a new code and the same Message-ID. While the
- * mail server is down, one email at a time is tried, with growing pauses.
+ * removed the email from the outbox, another node sends the email again, with a new code and the same Message-ID. While
+ * the mail server is down, the delivery tries one email at a time, at growing intervals.
  */
 export class MailDelivery {
   readonly #options: DeliveryOptions;
@@ -86,12 +87,12 @@ export class MailDelivery {
     this.#loop.open();
   }
 
-  /** Call this after the commit of a transaction that queued an email. */
+  /** Call this after a transaction that queued an email has committed. */
   ring(): void {
     this.#loop.ring();
   }
 
-  /** Waits a moment for emails that are being sent. Another node resends those that take longer. */
+  /** Waits briefly for emails that are being sent. Another node resends emails that take longer. */
   async close(): Promise<void> {
     let timeout: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => (timeout = setTimeout(resolve, closeMs)));
@@ -99,7 +100,7 @@ export class MailDelivery {
     clearTimeout(timeout);
   }
 
-  /** Reports an outage of the mail server once, however long it lasts. */
+  /** Reports an outage of the mail server only once, however long it lasts. */
   #noteFailure(error: unknown, failures: number): void {
     const { report } = this.#options;
     if (!(error instanceof MailFailure)) {
@@ -126,7 +127,8 @@ export class MailDelivery {
     const letter = await this.#address(lease, mail);
     if (letter === null) return;
     const { to, code } = letter;
-    // Counted here, and not when the email was requested, so that the response to the request reveals nothing.
+    // The email is counted here instead of at the time of the request, so that the response to the request reveals
+    // nothing.
     if (mail.attempts === 0 && !(await limits.tries('mails', { email: to }))) {
       metrics.count('mails', { outcome: 'limited' });
       await this.#write(lease, async (client) => {
@@ -147,7 +149,7 @@ export class MailDelivery {
     await this.#write(lease, (client) => removeMail(client, mail));
   }
 
-  /** Finds out who receives the email, and creates its code. Removes an email that has no recipient. */
+  /** Determines who receives the email, and creates its code. Removes an email that has no recipient. */
   #address(lease: Lease, mail: QueuedMail) {
     const { address } = this.#options;
     return this.#write(lease, async (client) => {
@@ -178,7 +180,7 @@ export class MailDelivery {
     });
   }
 
-  /** Drops an email that was refused for good, and postpones any other. */
+  /** Drops an email that was refused permanently, and postpones any other email. */
   async #settle(lease: Lease, mail: QueuedMail, failure: MailFailure): Promise<void> {
     if (failure.kind === 'REFUSED') {
       await this.#write(lease, (client) => removeMail(client, mail));
@@ -192,7 +194,7 @@ export class MailDelivery {
 
   /** Runs `work` in a transaction during which no other node can take the lease. */
   #write<T>(lease: Lease, work: (client: Queryable) => Promise<T>): Promise<T> {
-    // Without Prisma, which the outbox does not need.
+    // The transaction does not use Prisma, because the outbox does not need it.
     const { pool } = this.#options.db;
     return inTransaction({ pool }, async (client) => {
       await lease.fence(client);

@@ -1,10 +1,10 @@
 import { createSecret, hashSecret, type SecretKind } from '../core/secret.ts';
 import type { Queryable } from '../postgres/client.ts';
 
-/** How long a code is valid. The emails say so, too. */
+/** How long a code is valid. The text of the emails states the same time. */
 const lifetime = '1 hour';
 
-/** What a code is for: each kind is accepted only for its own purpose. */
+/** What a code is for; each kind of code is accepted only for its own purpose. */
 export type CodeKind = 'SIGN_UP' | 'VERIFICATION' | 'PASSWORD_RESET' | 'EMAIL_CHANGE';
 
 /** A code's purpose, the address that it goes to, and the user or the pending sign-up that it belongs to. */
@@ -13,7 +13,7 @@ export type CodeOwner = { kind: CodeKind; email: string } & (
   | { userId: null; signUpId: bigint }
 );
 
-/** Creates a code of 256 bits and stores its hash. The code itself goes into the email and is kept nowhere else. */
+/** Creates a 256-bit code and stores its hash. The code itself is sent in the email and stored nowhere else. */
 export async function createCode(client: Queryable, owner: CodeOwner): Promise<string> {
   const { secret, hash } = createSecret(secretKindOf(owner.kind));
   await client.query(
@@ -23,19 +23,20 @@ export async function createCode(client: Queryable, owner: CodeOwner): Promise<s
   return secret;
 }
 
-/** The owner of a code that resets a password, while it is valid; null for any other text. */
+/** Returns the owner of a password-reset code that is still valid; null for any other string. */
 export function findResetCode(client: Queryable, code: string): Promise<CodeOwner | null> {
   return find(client, hashSecret('passwordReset', code));
 }
 
-/** The owner of a code that verifies an address, while it is valid; null for any other text. */
+/** Returns the owner of an address-verification code that is still valid; null for any other string. */
 export function findVerificationCode(client: Queryable, code: string): Promise<CodeOwner | null> {
   return find(client, hashSecret('emailVerification', code));
 }
 
 async function find(client: Queryable, hash: Buffer | null): Promise<CodeOwner | null> {
   if (hash === null) return null;
-  // Raw SQL, like the next statement: the database's clock, which wrote `created_at`, decides.
+  // Raw SQL, like the next statement, because the clock that decides must be the database's, which also set
+  // `created_at`.
   const { rows } = await client.query<CodeOwner>(
     `select kind, email, user_id as "userId", sign_up_id as "signUpId"
     from mail_codes where code_hash = $1 and created_at > clock_timestamp() - $2::interval`,
@@ -45,7 +46,7 @@ async function find(client: Queryable, hash: Buffer | null): Promise<CodeOwner |
 }
 
 /**
- * Uses up a code that was found, and returns whether it was still valid: of two requests with one code, only one
+ * Uses up a code that was found, and returns whether it was still valid: of two requests with the same code, only one
  * succeeds.
  */
 export async function useCode(client: Queryable, { kind }: CodeOwner, code: string): Promise<boolean> {
@@ -61,7 +62,7 @@ export async function discardCode(client: Queryable, { kind }: CodeOwner, code: 
   await client.query('delete from mail_codes where code_hash = $1', [hashSecret(secretKindOf(kind), code)]);
 }
 
-/** Deletes up to `limit` codes that have expired, and returns how many. */
+/** Deletes up to `limit` expired codes, and returns how many it deleted. */
 export async function pruneCodes(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(
     `delete from mail_codes where code_hash = any (array(

@@ -4,19 +4,19 @@ import type { Sender, SmtpServer } from './smtp-server.ts';
 import { readTemplates } from './template.ts';
 import { openSmtp, openTerminal, type MailTransport } from './transport.ts';
 
-/** The mail settings. The configuration ensures that `mailFrom` and `appUrl` are set if `smtpUrl` is. */
+/** The mail settings. The configuration ensures that `mailFrom` and `appUrl` are set if `smtpUrl` is set. */
 export type MailSettings = {
   smtpUrl: SmtpServer | null;
   mailFrom: Sender | null;
   appUrl: string | null;
   mailTemplates: string | null;
-  /** Whether users sign in with passwords here, and so may forget them. */
+  /** Whether users of this server sign in with passwords, which they may forget. */
   hasPasswords: boolean;
 };
 
 /**
- * Prepares the delivery of emails: to the mail server or, without one, to the terminal. Returns null if there is
- * neither, and reports this if users sign in with passwords. Throws CannotStart for templates that cannot be used.
+ * Prepares the delivery of emails to the mail server or, if there is none, to the terminal. Returns null if there is
+ * neither, and reports that if users sign in with passwords. Throws CannotStart if the templates cannot be used.
  */
 export async function openMail(
   { smtpUrl, mailFrom, appUrl, mailTemplates, hasPasswords }: MailSettings,
@@ -45,7 +45,7 @@ function chooseTransport(
   return terminal === null ? null : openTerminal(terminal);
 }
 
-/** Without passwords, a server needs no mail. */
+/** A server without passwords does not need to send mail. */
 function warn(report: Report, hasPasswords: boolean): void {
   if (!hasPasswords) return;
   report('warn', 'SMTP_URL is not set, so this server sends no mail: passwords cannot be reset');

@@ -2,12 +2,12 @@ import type { Queryable } from '../postgres/client.ts';
 import type { MailKind } from '../postgres/generated/prisma/client.ts';
 
 /**
- * An email to be queued. `email` is an address that does not belong to `userId`, or not yet; see the column in
- * prisma/migrations. `device` is how a device describes itself.
+ * An email to be queued. `email` is an address that does not belong to `userId`, or not yet; see the comment on the
+ * column in prisma/migrations. `device` is how a device describes itself.
  */
 export type NewMail = { kind: MailKind; email?: string; userId?: bigint; signUpId?: bigint; device?: string | null };
 
-/** An email in the outbox. `attempts` is how many times sending it has failed. */
+/** An email in the outbox. `attempts` is how many attempts to send it have failed. */
 export type QueuedMail = {
   id: bigint;
   messageKey: string;
@@ -22,15 +22,16 @@ export type QueuedMail = {
   attempts: number;
 };
 
-/** How long the server tries to send an email, as a PostgreSQL interval. */
+/** For how long the server tries to send an email, as a PostgreSQL interval. */
 const patience = '3 days';
 
 /**
- * Puts an email into the outbox; it is sent if the transaction commits. Who receives it, and whether anyone does, is
- * decided when it is sent, so this takes the same time for an address with an account and for one without.
+ * Puts an email into the outbox; the email is sent if the transaction commits. Whether anyone receives the email, and
+ * who, is decided when it is sent, so this call takes the same time for an address with an account and for an address
+ * without one.
  */
 export async function queueMail(client: Queryable, mail: NewMail): Promise<void> {
-  // Raw SQL, like all statements of the outbox: the layers below the API do not know about Prisma transactions.
+  // Raw SQL, like all statements of the outbox, because the layers below the API do not know about Prisma transactions.
   await client.query('insert into mails (kind, email, user_id, sign_up_id, device) values ($1, $2, $3, $4, $5)', [
     mail.kind,
     mail.email ?? null,
@@ -40,7 +41,7 @@ export async function queueMail(client: Queryable, mail: NewMail): Promise<void>
   ]);
 }
 
-/** The emails that are due, those that have waited longest first. */
+/** Returns the emails that are due; those that have waited longest come first. */
 export async function findDueMails(client: Queryable, limit: number): Promise<QueuedMail[]> {
   const { rows } = await client.query<QueuedMail>({
     name: 'due_mails',
@@ -53,18 +54,18 @@ export async function findDueMails(client: Queryable, limit: number): Promise<Qu
   return rows;
 }
 
-/** Whether the email is still queued; if so, it stays until the transaction ends. */
+/** Returns whether the email is still queued; if so, the email stays in the outbox until the transaction ends. */
 export async function holdMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>): Promise<boolean> {
   const { rowCount } = await client.query('select from mails where id = $1 for no key update', [id]);
   return rowCount === 1;
 }
 
-/** Takes the email out of the outbox. */
+/** Removes the email from the outbox. */
 export async function removeMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>): Promise<void> {
   await client.query('delete from mails where id = $1', [id]);
 }
 
-/** Counts a failed attempt. The next attempt is made after `delayMs` at the earliest. */
+/** Counts a failed attempt. The next attempt is made no earlier than after `delayMs`. */
 export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>, delayMs: number): Promise<void> {
   await client.query(
     `update mails set attempts = attempts + 1, next_attempt_at = clock_timestamp() + $2 * interval '1 ms' where id = $1`,
@@ -73,8 +74,8 @@ export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, '
 }
 
 /**
- * Withdraws a user's queued emails of these kinds, and the codes in those that have been sent. The caller has locked
- * the user's row: the outbox makes a code only while it holds the same lock.
+ * Withdraws a user's queued emails of these kinds, and the codes in emails of these kinds that have already been sent.
+ * The caller has locked the user's row, and the outbox creates codes only while it holds the same lock.
  */
 export async function withdrawMails(client: Queryable, userId: bigint, kinds: readonly MailKind[]): Promise<void> {
   await client.query(
@@ -84,7 +85,7 @@ export async function withdrawMails(client: Queryable, userId: bigint, kinds: re
   );
 }
 
-/** Deletes up to `limit` emails that could not be sent within three days, and returns how many. */
+/** Deletes up to `limit` emails that could not be sent in three days, and returns how many it deleted. */
 export async function pruneMails(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(
     `delete from mails where id = any (array(
@@ -94,7 +95,9 @@ export async function pruneMails(client: Queryable, limit: number): Promise<numb
   return rowCount ?? 0;
 }
 
-/** How many emails are in the outbox, and how long the oldest has been there, in seconds (0 if there is none). */
+/**
+ * Returns how many emails are in the outbox, and how long the oldest has been there, in seconds (0 if there are none).
+ */
 export async function measureOutbox(client: Queryable): Promise<{ count: number; oldestSeconds: number }> {
   const { rows } = await client.query<{ count: number; oldestSeconds: number }>(
     `select count(*)::int as count,

@@ -1,6 +1,6 @@
 /**
- * A mail server, as SMTP_URL names it. `isSecure`: TLS from the first byte. `startTls`: whether a connection without TLS
- * is upgraded when the server offers it, must be upgraded, or never is.
+ * A mail server, as specified by SMTP_URL. `isSecure`: whether the connection uses TLS from the first byte. `startTls`:
+ * whether a connection without TLS is upgraded when the server offers it, must be upgraded, or is never upgraded.
  */
 export type SmtpServer = {
   host: string;
@@ -17,8 +17,8 @@ const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 const startTlsModes = { required: 'REQUIRED', off: 'NEVER' } as const;
 
 /**
- * Reads `smtp://user:password@host:587` or `smtps://…:465`. A password is never sent without TLS, except to this
- * machine or with `?starttls=off`. Throws an Error that says what is wrong and never quotes the password.
+ * Parses a URL such as `smtp://user:password@host:587` or `smtps://…:465`. A password is never sent without TLS, except
+ * to this machine or with `?starttls=off`. Throws an Error that says what is wrong and never contains the password.
  */
 export function parseSmtpUrl(text: string): SmtpServer {
   const url = URL.parse(text);
@@ -55,7 +55,10 @@ function decode(part: string): string {
   }
 }
 
-/** Reads `chat@example.com` or `Example Chat <chat@example.com>`. Throws an Error if it is neither. */
+/**
+ * Parses a sender such as `chat@example.com` or `Example Chat <chat@example.com>`. Throws an Error if the text has
+ * neither form.
+ */
 export function parseSender(text: string): Sender {
   const [, name = '', named = ''] = /^([^<>"\r\n]*)<([^<>]*)>$/.exec(text) ?? ['', '', text];
   const address = named.trim();
@@ -64,8 +67,8 @@ export function parseSender(text: string): Sender {
 }
 
 /**
- * Reads the address of the web application that the links in emails lead to, and returns it without a trailing slash.
- * Throws an Error if it is not an http or https URL, or has a query, a fragment or credentials.
+ * Parses the address of the web application that the links in emails lead to, and returns it without a trailing slash.
+ * Throws an Error if it is not an http or https URL, or if it has a query, a fragment or credentials.
  */
 export function parseAppUrl(text: string): string {
   const url = URL.parse(text);

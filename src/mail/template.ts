@@ -5,7 +5,7 @@ import { CannotStart } from '../errors.ts';
 const codePlaceholders = ['link', 'code'];
 const commonPlaceholders = ['app', 'appUrl', 'email'];
 
-/** The templates, and the placeholders that each one has in addition to the common ones. */
+/** The templates, with the placeholders that each one has in addition to the common ones. */
 const placeholders = {
   'sign-up': codePlaceholders,
   'address-in-use': [],
@@ -21,12 +21,12 @@ const placeholders = {
 /** The names of the emails that the server sends. */
 export type TemplateName = keyof typeof placeholders;
 
-/** What an email says, as plain text and as HTML. */
+/** The content of an email, as plain text and as HTML. */
 export type Content = { subject: string; text: string; html: string };
 
 const ownFolder = join(import.meta.dirname, 'template');
 
-/** The text of all emails, with placeholders such as `{{link}}`. */
+/** The templates of all emails, with placeholders such as `{{link}}`. */
 export class Templates {
   readonly #texts: ReadonlyMap<TemplateName, Content>;
 
@@ -35,8 +35,8 @@ export class Templates {
   }
 
   /**
-   * Fills in a template. Line breaks and other control characters in the values become spaces; in HTML, the values are
-   * also escaped.
+   * Fills in the placeholders of a template. Replaces line breaks and other control characters in the values with
+   * spaces; in HTML, also escapes the values.
    */
   render(name: TemplateName, values: Readonly<Record<string, string>>): Content {
     const content = this.#texts.get(name);
@@ -50,8 +50,9 @@ export class Templates {
 }
 
 /**
- * Reads the templates. A file in `folder` replaces the built-in one of the same name: `password-reset.txt`, whose first
- * line is `Subject: …`, and `password-reset.html`. Throws one CannotStart that names every file with a mistake.
+ * Reads the templates. A file in `folder` replaces the built-in file with the same name: `password-reset.txt`, whose
+ * first line is `Subject: …`, or `password-reset.html`, for example. Throws a single CannotStart that names every file
+ * with a mistake.
  */
 export async function readTemplates(folder: string | null): Promise<Templates> {
   const problems: string[] = [];

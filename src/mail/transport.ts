@@ -1,10 +1,10 @@
 import { createTransport } from 'nodemailer';
 import type { Sender, SmtpServer } from './smtp-server.ts';
 
-/** An email that is ready to go out. `messageKey`: the same for each attempt to send the same email. */
+/** An email that is ready to be sent. `messageKey` is the same for every attempt to send the same email. */
 export type Mail = { messageKey: string; to: string; subject: string; text: string; html: string };
 
-/** Sends emails. Resolves when the mail server has taken responsibility for the email; throws MailFailure. */
+/** Sends emails. Resolves when the mail server has taken responsibility for the email; throws MailFailure otherwise. */
 export type MailTransport = { send: (mail: Mail) => Promise<void> };
 
 /**
@@ -14,12 +14,12 @@ export type MailTransport = { send: (mail: Mail) => Promise<void> };
 export type FailureKind = 'SERVER' | 'LATER' | 'REFUSED';
 
 /**
- * An email was not sent. Contains only what may be logged: a mail server's response quotes addresses, so it is left
- * out.
+ * The error for an email that was not sent. Contains only what may be logged; the mail server's response is left out,
+ * because it quotes addresses.
  */
 export class MailFailure extends Error {
   readonly kind: FailureKind;
-  /** nodemailer's code, the SMTP command, and the status of the answer. */
+  /** nodemailer's code, the SMTP command, and the status code of the server's reply. */
   readonly detail: { code: string; command: string | null; status: number | null };
 
   constructor(kind: FailureKind, detail: MailFailure['detail']) {
@@ -29,12 +29,12 @@ export class MailFailure extends Error {
   }
 }
 
-/** In ms. A mail server that is silent for longer counts as down. */
+/** In ms. A mail server that does not respond for longer than this counts as down. */
 const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 30_000, dnsTimeout: 10_000 };
 
 /**
- * Connects to a mail server and signs in, without sending anything. Returns null if that works, and otherwise
- * nodemailer's code for the failure. `answerMs`: how long each answer may take.
+ * Connects to a mail server and signs in, without sending anything. Returns null if that works; otherwise returns
+ * nodemailer's code for the failure. `answerMs`: how long the server may take for each reply.
  */
 export async function tryMailServer(server: SmtpServer, answerMs: number): Promise<{ code: string } | null> {
   const patience = { connectionTimeout: answerMs, greetingTimeout: answerMs, socketTimeout: answerMs };
@@ -62,7 +62,7 @@ function optionsOf({ host, port, isSecure, startTls, auth }: SmtpServer) {
   };
 }
 
-/** Sends through a mail server, with a new connection for each email. */
+/** Sends emails through a mail server, with a new connection for each email. */
 export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
   const transporter = createTransport({ ...optionsOf(server), ...timeouts });
   const domain = from.address.replace(/.*@/s, '');
@@ -70,7 +70,7 @@ export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
     send: async ({ messageKey, to, subject, text, html }) => {
       try {
         await transporter.sendMail({
-          // An object, because a string would be parsed as a list of addresses.
+          // The recipient is an object, because a string would be parsed as a list of addresses.
           to: { name: '', address: to },
           envelope: { from: from.address, to: [to] },
           from,
@@ -78,7 +78,7 @@ export function openSmtp(server: SmtpServer, from: Sender): MailTransport {
           text,
           html,
           messageId: `<${messageKey}@${domain}>`,
-          // RFC 3834: asks for no automatic replies, such as vacation notices.
+          // RFC 3834: asks the recipient's system not to send automatic replies, such as vacation notices.
           headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
         });
       } catch (error) {
@@ -98,7 +98,7 @@ export function openTerminal(terminal: NodeJS.WritableStream): MailTransport {
   };
 }
 
-/** Only codes and numbers are taken from nodemailer's error. */
+/** Copies only codes and numbers from nodemailer's error. */
 function toFailure(error: unknown): MailFailure {
   const { code, command, responseCode } = Object(error) as Record<string, unknown>;
   const detail = {
@@ -110,10 +110,10 @@ function toFailure(error: unknown): MailFailure {
 }
 
 function kindOf({ code, command, status }: MailFailure['detail']): FailureKind {
-  // nodemailer itself refuses an address that cannot be written in SMTP.
+  // nodemailer itself refuses an address that cannot be expressed in SMTP.
   if (code === 'EENVELOPE' && command === 'API') return 'REFUSED';
   const concernsMail = (code === 'EENVELOPE' && command === 'RCPT TO') || (code === 'EMESSAGE' && command === 'DATA');
-  // 421: the server is closing the connection (RFC 5321, section 3.8).
+  // 421 means that the server is closing the connection (RFC 5321, section 3.8).
   if (!concernsMail || status === null || status === 421) return 'SERVER';
   return status >= 500 ? 'REFUSED' : 'LATER';
 }

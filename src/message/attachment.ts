@@ -7,9 +7,9 @@ import { unnest } from '../postgres/unnest.ts';
 type Sending = { asker: Asker; fileIds: readonly bigint[] };
 
 /**
- * The unused files in a batch of messages; each can be taken once. Their rows are locked. A file that another
- * transaction has locked is being attached or deleted there, so it counts as in use: waiting for it would block the
- * batch.
+ * The unused files that the messages of a batch attach; each file can be taken once. The rows of these files are
+ * locked. If another transaction has locked a file, it is attaching or deleting that file, so the file counts as in
+ * use; waiting for the lock would block the batch.
  */
 export class Attachments {
   readonly #uploaderOf: Map<bigint, bigint>;
@@ -35,8 +35,8 @@ export class Attachments {
   }
 
   /**
-   * Takes all of a message's files. If any of them is not an unused upload of the sender, takes none, and returns an
-   * error for each such file.
+   * Takes all files of a message. If any of the files is not an unused upload of the sender, takes none of them and
+   * returns an error for each such file.
    */
   take({ asker, fileIds }: Sending): InvalidInput | null {
     const errors = fileIds.flatMap((fileId, index): FieldError[] =>
@@ -56,7 +56,9 @@ export class Attachments {
   }
 }
 
-/** Attaches the taken files to their messages in the order of `fileIds`. The messages must already be inserted. */
+/**
+ * Attaches the taken files to their messages, in the order of `fileIds`. The messages must already have been inserted.
+ */
 export async function attachFiles(
   client: Queryable,
   messages: readonly { id: bigint; fileIds: readonly bigint[] }[],

@@ -1,14 +1,15 @@
-/** The longest emoji sequences have 10 code points of at most two UTF-16 units each. */
+/** The longest emoji sequences have 10 code points of at most two UTF-16 units each; the limit leaves room for more. */
 const maxUnits = 40;
 
-// Built from strings: Node supports the flag `v`, but the compiler's target does not yet.
+// Built from strings: Node supports the flag `v`, but the compiler's target does not support it yet.
 const oneEmoji = new RegExp(String.raw`^\p{RGI_Emoji}$`, 'v');
-/** Characters shown as text unless U+FE0F follows, which keyboards and people often omit. */
+/** Matches characters that are shown as text unless U+FE0F follows, which keyboards and people often omit. */
 const textByDefault = new RegExp(String.raw`[\p{Emoji}--\p{Emoji_Presentation}](?![\p{Emoji_Modifier}\ufe0e])`, 'gv');
 
 /**
  * Parses one emoji and returns its fully qualified form (Unicode Technical Standard 51), so that ❤ with and without
- * U+FE0F are the same. Returns null unless the text is exactly one emoji that Unicode recommends for interchange.
+ * U+FE0F count as the same emoji. Returns null unless the text is exactly one emoji that Unicode recommends for
+ * interchange.
  */
 export function readEmoji(text: string): string | null {
   if (text.length > maxUnits) return null;

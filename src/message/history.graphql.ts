@@ -7,7 +7,7 @@ import { requireAsker } from '../api/context.ts';
 import { chatById } from '../chat/chat.ts';
 import { messagesIn } from './history.ts';
 
-/** How many messages `messagesAround` returns on each side of the position by default. */
+/** How many messages `messagesAround` returns by default on each side of the position. */
 const sideSize = 25;
 
 builder.prismaObjectFields(ChatRef, (t) => ({
@@ -30,9 +30,9 @@ builder.prismaObjectFields(ChatRef, (t) => ({
       'The messages before and after a position in the chat, to jump to a search hit or to the first unread message.',
     args: {
       seq: t.arg.int({ required: true }),
-      countBefore: t.arg.int({ description: `How many older messages; ${sideSize} by default.` }),
+      countBefore: t.arg.int({ description: `The number of older messages; ${sideSize} by default.` }),
       countAfter: t.arg.int({
-        description: `How many newer messages, not counting the one at \`seq\`; ${sideSize} by default.`,
+        description: `The number of newer messages, not counting the one at \`seq\`; ${sideSize} by default.`,
       }),
     },
     complexity: ({ countBefore, countAfter }) => ({

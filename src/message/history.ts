@@ -9,26 +9,32 @@ import { userById } from '../people/user.ts';
 import { pageBounds, toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A chat, the asker who reads it, and a position in it. */
+/** A chat, the asker who reads it, and a position in the chat. */
 export type SeqReader = ChatReader & { seq: number };
 
-/** For each chat, a page of the messages that the asker can see; empty if they cannot see the chat. */
+/**
+ * For each chat, loads a page of the messages that the asker can see; the page is empty if the asker cannot see the
+ * chat.
+ */
 export const messagesIn = definePageLoader({ load: listMessages, keyOf: chatReaderKey });
 
-/** A page of the members who have read a chat up to a position; empty if the asker cannot see that position. */
+/**
+ * Loads a page of the members who have read a chat up to a position; the page is empty if the asker cannot see that
+ * position.
+ */
 export const readersOf = definePageLoader({
   load: listReaders,
   keyOf: ({ chatId, asker, seq }: SeqReader) => `${chatId} ${askerKey(asker)} ${seq}`,
 });
 
-// Each list is read for many chats in one statement, which takes each chat's page from the index. Raw
+// One statement reads each of these lists for many chats, and takes the page of each chat from the index. Raw
 // SQL: Prisma has no limit per chat, and needs 4 times as long to read 50 messages with their senders.
 
 const sender = nested.user('s');
 
 /**
- * A page of messages for each reader; a cursor's key is the seq. The same statement reads their senders, which nearly
- * every page shows: each sender once per page, with the first of their messages.
+ * Returns a page of messages for each reader; the key of a cursor is the seq. The same statement also reads the
+ * senders, which nearly every page shows; each sender is read once per page, with the first of their messages.
  */
 export async function listMessages(
   db: Db,
@@ -63,9 +69,9 @@ export async function listMessages(
 }
 
 /**
- * For each message, a page of the members who have read it, its sender included: those who can see it and whose marker
- * has reached it, except those who have blocked the asker. A cursor's key is the user's id. The page is empty if the
- * asker cannot see the message. The caller checks that the chat shows read receipts.
+ * For each message, returns a page of the members who have read it, including its sender: those who can see the message
+ * and whose marker has reached it, except those who have blocked the asker. The key of a cursor is the user's id. The
+ * page is empty if the asker cannot see the message. The caller checks that the chat shows read receipts.
  */
 async function listReaders(
   db: Db,
@@ -74,8 +80,8 @@ async function listReaders(
   prime: Prime,
 ): Promise<Page<Member>[]> {
   const direction = page.isBackward ? 'desc' : 'asc';
-  // There is no index on the marker: every message moves a marker, and an index would rule out in-place (HOT) updates
-  // of the member's row.
+  // There is no index on the marker, because every message moves a marker, and an index would rule out in-place (HOT)
+  // updates of the member's row.
   const { rows } = await db.pool.query<Member & { index: number; user: unknown }>({
     name: `readers_${direction}`,
     text: `select reader.index::int as index, ${columns.member('m')}, ${memberUser}

@@ -3,26 +3,29 @@ import { maxContentLength, maxNameLength } from '../core/text.ts';
 import { listOf, readBlocks, readMrkdwn, stringOf } from './slack-text.ts';
 
 /**
- * The service whose format a payload has, which also determines the format of the response. `{content}` alone counts as
- * Discord's.
+ * The service whose format a payload uses, which also determines the format of the response. A payload with only
+ * `content` counts as Discord's.
  */
 export type Dialect = 'DISCORD' | 'SLACK';
 
 /**
- * The contents of a payload: the text of the message, and the name that the sender gives itself (null if it gives
- * none).
+ * The contents of a payload: the text of the message, and the name that the sender gives itself (null if it gives no
+ * name).
  */
 export type HookMessage = { content: string; username: string | null };
 
-/** The dialect of a payload: Slack's has `text`, `attachments` or `blocks`, and neither `content` nor `embeds`. */
+/**
+ * Returns the dialect of a payload: a Slack payload has `text`, `attachments` or `blocks`, and neither `content` nor
+ * `embeds`.
+ */
 export function dialectOf(payload: unknown): Dialect {
   if (!isRecord(payload) || 'content' in payload || 'embeds' in payload) return 'DISCORD';
   return 'text' in payload || 'attachments' in payload || 'blocks' in payload ? 'SLACK' : 'DISCORD';
 }
 
 /**
- * Reads the payload of a Discord or Slack incoming webhook. A text that the sender wrote in one piece is not cut; one
- * that is assembled from embeds, attachments and blocks is cut to the maximum length of a message.
+ * Reads the payload of a Discord or Slack incoming webhook. A text that the sender wrote in one piece is not shortened;
+ * a text that is assembled from embeds, attachments and blocks is cut to the maximum length of a message.
  */
 export function readHookPayload(payload: Record<string, unknown>, dialect: Dialect): HookMessage {
   const [text, parts] = dialect === 'SLACK' ? readSlack(payload) : readDiscord(payload);
@@ -52,7 +55,7 @@ function readEmbed(embed: Record<string, unknown>): string[] {
 /** https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
 function readSlack(payload: Record<string, unknown>): [string, string[]] {
   const blocks = readBlocks(payload['blocks']);
-  // If there are blocks, Slack shows the text only in notifications.
+  // If a message has blocks, Slack shows its text only in notifications.
   const text = blocks.length > 0 ? '' : readMrkdwn(stringOf(payload['text']));
   return [text, [...blocks, ...listOf(payload['attachments']).slice(0, 20).flatMap(readAttachment)]];
 }
@@ -82,7 +85,7 @@ function fieldOf(name: string, value: string): string {
   return name === '' ? value : `**${name}:** ${value}`;
 }
 
-/** A one-line name, within the maximum length of names; null if there is none. */
+/** Returns a one-line name, cut to the maximum length of names; null if there is no name. */
 function readLabel(username: unknown): string | null {
   const line = stringOf(username)
     .toWellFormed()

@@ -40,10 +40,10 @@ const codes = {
 } as const satisfies Record<string, readonly [number, string]>;
 
 /**
- * `POST /api/hooks/<token>`: posts into the chat of an incoming webhook, as its bot, through the executor that runs
- * every other operation. Accepts what incoming webhooks of Discord and Slack accept, and responds as they do: 204 or,
- * with `?wait=true`, the message; `ok` in Slack's dialect, and for everything sent to the same path followed by
- * `/slack`.
+ * Serves `POST /api/hooks/<token>`, which posts into the chat of an incoming webhook, as the webhook's bot, through the
+ * executor that runs every other operation. Accepts what the incoming webhooks of Discord and Slack accept, and
+ * responds as they do: with 204 or, for `?wait=true`, with the message. Responds with `ok` to payloads in Slack's
+ * dialect, and to everything that is sent to the same path followed by `/slack`.
  */
 export function serveIncomingWebhooks(options: GraphqlOptions): Handler {
   const preparation = options.documents.prepare(document, null, { isKnown: true });
@@ -64,7 +64,7 @@ type Posting = {
   response: ServerResponse;
   preparation: Preparation;
   token: string;
-  /** The dialect that the path implies; once the payload has been read, the payload's. */
+  /** The dialect that the path implies; once the payload has been read, the dialect of the payload. */
   sent: { dialect: Dialect };
 };
 
@@ -96,9 +96,9 @@ async function post(
 }
 
 /**
- * The bot of the webhook with that token, and its chat. Throws HttpError 404 if there is none, or 403 if the bot is
- * suspended, and RateLimited for a network that has sent too many unknown tokens. Valid URLs still work from that
- * network: a network that calls an ended webhook often uses many live ones too.
+ * Returns the bot of the webhook with that token, and its chat. Throws HttpError 404 if there is no such webhook,
+ * HttpError 403 if the bot is suspended, and RateLimited for a network that has sent too many unknown tokens. Valid
+ * URLs still work from such a network, because a network that calls an ended webhook often uses many live ones too.
  */
 async function identify(
   { db, accounts, limits, addressOf }: Services,
@@ -121,9 +121,9 @@ async function identify(
 }
 
 /**
- * Reads the JSON of the body, or of a form's `payload` field, as Slack allows, or a form's fields if it has none. A
- * form whose text is JSON is accepted too: curl sends one if it is given no content type. Throws HttpError for anything
- * else.
+ * Reads the payload: the JSON of the body, the JSON in a form's `payload` field (as Slack allows), or the fields of a
+ * form that has no such field. A form whose text is JSON is also accepted, because curl sends one if it is given no
+ * content type. Throws HttpError for anything else.
  */
 async function readPayload(request: IncomingMessage): Promise<Record<string, unknown>> {
   const { type } = readMediaType(request.headers['content-type']);

@@ -13,14 +13,14 @@ import type { IncomingWebhook } from '../postgres/generated/prisma/client.ts';
 /** How many incoming webhooks a chat can have. */
 export const maxIncomingWebhooks = 15;
 
-/** A newly created webhook, and its token, which is shown only once. */
+/** A newly created webhook and its token, which is shown only once. */
 export type CreatedIncomingWebhook = { incomingWebhook: IncomingWebhook; token: string };
 
 /**
- * Creates an incoming webhook for a chat, and makes a bot of that name a member. For those who may change the chat. All
- * members receive AddToChat. Throws InvalidInput for an invalid name, and when the chat already has
- * `maxIncomingWebhooks`; NotFound for a hidden chat; Forbidden if the asker's role does not allow it, and for a single
- * chat.
+ * Creates an incoming webhook for a chat, and makes a bot with that name a member of the chat. Allowed for those who
+ * may change the chat. All members receive AddToChat. Throws InvalidInput for an invalid name and when the chat already
+ * has `maxIncomingWebhooks`; NotFound for a hidden chat; Forbidden for a single chat and if the asker's role does not
+ * allow it.
  */
 export async function createIncomingWebhook(
   db: Db,
@@ -45,7 +45,7 @@ export async function createIncomingWebhook(
 }
 
 /**
- * Ends an incoming webhook: its bot leaves the chat, and its messages stay. Throws NotFound for a webhook that does not
+ * Ends an incoming webhook: its bot leaves the chat, but its messages stay. Throws NotFound for a webhook that does not
  * exist or whose chat is hidden, and Forbidden if the asker's role does not allow it.
  */
 export async function revokeIncomingWebhook(db: Db, asker: Asker, webhookId: bigint): Promise<IncomingWebhook> {
@@ -54,7 +54,7 @@ export async function revokeIncomingWebhook(db: Db, asker: Asker, webhookId: big
   return inChat(db, { asker, chatId: found.chatId }, async ({ prisma }, locked) => {
     requireMay('updateChat', locked);
     const { chatId, botId: userId } = found;
-    // The webhook and its key end with the membership. The chat is locked, so no other request ends them in the
+    // The webhook and its key end with the membership. The chat is locked, so no other request can end them in the
     // meantime.
     const { count } = await prisma.member.deleteMany({ where: { chatId, userId, incomingWebhook: { id: webhookId } } });
     if (count === 0) throw noSuchWebhook();
@@ -62,7 +62,7 @@ export async function revokeIncomingWebhook(db: Db, asker: Asker, webhookId: big
   });
 }
 
-/** The incoming webhooks with these ids whose chats the asker may change. */
+/** Returns the incoming webhooks with these ids whose chats the asker may change. */
 export async function findIncomingWebhooks(db: Db, asker: Asker, ids: readonly bigint[]): Promise<IncomingWebhook[]> {
   const webhooks = await db.prisma.incomingWebhook.findMany({ where: { id: { in: [...ids] } } });
   const accesses = await readChatAccesses(
@@ -75,14 +75,14 @@ export async function findIncomingWebhooks(db: Db, asker: Asker, ids: readonly b
   });
 }
 
-/** The chat that a token posts into, and what its bot may do; null if no webhook has the token. */
+/** Returns the chat that a token posts into, and what the webhook's bot may do; null if no webhook has the token. */
 export async function findHook(
   { pool }: Pick<Db, 'pool'>,
   token: string,
 ): Promise<{ chatId: bigint; grant: KeyGrant & { botId: bigint } } | null> {
   const tokenHash = hashSecret('incomingWebhook', token);
   if (tokenHash === null) return null;
-  // Raw SQL: it runs for every message of a webhook.
+  // Raw SQL, because this runs for every message of a webhook.
   const { rows } = await pool.query<{ chatId: bigint; botId: bigint; keyId: bigint }>({
     name: 'incoming_webhook',
     text: `select chat_id as "chatId", bot_id as "botId", api_key_id as "keyId"
@@ -95,8 +95,8 @@ export async function findHook(
 }
 
 /**
- * Raw SQL, like all code that inserts users and members: triggers draft the event from the inserted rows. Returns the
- * bot's id.
+ * Raw SQL, like all code that inserts users and members, because triggers draft the event from the inserted rows.
+ * Returns the id of the bot.
  */
 async function createBot(client: Queryable, { chat }: LockedChat, displayName: string): Promise<bigint> {
   const { rows } = await client.query<{ id: bigint }>(
@@ -113,7 +113,7 @@ async function createBot(client: Queryable, { chat }: LockedChat, displayName: s
   return id;
 }
 
-/** The API key under which the bot posts. Its secret hash is random, so no secret matches it. */
+/** Creates the API key with which the bot posts. Its secret hash is random, so no secret matches it. */
 async function createKey(
   client: Queryable,
   { asker, botId, name }: { asker: Asker; botId: bigint; name: string },

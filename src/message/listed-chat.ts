@@ -13,7 +13,7 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { unreadMentionCount, unreadMentionCountOf } from './mention.ts';
 import { messageByKey } from './message-loader.ts';
 
-/** What a list can read about each chat in the same statement. The fields of the API have the same names. */
+/** The data that a list can read about each chat in the same statement. The fields of the API have the same names. */
 export const companions = ['lastMessage', 'peer', 'unreadCount', 'unreadMentionCount'] as const;
 /** One of them. */
 export type Companion = (typeof companions)[number];
@@ -26,7 +26,7 @@ const peer = nested.user('p');
 /** A row of the list, with the columns of the requested companions. */
 type ListedRow = Chat & Record<string, unknown>;
 
-/** For each companion, the columns and the tables that it adds. */
+/** The columns and tables that each companion adds to the statement. */
 const parts: Record<Companion, { columns: string; from: string }> = {
   lastMessage: {
     columns: `${message.columns}, ${sender.columnWhen('s.id is not null')} as sender`,
@@ -44,9 +44,10 @@ const parts: Record<Companion, { columns: string; from: string }> = {
 };
 
 /**
- * The asker's chats, newest activity first; a cursor's key is (time of the last activity in ms, id). The same statement
- * reads the asker's memberships and the companions that are wanted, and gives them to the loaders: every client reads
- * this list when it starts, and these reads took two thirds of the time when each was a statement of its own.
+ * Returns the asker's chats, newest activity first; the key of a cursor is (time of the last activity in ms, id). The
+ * same statement also reads the asker's memberships and the requested companions, and gives them to the loaders. Every
+ * client reads this list when it starts, and these reads took two thirds of the time when each of them was a separate
+ * statement.
  */
 export async function listChats(
   { db, loaders }: { db: Db; loaders: Loaders },
@@ -81,7 +82,7 @@ export async function listChats(
   return toPage<Chat>(rows, page);
 }
 
-/** A chat's cursor key in `listChats`. */
+/** Returns the key of a chat's cursor in `listChats`. */
 export function activityKey(chat: Chat): [number, bigint] {
   return [chat.lastActivityAt.getTime(), chat.id];
 }

@@ -12,7 +12,8 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
     user: t.field({
       type: UserRef,
       nullable: true,
-      description: "Null if it names everyone, and while the user's account is being erased.",
+      description:
+        "The user who is named; null if the mention names everyone, and while the user's account is being erased.",
       resolve: ({ userId }, _, { loaders }) => (userId === null ? null : loaders.of(userById).find(userId)),
     }),
   }),

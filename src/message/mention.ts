@@ -9,20 +9,23 @@ import type { Asker } from '../core/asker.ts';
 import { may, type ChatAccess } from '../chat/permission.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** Only the first 50 names in a message are looked up. */
+/** The maximum number of names in a message that are looked up; further names are ignored. */
 export const maxMentions = 50;
-/** Unread mentions are counted up to this many. */
+/** Unread mentions are counted up to this number. */
 const maxUnreadMentions = 1_000;
 const maxUsernameLength = 64;
-/** How many readings of a mention are tried: @ada.Look is ada.look if that is a member of the chat, otherwise ada. */
+/**
+ * How many readings of a mention are tried: @ada.Look means ada.look if that is a member of the chat, otherwise ada.
+ */
 const maxReadings = 4;
 
 /** The letters and marks of scripts that write names without spaces around them, and the marks of emoji. */
 const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc\u3099\u309a\u20e3\ufe0e\ufe0f]`;
 const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
 /**
- * `@` and a name. An email address (ada@example.com) mentions no one: a mention's `@` does not follow a character of an
- * address or a letter, unless the letter belongs to a script without spaces. Underscores may mark emphasis in Markdown.
+ * Matches `@` and a name. An email address (ada@example.com) does not mention anyone: the `@` of a mention does not
+ * follow a letter or another character of an address, except a letter of a script that is written without spaces.
+ * Underscores may be Markdown emphasis.
  */
 const mention = new RegExp(
   String.raw`(?<!${letter}|[@._-])(?<emphasis>_*)@(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?!${letter})`,
@@ -30,12 +33,12 @@ const mention = new RegExp(
 );
 const endOfEmphasis = new RegExp(String.raw`[^\s_]_+(?!${letter}|_)`, 'gu');
 
-/** The usernames that a text may mention: for each mention its possible readings, longest first, in lower case. */
+/** The usernames that a text may mention: for each mention, its possible readings in lower case, longest first. */
 export type Named = { names: string[][]; everyone: boolean };
 
 /**
- * Finds the names in a message, except in its code, quotes and addresses. Takes time linear in the message's length.
- * The chat's members decide which readings are usernames.
+ * Finds the names in a message, ignoring code, quotes and addresses. Takes time linear in the message's length.
+ * The members of the chat determine which readings are usernames.
  */
 export function findNames(content: string): Named {
   const text = content.replace(/[\uff10-\uff19\uff20-\uff3a\uff3f\uff41-\uff5a]/g, toAscii).replaceAll('\ufe6b', '@');
@@ -59,7 +62,10 @@ function toAscii(character: string): string {
   return String.fromCodePoint((character.codePointAt(0) ?? 0) - 0xfee0);
 }
 
-/** Whether the text mentions everyone: it contains `@everyone`, and this access lets the asker use it. */
+/**
+ * Whether the text mentions everyone, that is, whether it contains `@everyone` and this access allows the asker to use
+ * it.
+ */
 export function callsEveryone(
   { asker, content }: { asker: Asker; content: string },
   access: ChatAccess | undefined,
@@ -67,7 +73,7 @@ export function callsEveryone(
   return access !== undefined && may(asker, 'mentionEveryone', access) && findNames(content).everyone;
 }
 
-/** Records which of the chats' members these messages mention; does nothing if no text contains an `@`. */
+/** Records which members of the chats these messages mention; does nothing if no text contains an `@`. */
 export async function insertMentions(
   client: Queryable,
   messages: readonly (MessageKey & { content: string })[],
@@ -94,7 +100,7 @@ export async function insertMentions(
   });
 }
 
-/** Deletes the mentions of messages whose text changed, and records the new ones. */
+/** Deletes the mentions of messages whose text has changed, and records the new mentions. */
 export async function replaceMentions(
   client: Queryable,
   messages: readonly (MessageKey & { content: string })[],
@@ -108,7 +114,7 @@ export async function replaceMentions(
   await insertMentions(client, messages);
 }
 
-/** The ids of the users that a message mentions, in ascending order. */
+/** Loads the ids of the users that a message mentions, in ascending order. */
 export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
 
 /** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
@@ -128,8 +134,8 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 /**
  * The seqs of the messages in chat `c` that mention its member `m` or everyone, and that `m` can see and has not read.
  * An SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do not
- * count; deleted ones mention no one. Each half has its own limit, because otherwise the union would read all unread
- * mentions.
+ * count, and deleted messages mention nobody. Each half of the union has its own limit, because otherwise the union
+ * would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   cross join lateral (
@@ -146,10 +152,13 @@ export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as 
     limit ${maxUnreadMentions})
   ) unread_mention`;
 
-/** SQL: the number of these unread messages, up to `maxUnreadMentions`, as an int. */
+/** An SQL expression: the number of these unread messages, up to `maxUnreadMentions`, as an int. */
 export const unreadMentionCount = `(select least(count(*), ${maxUnreadMentions})::int ${unreadMentions})`;
 
-/** The number of unread messages that mention each membership's user, up to 1,000; 0 if the user is not a member. */
+/**
+ * Loads the number of unread messages that mention the user of each membership, up to 1,000; 0 if the user is not a
+ * member.
+ */
 export const unreadMentionCountOf = defineLoader({
   load: countUnreadMentions,
   keyOf: memberKeyOf,
@@ -170,18 +179,18 @@ async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promi
 
 function readingsOf(word: string): string[] {
   const readings: string[] = [];
-  // Cut to the length of the longest name first, so that a long word costs no more than a name.
+  // The word is first cut to the length of the longest possible name, so that a long word costs no more than a name.
   const first = word.length > maxUsernameLength ? cutOff(word.slice(0, maxUsernameLength + 1)) : trimEnd(word);
   for (let name = first; name !== '' && readings.length < maxReadings; name = cutOff(name)) {
     readings.push(name);
-    // The underscores at its end may be Markdown's emphasis.
+    // The underscores at the end of a name may be Markdown emphasis.
     const plain = trimEnd(name.replace(/_+$/, ''));
     if (plain !== '' && plain !== name) readings.push(plain);
   }
   return readings;
 }
 
-/** Removes trailing dots and dashes: they end a sentence, not a name. */
+/** Removes trailing dots and dashes, which end a sentence, not a name. */
 function trimEnd(word: string): string {
   return word.replace(/[.-]+$/, '');
 }

@@ -18,9 +18,10 @@ import { askerKey, type Asker } from '../core/asker.ts';
 
 /**
  * Replaces a message with a tombstone: its content, files, revisions, reactions, mentions and pin are permanently
- * deleted, and the chat receives MessageDeleted. Deleting it again returns the tombstone.
- * For the message's sender (even after leaving the chat, while they can still see it), and for owners and admins who
- * are not muted; Forbidden for anyone else. Throws NotFound if the asker cannot see the message.
+ * deleted, and the chat receives MessageDeleted. Deleting a message again returns its tombstone.
+ * Allowed for the message's sender (even after leaving the chat, as long as they can still see the message), and for
+ * owners and admins who are not muted; throws Forbidden for anyone else. Throws NotFound if the asker cannot see the
+ * message.
  */
 export async function deleteMessage(
   { db, writes }: { db: Db; writes: GroupCommit },
@@ -41,7 +42,7 @@ const messageDeletions: WriteKind<MessageVerb, Message> = {
   },
 };
 
-/** Why the asker may not delete the message; null if they may. */
+/** Returns why the asker may not delete the message; null if they may. */
 export function refuseDeletion({ asker, message, access }: MessageCase): Error | null {
   if (message.senderId === asker.userId && message.kind === 'USER') return null;
   if (may(asker, 'deleteAnyMessage', access)) return null;
@@ -51,10 +52,14 @@ export function refuseDeletion({ asker, message, access }: MessageCase): Error |
     : new Forbidden('Only the sender, owners and admins can delete this message.');
 }
 
-/** Returns the tombstones of the messages that were not deleted before. Triggers delete what belonged to them. */
+/**
+ * Deletes the messages that were not deleted before, and returns their tombstones. Triggers delete what belonged to the
+ * messages.
+ */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
   const undeleted = targets.filter(({ message }) => message.deletedAt === null);
-  // If several users delete the same message, the first deletion counts: a deleted message cannot be deleted again.
+  // If several users delete the same message, the first deletion counts, because a deleted message cannot be deleted
+  // again.
   const firsts = new Map(undeleted.toReversed().map((target) => [target.message.id, target]));
   const byActor = Map.groupBy(firsts.values(), ({ verb: { asker }, message }) =>
     message.senderId === asker.userId ? 'self' : askerKey(asker),
@@ -68,9 +73,9 @@ async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]):
 }
 
 /**
- * Deletes messages on behalf of one asker, or (null) of their senders, and names the asker to the trigger that writes
- * the audit log. The actor stays set until the transaction ends, which does no harm: no other write of the group commit
- * has an audit entry.
+ * Deletes messages on behalf of one asker, or (null) of their senders, and tells the trigger that writes the audit log
+ * who the asker is. The actor stays set until the transaction ends, but that does no harm, because no other write of
+ * the group commit has an audit entry.
  */
 async function buryAs(
   client: Queryable,

@@ -22,19 +22,19 @@ import { maxContentLength, readText } from '../core/text.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How many times a message can be edited; the limit exists because every version is kept. */
+/** How many times a message can be edited; there is a limit because every version is stored. */
 export const maxEdits = 100;
 
-/** What a message said from `createdAt` until its next version. */
+/** What a message said from `createdAt` until the next version. */
 export type Revision = { version: number; content: string; createdAt: Date };
 
 type Edit = MessageVerb & { content: string };
 
 /**
- * Replaces the text of the asker's own message and keeps the previous version; the chat receives MessageEdited. The
- * same text again changes nothing. Throws NotFound if the asker cannot see the message or it is deleted: a deletion
- * wins over an edit, even at the same moment. Throws Forbidden for another user's message, if the asker may not write
- * in the chat, and after `maxEdits` edits.
+ * Replaces the text of the asker's own message and stores the previous version; the chat receives MessageEdited.
+ * Sending the same text again changes nothing. Throws NotFound if the asker cannot see the message or the message is
+ * deleted: a deletion wins over an edit, even at the same moment. Throws Forbidden for another user's message, if the
+ * asker may not write in the chat, and after `maxEdits` edits.
  */
 export async function editMessage(
   { db, writes }: { db: Db; writes: GroupCommit },
@@ -48,7 +48,7 @@ export async function editMessage(
   return submitVerb(writes, messageEdits, { asker, chatId, messageId: id, content });
 }
 
-/** What each message said before its edits, oldest first. */
+/** Loads what each message said before its edits, oldest version first. */
 export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
 
 /** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
@@ -65,8 +65,8 @@ async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Rev
 }
 
 /**
- * One update for edits of different messages; edits of the same message run one after the other, each as a version of
- * its own.
+ * Edits of different messages share one update; edits of the same message run one after another, and each creates a
+ * version.
  */
 const messageEdits: WriteKind<Edit, Message> = {
   async write(client, _, edits) {
@@ -90,7 +90,7 @@ function firstOfEach(edits: readonly Edit[]): Edit[] {
   return [...firsts.values()];
 }
 
-/** Why the asker may not edit the message; null if they may. */
+/** Returns why the asker may not edit the message; null if they may. */
 export function refuseEdit({ asker, message, access }: MessageCase): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
   if (message.senderId !== asker.userId || message.kind !== 'USER') {
@@ -100,7 +100,7 @@ export function refuseEdit({ asker, message, access }: MessageCase): Error | nul
   return refuseWriting(asker, access);
 }
 
-/** Returns the messages whose text changed. A trigger increments the version and keeps the previous text. */
+/** Returns the messages whose text changed. A trigger increments the version and stores the previous text. */
 async function update(client: Queryable, edits: readonly Target<Edit>[]): Promise<Map<bigint, Message>> {
   const changes = edits.filter(({ verb, message }) => verb.content !== message.content);
   if (changes.length === 0) return new Map();

@@ -9,12 +9,12 @@ import { defineLoader, type Loaders } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A message with its sender (null: erased, or a system message) and its chat. */
+/** A message with its sender (null if erased, or for a system message) and its chat. */
 export type MessageRow = { message: Message; sender: User | null; chat: Chat };
 
 /**
- * Messages by id. The same statement reads their senders and chats, which nearly every subscription selects: otherwise
- * each event would take three statements.
+ * Messages by id. The same statement also reads the senders and chats, which nearly every subscription selects;
+ * otherwise each event would need three statements.
  */
 export const messageById = defineLoader({
   load: async (db, ids: readonly bigint[], prime) => {
@@ -30,7 +30,7 @@ export const messageById = defineLoader({
   },
 });
 
-/** Gives the loaders a message that has been read already, with its sender and its chat. */
+/** Gives the loaders a message that has already been read, together with its sender and its chat. */
 export function primeMessage(loaders: Loaders, row: MessageRow): void {
   const { message, sender, chat } = row;
   loaders.of(messageById).prime(message.id, message);
@@ -38,18 +38,21 @@ export function primeMessage(loaders: Loaders, row: MessageRow): void {
   loaders.of(chatById).prime(chat.id, chat);
 }
 
-/** What identifies a message: its chat and its seq there. */
+/** The chat and the seq that identify a message. */
 export type MessageKey = { chatId: bigint; seq: number };
 
-/** A message's chat and seq as a string, for caches and maps. */
+/** Returns a message's chat and seq as a string, for caches and maps. */
 export function messageKeyOf({ chatId, seq }: MessageKey): string {
   return `${chatId} ${seq}`;
 }
 
-/** Messages by chat and seq. */
+/** Loads messages by chat and seq. */
 export const messageByKey = defineLoader({ load: loadMessagesByKey, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and replies in pages run this, for many messages in one statement. */
+/**
+ * Raw SQL, at half the cost of Prisma: this runs for events and for replies in pages, for many messages in one
+ * statement.
+ */
 async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Promise<(Message | null)[]> {
   const { rows } = await pool.query<Message & { index: number }>({
     name: 'messages_by_key',
@@ -67,9 +70,9 @@ const chat = nested.chat('c');
 type CompanyRow = Message & { sender: unknown; chat: unknown };
 
 /**
- * Messages by id; those that do not exist are missing. Raw SQL, at a third of Prisma's cost: this runs when events are
- * rendered. The same statement reads their senders and chats, each once, with the first of their messages: a replay
- * reads hundreds of messages of the same few senders.
+ * Returns messages by id; messages that do not exist are missing from the map. Raw SQL, at a third of the cost of
+ * Prisma: this runs when events are rendered. The same statement also reads the senders and chats, each of them once,
+ * with the first of their messages, because a replay reads hundreds of messages from the same few senders.
  */
 export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promise<Map<IdKey, MessageRow>> {
   const { rows } = await pool.query<CompanyRow>({

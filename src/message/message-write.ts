@@ -16,7 +16,7 @@ import type { ChatAccess } from '../chat/permission.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A message to send. The text of the message has been checked; whether the asker may send it has not. */
+/** A message to send. The text of the message has been checked, but not whether the asker may send it. */
 export type MessageWrite = {
   asker: Asker;
   chatId: bigint;
@@ -34,12 +34,15 @@ type Placed = MessageWrite & {
   requestHash: Buffer;
 };
 
-/** What to do with one message of the batch. `repeats` is the batch index of the message that this one repeats. */
+/**
+ * The decision about one message of the batch. `repeats` is the index in the batch of the message that this message
+ * repeats.
+ */
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
- * Many messages in one insert. The memberships are read after the chats are locked, in a separate statement: removing a
- * member takes the same lock, so this sees every removal that came first.
+ * Writes many messages with one insert. The memberships are read in a separate statement after the chats are locked.
+ * Removing a member takes the same lock, so this statement sees every removal that came first.
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {
   async write(client, chats, inputs) {
@@ -105,7 +108,8 @@ function refuse(input: MessageWrite, access: ChatAccess | undefined, replyToSeq:
 }
 
 /**
- * The seq of the message that each input replies to; null if there is none, or the asker cannot see it in that chat.
+ * Returns the seq of the message that each input replies to; null if the input replies to none, or to one that the
+ * asker cannot see in that chat.
  */
 async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Promise<(number | null)[]> {
   if (inputs.every(({ replyToId }) => replyToId === null)) return inputs.map(() => null);
@@ -125,7 +129,7 @@ async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Prom
   return inputs.map((_, index) => byIndex.get(index + 1) ?? null);
 }
 
-/** The messages already sent with these clientMessageIds, by `keyOf`. */
+/** Returns the messages that have already been sent with these clientMessageIds, by `keyOf`. */
 async function readEarlier(client: Queryable, inputs: MessageWrite[]): Promise<Map<string, Message>> {
   const named = inputs.filter(({ clientMessageId }) => clientMessageId !== null);
   if (named.length === 0) return new Map();
@@ -176,8 +180,8 @@ async function insert(client: Queryable, messages: Placed[]): Promise<Map<string
 }
 
 /**
- * Returns the first message if the request is the same, or Conflict if its clientMessageId is reused for a different
- * one.
+ * Returns the first message if the request is the same, or a Conflict if its clientMessageId is reused for a different
+ * request.
  */
 function repeat(first: Message, input: MessageWrite): Outcome<Message> {
   if (first.requestHash !== null && hashRequest(input).equals(first.requestHash)) return { value: first };
@@ -187,13 +191,13 @@ function repeat(first: Message, input: MessageWrite): Outcome<Message> {
 }
 
 /**
- * Hash of the original request. It distinguishes a repeated request from a reused id even after the message has been
- * edited.
+ * Returns the hash of the original request. The hash distinguishes a repeated request from a reused id even after the
+ * message has been edited.
  */
 function hashRequest({ chatId, content, replyToId, fileIds, custom }: MessageWrite): Buffer {
   const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
-  // Without files or custom data, the hash is the same as before these existed, because hashes stored then are still
-  // compared.
+  // Without files or custom data, the hash is the same as before these features existed, because hashes that were
+  // stored then are still compared.
   const withFiles = fileIds.length === 0 && isEmpty(custom) ? request : [...request, fileIds.map(String)];
   const asked = isEmpty(custom) ? withFiles : [...withFiles, custom];
   return createHash('sha256').update(JSON.stringify(asked)).digest();

@@ -63,7 +63,7 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
-      // If no member's history starts after the original message, everyone can see it: there is no need to check who
+      // If no member's history starts after the original message, everyone can see it, so there is no need to check who
       // asks.
       if (replyToSeq < (await loaders.of(hiddenBelowOf).load(chatId))) {
         const asker = findViewer(context);
@@ -99,7 +99,7 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
     }),
     custom: t.field({
       type: 'JSON',
-      description: `An object for clients, at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep. Everyone who sees the message sees it.`,
+      description: `An object for use by clients, at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep. Everyone who sees the message sees it.`,
     }),
   }),
 });

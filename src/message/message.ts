@@ -15,34 +15,34 @@ import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * A message to send. `clientMessageId` is the sender's own id: sending again with the same id creates no second
- * message.
+ * A message to send. `clientMessageId` is the sender's own id for the message: sending again with the same id does not
+ * create a second message.
  */
 export type NewMessage = {
   chatId: bigint;
   content: string;
-  /** The sender's own uploads, in display order. With files, `content` may be empty. */
+  /** The sender's own uploads, in display order. If there are files, `content` may be empty. */
   fileIds: readonly bigint[];
   replyToId: bigint | null;
   clientMessageId: string | null;
   custom: Custom;
 };
 
-/** A message by its id, and the asker who reads it. */
+/** The id of a message, and the asker who reads it. */
 export type MessageReader = { messageId: bigint; asker: Asker };
 
 const sender = nested.user('s');
 
 /**
- * Messages by id; null for one that the asker cannot see. The same statement reads their senders, which nearly every
- * query shows.
+ * Loads messages by id; null for a message that the asker cannot see. The same statement also reads the senders, which
+ * nearly every query selects.
  */
 export const visibleMessageById = defineLoader({
   load: readVisibleMessages,
   keyOf: ({ messageId, asker }: MessageReader) => `${messageId} ${askerKey(asker)}`,
 });
 
-/** Raw SQL, at a third of Prisma's cost: `node`, `nodes` and every mutation of a message run this. */
+/** Raw SQL, at a third of Prisma's cost: this runs for `node`, for `nodes` and for every mutation of a message. */
 async function readVisibleMessages(
   { pool }: Db,
   readers: readonly MessageReader[],
@@ -74,9 +74,9 @@ export async function requireVisibleMessage(db: Db, asker: Asker, messageId: big
 /**
  * Sends a message to a chat that the asker is a member of; the members receive NewMessage after the commit. Sending the
  * same request again with the same clientMessageId returns the first message.
- * Throws InvalidInput for bad content, files, custom data, replyToId or clientMessageId; NotFound to hide a chat that
- * the asker cannot see; Forbidden for one that they may not write in; RateLimited while slow mode makes them wait;
- * Conflict if a different request reuses the clientMessageId.
+ * Throws InvalidInput for bad content, files, custom data, replyToId or clientMessageId; NotFound for a chat that the
+ * asker cannot see, to hide that it exists; Forbidden for a chat that the asker may not write in; RateLimited while
+ * slow mode makes the asker wait; Conflict if a different request reuses the clientMessageId.
  */
 export async function sendMessage(writes: GroupCommit, asker: Asker, input: NewMessage): Promise<Message> {
   return writes.submit(messageWrites, { ...checkNewMessage(input), asker });

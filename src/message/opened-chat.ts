@@ -11,7 +11,7 @@ import { unnest } from '../postgres/unnest.ts';
 const chat = nested.chat('c');
 const sender = nested.user('s');
 
-/** The columns of a message are null in the only row of a page without messages. */
+/** On a page without messages, the only row has null in the columns of the message. */
 type OpenedRow = { index: number; isFirst: true | null; chat: unknown; sender: unknown } & (
   | Message
   | { [Key in keyof Message]: null }
@@ -20,12 +20,12 @@ type OpenedRow = { index: number; isFirst: true | null; chat: unknown; sender: u
 /** A chat, and a page of its messages that the asker can see. */
 type OpenedChat = { chat: Chat; messages: Page<Message> };
 
-/** The chats that clients open; null for one that the asker cannot see. */
+/** Loads the chats that clients open; null for a chat that the asker cannot see. */
 const openedChatIn = definePageLoader({ load: openChats, keyOf: chatReaderKey });
 
 /**
- * The chat that a client opens, or null if the asker cannot see it. The same statement reads a page of the messages that
- * the asker can see, with their senders, and gives them to the loaders, which saves two statements.
+ * Returns the chat that a client opens, or null if the asker cannot see it. The same statement also reads a page of the
+ * messages that the asker can see, with their senders, and gives them to the loaders, which saves two statements.
  */
 export async function openChat(loaders: Loaders, reader: ChatReader, page: PageRequest): Promise<Chat | null> {
   const opened = await loaders.ofPage(openedChatIn, page).load(reader);

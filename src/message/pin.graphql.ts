@@ -14,7 +14,7 @@ import { decodeId } from '../core/id.ts';
 builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
   t.field({
     type: [MessageRef],
-    description: `Newest pin first, ${maxPins} at most; only those in the part of the history that the viewer can see.`,
+    description: `The ${maxPins} newest pins, newest first, limited to the part of the history that the viewer can see.`,
     complexity: { field: 1, multiplier: maxPins },
     resolve: async (chat, _, context) => {
       const { loaders, eventId } = context;
@@ -22,13 +22,14 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
       loaders.of(chatById).prime(chatId, chat);
       const pinned = await loaders.of(pinnedIn).load(chatId);
       if (pinned.length === 0) return pinned;
-      // An event also reaches members who have since lost access to the chat. Reading `sharedFrom` after the pins makes
-      // sure that it covers every pin.
+      // An event also reaches members who have since lost access to the chat. Reading `sharedFrom` after the pins
+      // ensures that it covers every pin.
       const sharedFrom =
         eventId === null
           ? await loaders.of(hiddenBelowOf).load(chatId)
           : await loaders.of(sharedFromOf).load({ chatId, eventId });
-      // If everyone can see all of them, the answer is the same for everyone: there is no need to check who asks.
+      // If everyone can see all of the pinned messages, the answer is the same for everyone, so there is no need to
+      // check who asks.
       if (sharedFrom !== null && pinned.every(({ seq }) => seq >= sharedFrom)) return pinned;
       const asker = findViewer(context);
       const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });
@@ -60,7 +61,7 @@ defineEvent('PinsChanged', {
   description: 'A message was pinned to its chat, or unpinned. Deleting a message unpins it without this event.',
   load: async ({ messageId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
-    // Deleting the message has also deleted its pin.
+    // When the message was deleted, its pin was deleted too.
     if (message === null || message.deletedAt !== null) return null;
     return { message, pinned: detail?.['pinned'] === true };
   },

@@ -26,21 +26,24 @@ type Writing = { db: Db; writes: GroupCommit };
 type Pin = MessageVerb & { isPinned: boolean };
 
 /**
- * Pins a message to its chat; the chat receives PinsChanged. Nothing changes if it is pinned already. For owners and
- * admins, and for every member of a single chat or a group, unless they are muted or blocked; Forbidden for anyone
- * else. Throws NotFound if the asker cannot see the message or it is deleted; InvalidInput if the chat already has
- * `maxPins` pins.
+ * Pins a message to its chat; the chat receives PinsChanged. Nothing changes if the message is already pinned. Allowed
+ * for owners and admins, and for every member of a single chat or a group, unless they are muted or blocked; throws
+ * Forbidden for anyone else. Throws NotFound if the asker cannot see the message or it is deleted, and InvalidInput if
+ * the chat already has `maxPins` pins.
  */
 export function pinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: true });
 }
 
-/** Removes the pin; the same rules and errors as for `pinMessage`. Nothing changes if the message is not pinned. */
+/** Removes the pin, with the same rules and errors as `pinMessage`. Nothing changes if the message is not pinned. */
 export function unpinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: false });
 }
 
-/** The pinned messages of each chat, newest pin first. The caller filters out those that the asker cannot see. */
+/**
+ * Loads the pinned messages of each chat, newest pin first. The caller filters out the messages that the asker cannot
+ * see.
+ */
 export const pinnedIn = defineLoader({ load: listPinned });
 
 /** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many chats in one statement. */
@@ -65,7 +68,9 @@ async function submitPin(
   return submitVerb(writes, pinWrites, { asker, chatId, messageId: id, isPinned });
 }
 
-/** Applies the pins in turn in memory, and writes the result with one delete and one insert. */
+/**
+ * Applies the changes to the pins one after another in memory, and writes the result with one delete and one insert.
+ */
 const pinWrites: WriteKind<Pin, Message> = {
   async write(client, _, pins) {
     const targets = await readTargets(client, pins, refusePin);
@@ -78,7 +83,7 @@ const pinWrites: WriteKind<Pin, Message> = {
   },
 };
 
-/** Why the asker may neither pin nor unpin the message; null if they may. */
+/** Returns why the asker may neither pin nor unpin the message; null if they may. */
 export function refusePin({ asker, message, access }: MessageCase): Error | null {
   if (!may(asker, 'pinMessage', access)) {
     return refusePerson(access) ?? new Forbidden('Only owners and admins can pin messages in this chat.');
@@ -103,7 +108,10 @@ function apply(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
   return { value: message };
 }
 
-/** The pins of these chats before the writes. Raw SQL, like the next two statements: part of the group commit. */
+/**
+ * Reads the pins of these chats before the writes. Raw SQL, like the next two statements, because it is part of the
+ * group commit.
+ */
 async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Promise<Pins> {
   const { rows } = await client.query<{ chatId: bigint; seq: number }>({
     name: 'pins_before',
@@ -114,7 +122,7 @@ async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Pro
   return new Map([...byChat].map(([chatId, pins]) => [chatId, new Set(pins.map(({ seq }) => seq))]));
 }
 
-/** The pins in `these` that are not in `those`. */
+/** Returns the pins that are in `these` but not in `those`. */
 function onlyIn(these: Pins, those: Pins): { chatId: bigint; seq: number }[] {
   return [...these].flatMap(([chatId, seqs]) =>
     [...seqs].filter((seq) => those.get(chatId)?.has(seq) !== true).map((seq) => ({ chatId, seq })),

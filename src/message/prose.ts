@@ -1,9 +1,12 @@
-/** A line that begins or ends a code block, which may be in a list: backticks or tildes, which the closing line repeats. */
+/**
+ * Matches a line that begins or ends a code block, which may be in a list. The line has backticks or tildes, which the
+ * closing line repeats.
+ */
 const fence = /^ *(?:(?:[-*+]|\d{1,9}[.)]) +)?(`{3,}|~{3,})(.*)$/;
 const quoted = /^ {0,3}>/;
 /**
- * An address, with or without its scheme. The characters of an address are ASCII, so that it ends where a CJK sentence
- * continues.
+ * Matches a web address, with or without its scheme. The characters of an address are ASCII, so that the address ends
+ * where a CJK sentence continues.
  */
 const address =
   /(?:\b[a-z][a-z0-9+.-]{0,30}:\/\/|\bwww\.)[!-;=?-~]*|(?<!@)\b(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,63}(?::\d{1,5})?(?:[/#]|\?\w)[!-;=?-~]*/gi;
@@ -11,8 +14,8 @@ const address =
 const linkTarget = /(?<=\]\()[^\s()]*(?=\))/g;
 
 /**
- * What the author of a message says in their own words: the text with a blank in place of Markdown's code, quotes and
- * addresses. Takes time linear in its length.
+ * Returns what the author of a message says in their own words: the text with a blank in place of Markdown code, quotes
+ * and addresses. Takes time linear in the length of the text.
  */
 export function readProse(content: string): string {
   const lines = content.split('\n');
@@ -37,11 +40,11 @@ export function readProse(content: string): string {
 
 function readFence(line: string): string | null {
   const [, marks = '', info = ''] = fence.exec(line) ?? [];
-  // ```code``` on one line is a code span.
+  // A line such as ```code``` is a code span.
   return marks === '' || (marks.startsWith('`') && info.includes('`')) ? null : marks;
 }
 
-/** The index of the line that closes the block, or the number of lines if none does. */
+/** Returns the index of the line that closes the block, or the number of lines if no line does. */
 function endOfFence(lines: readonly string[], from: number, opening: string): number {
   for (let index = from; index < lines.length; index += 1) {
     const [, marks = '', rest = ''] = fence.exec(lines[index] ?? '') ?? [];
@@ -50,7 +53,7 @@ function endOfFence(lines: readonly string[], from: number, opening: string): nu
   return lines.length;
 }
 
-/** Drops the code between two equally long runs of backticks. A run without a matching one is text. */
+/** Removes the code between two equally long runs of backticks. A run of backticks without a matching run is text. */
 function dropCodeSpans(text: string): string {
   if (!text.includes('`')) return text;
   const runs = [...text.matchAll(/`+/g)].map(({ 0: marks, index }) => ({ index, length: marks.length }));
@@ -68,7 +71,7 @@ function dropCodeSpans(text: string): string {
   return [...parts, text.slice(from)].join(' ');
 }
 
-/** Whether a single backslash precedes the character at `index`, so that it is text. */
+/** Whether a single backslash precedes the character at `index`, which makes the character plain text. */
 function isEscaped(text: string, index: number): boolean {
   return text[index - 1] === '\\' && text[index - 2] !== '\\';
 }

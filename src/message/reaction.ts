@@ -30,10 +30,10 @@ type Writing = { db: Db; writes: GroupCommit };
 type Reaction = MessageVerb & { emoji: string; isAdded: boolean };
 
 /**
- * Adds the asker's reaction; the chat receives ReactionsChanged. Nothing changes if the asker has already added it.
- * Throws InvalidInput if the text is not exactly one emoji, or if the message would get more than `maxEmoji` different
- * ones; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker may not write in the
- * chat.
+ * Adds the asker's reaction to a message; the chat receives ReactionsChanged. Nothing changes if the asker has already
+ * added this reaction. Throws InvalidInput if the text is not exactly one emoji or if the message would get more than
+ * `maxEmoji` different emoji; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker may
+ * not write in the chat.
  */
 export async function addReaction(
   { db, writes }: Writing,
@@ -48,8 +48,8 @@ export async function addReaction(
 }
 
 /**
- * Removes the asker's reaction, even if they have left the chat; the chat receives ReactionsChanged. Nothing changes if
- * there is none. Throws NotFound if the asker cannot see the message.
+ * Removes the asker's reaction from a message, even if the asker has left the chat; the chat receives ReactionsChanged.
+ * Nothing changes if there is no such reaction. Throws NotFound if the asker cannot see the message.
  */
 export async function removeReaction(
   { db, writes }: Writing,
@@ -63,7 +63,7 @@ export async function removeReaction(
   return submitVerb(writes, reactionWrites, { asker, chatId, messageId: id, emoji, isAdded: false });
 }
 
-/** The emoji of each message, in the order in which they were first added. */
+/** Loads the emoji of each message, in the order in which they were first added. */
 export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
 
 /** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
@@ -82,13 +82,15 @@ async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<Emoji
 /** A message, and the asker who reads it. */
 type MessageReader = MessageKey & { asker: Asker };
 
-/** The emoji that the asker has added to each message. */
+/** Loads the emoji that the asker has added to each message. */
 export const ownReactionsOf = defineLoader({
   load: listOwnReactions,
   keyOf: (reader: MessageReader) => `${messageKeyOf(reader)} ${askerKey(reader.asker)}`,
 });
 
-/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages and askers in one statement. */
+/**
+ * Raw SQL, at half the cost of Prisma: this runs for events and pages, for many messages and askers in one statement.
+ */
 async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
     name: 'own_reactions',
@@ -100,10 +102,15 @@ async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise
   return pairMany(rows, keys, ({ emoji }) => emoji).map((emoji) => new Set(emoji));
 }
 
-/** A batch's reactions in the database, before and after the batch, and each message's emoji with their counts. */
+/**
+ * The state of the reactions that a batch changes: which are in the database before the batch and after it, and the
+ * emoji of each message with their counts.
+ */
 type State = { counts: Map<bigint, Map<string, number>>; before: Set<string>; now: Map<string, Target<Reaction>> };
 
-/** Applies the reactions in turn in memory, and writes the result with one delete and one insert. */
+/**
+ * Applies the changes to reactions one after another in memory, and writes the result with one delete and one insert.
+ */
 const reactionWrites: WriteKind<Reaction, Message> = {
   async write(client, _, reactions) {
     const targets = await readTargets(client, reactions, refuse);
@@ -114,12 +121,12 @@ const reactionWrites: WriteKind<Reaction, Message> = {
   },
 };
 
-/** Anyone who can see the message may remove their own reaction. */
+/** Returns why the asker may not make the change; anyone who can see the message may remove their own reaction. */
 function refuse(about: MessageCase, { isAdded }: Reaction): Error | null {
   return isAdded ? refuseReaction(about) : null;
 }
 
-/** Why the asker may not react to the message; null if they may. */
+/** Returns why the asker may not react to the message; null if they may. */
 export function refuseReaction({ asker, message, access }: MessageCase): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
   return refuseWriting(asker, access);
@@ -150,7 +157,10 @@ function apply({ counts, now }: State, target: Target<Reaction>): Outcome<Messag
   return { value: message };
 }
 
-/** The state of the reactions before the writes. Raw SQL, like `writeState`: part of the group commit. */
+/**
+ * Reads the state of the reactions before the writes. Raw SQL, like `writeState`, because it is part of the group
+ * commit.
+ */
 async function readState(client: Queryable, targets: readonly Target<Reaction>[]): Promise<State> {
   const state: State = { counts: new Map(), before: new Set(), now: new Map() };
   if (targets.length === 0) return state;
@@ -176,7 +186,7 @@ async function readState(client: Queryable, targets: readonly Target<Reaction>[]
   return state;
 }
 
-/** Deletes removed reactions first, to make room for added ones under `maxEmoji`. */
+/** Deletes the removed reactions first, to make room for the added ones within the limit of `maxEmoji`. */
 async function writeState(client: Queryable, { before, now }: State, targets: readonly Target<Reaction>[]) {
   const byKey = new Map(targets.map((target) => [keyOf(target.verb), target]));
   const removed = [...byKey].flatMap(([key, target]) => (before.has(key) && !now.has(key) ? [target] : []));
@@ -201,7 +211,7 @@ async function writeState(client: Queryable, { before, now }: State, targets: re
   }
 }
 
-/** The values of the table's columns, one list for each column. */
+/** Returns the values of the table's columns, as one list per column. */
 function valuesOf(targets: readonly Target<Reaction>[]): unknown[] {
   return [
     targets.map(({ message }) => message.chatId),

@@ -20,7 +20,10 @@ export type MessageAction = keyof typeof refusals;
 /** All of them. */
 export const messageActions = Object.keys(refusals) as [MessageAction, ...MessageAction[]];
 
-/** What the asker may do to the message. Nothing if it is deleted or they cannot see it. */
+/**
+ * Returns the actions that the asker may perform on the message. There are none if the message is deleted or the asker
+ * cannot see it.
+ */
 export function actionsOn(about: MessageCase): MessageAction[] {
   const { message, access } = about;
   if (message.deletedAt !== null || access.visibleFrom === null || message.seq < access.visibleFrom) return [];

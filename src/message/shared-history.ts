@@ -3,19 +3,20 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A chat, as an event of the log shows it. */
+/** A chat as of an event of the log. */
 type ChatInEvent = { chatId: bigint; eventId: bigint };
 
 /**
- * How many later events of a chat are examined. If there are that many, the chat counts as one that some user has lost
- * access to.
+ * The maximum number of later events of a chat that are examined. If there are that many events, the chat is treated as
+ * one to which some user has lost access.
  */
 const maxLaterEvents = 100;
 
 /**
- * The seq from which everyone who receives an event of a chat may see the chat's messages, including the newest; null
- * if someone may have lost access to the chat since the event. Such users receive the event, but must not see what was
- * written after their removal, although objects are shown as they are at delivery.
+ * Loads the seq from which everyone who receives an event of a chat may see the chat's messages, including the newest
+ * ones; null if someone may have lost access to the chat since the event. Such users still receive the event. They must
+ * not see what was written after their removal, although objects are shown in the state that they have at the time of
+ * delivery.
  */
 export const sharedFromOf = defineLoader({
   load: readSharedFrom,
@@ -23,8 +24,8 @@ export const sharedFromOf = defineLoader({
 });
 
 /**
- * Raw SQL: this runs when events are rendered, for many chats in one statement. The later events are a range of the
- * index on (chat_id, id), which is empty or short while an event is delivered live.
+ * Raw SQL, because this runs when events are rendered, for many chats in one statement. The later events are a range of
+ * the index on (chat_id, id), which is empty or short when an event is delivered live.
  */
 async function readSharedFrom({ pool }: Db, chats: readonly ChatInEvent[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>({

@@ -1,10 +1,10 @@
 import { isRecord } from '../core/json.ts';
 import { replaceReferences } from '../core/mrkdwn.ts';
 
-/** How deeply the elements of a block may be nested. Slack nests them three levels deep. */
+/** The maximum depth to which the elements of a block may be nested. Slack itself nests them three levels deep. */
 const maxDepth = 8;
 
-/** Turns Slack's mrkdwn into plain Markdown: links, mentions and the three escaped characters. */
+/** Converts Slack's mrkdwn to plain Markdown: its links, its mentions and the three escaped characters. */
 export function readMrkdwn(text: string): string {
   return replaceReferences(text, readReference);
 }
@@ -15,7 +15,7 @@ function readReference(target: string, label: string): string {
   return label ? `[${label}](${target})` : target.replace(/^mailto:/, '');
 }
 
-/** The text of Slack's blocks (Block Kit), one or more lines for each block that has text. */
+/** Returns the text of Slack's blocks (Block Kit), as one or more lines for each block that has text. */
 export function readBlocks(blocks: unknown): string[] {
   return listOf(blocks).flatMap(readBlock);
 }
@@ -38,12 +38,12 @@ function readBlock(block: Record<string, unknown>): string[] {
     case 'rich_text':
       return listOf(block['elements']).flatMap((element) => readRichText(element, 0).split('\n'));
     default:
-      // Dividers have no text; buttons and other inputs are left out.
+      // Dividers have no text, and buttons and other inputs are left out.
       return [];
   }
 }
 
-/** The text of a rich-text element, and of the elements in it. */
+/** Returns the text of a rich-text element, including the elements in it. */
 function readRichText(element: Record<string, unknown>, depth: number): string {
   if (depth > maxDepth) return '';
   const inner = () => listOf(element['elements']).map((each) => readRichText(each, depth + 1));
@@ -73,19 +73,19 @@ function readRichText(element: Record<string, unknown>, depth: number): string {
   }
 }
 
-/** The text of a Block Kit text object, `plain_text` or `mrkdwn`. */
+/** Returns the text of a Block Kit text object, which is `plain_text` or `mrkdwn`. */
 function textOf(object: unknown): string {
   if (!isRecord(object)) return '';
   const text = stringOf(object['text']);
   return object['type'] === 'plain_text' ? text : readMrkdwn(text);
 }
 
-/** The objects of a list; empty for anything else. */
+/** Returns the objects in a list; an empty list for any other value. */
 export function listOf(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value.filter(isRecord) : [];
 }
 
-/** A string, or a number as a string; empty for anything else. */
+/** Returns a string, or a number as a string; an empty string for any other value. */
 export function stringOf(value: unknown): string {
   return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
 }

@@ -10,7 +10,7 @@ import { requireUser } from './user.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user that the asker has blocked, and when. */
+/** A user whom the asker has blocked, and the time of the block. */
 export type BlockedUser = Block & { blocked: User };
 
 /**
@@ -23,16 +23,16 @@ export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.
     where pair.chat_id = ${chat}.id) else false end`;
 
 /**
- * Blocks a user: they can no longer open a single chat with the asker, write in an existing one, or add the asker to a
- * chat. Chats that both people are in do not change, and the blocked user is not notified. Blocking again changes
- * nothing. Throws NotFound if the user does not exist, and if the asker's account is deleted in the meantime;
+ * Blocks a user, who can then no longer open a single chat with the asker, write in an existing one, or add the asker
+ * to a chat. Chats that both people are in do not change, and the blocked user is not notified. Blocking the user again
+ * changes nothing. Throws NotFound if the user does not exist or if the asker's account is deleted in the meantime, and
  * InvalidInput if the user is the asker.
  */
 export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   if (userId === asker.userId) {
     throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'must not be your own' }]);
   }
-  // Raw SQL: Prisma has neither the lock nor `on conflict`, and its upsert fails when two requests race.
+  // Raw SQL: Prisma supports neither the lock nor `on conflict`, and its upsert fails when two requests race.
   const inserting = db.pool.query(
     `insert into blocks (blocker_id, blocked_id)
     select $1, id from users where id = $2 and deleted_at is null for key share
@@ -51,8 +51,8 @@ export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise
 }
 
 /**
- * The users that the asker has blocked, newest block first; a cursor's key is (time of the block in ms, user id).
- * `blocked` says what Prisma reads about each user.
+ * Returns the users that the asker has blocked, newest block first; the key of a cursor is (time of the block in ms,
+ * user id). `blocked` specifies what Prisma reads about each user.
  */
 export async function listBlockedUsers(
   db: Db,
@@ -69,7 +69,9 @@ export async function listBlockedUsers(
   return toPage(rows, page);
 }
 
-/** The rows beyond a cursor's key: those whose (blocked_at, blocked_id) is less, or greater. */
+/**
+ * Selects the rows beyond the key of a cursor: those whose (blocked_at, blocked_id) is less (`lt`) or greater (`gt`).
+ */
 function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockWhereInput {
   const [at, id] = key ?? [];
   if (at === undefined || id === undefined) return {};
@@ -77,10 +79,10 @@ function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockW
   return { OR: [{ blockedAt: { [side]: blockedAt } }, { blockedAt, blockedId: { [side]: id } }] };
 }
 
-/** Which of a chat's other members a member has blocked. */
+/** Loads which of a chat's other members a member has blocked. */
 export const blockedMembersOf = defineLoader({ load: listBlockedMembers, keyOf: memberKeyOf });
 
-/** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many members in one statement. */
+/** Raw SQL, at half the cost of Prisma: this runs when events are rendered, for many members in one statement. */
 async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promise<ReadonlySet<bigint>[]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'blocked_members',
@@ -93,7 +95,7 @@ async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promis
   return pairMany(rows, members, ({ userId }) => userId).map((userIds) => new Set(userIds));
 }
 
-/** Throws Forbidden if one of these users has blocked the asker, without saying which. */
+/** Throws Forbidden if one of these users has blocked the asker, without saying which one. */
 export async function refuseBlockers({ prisma }: Transaction, asker: Asker, userIds: readonly bigint[]): Promise<void> {
   if (userIds.length === 0) return;
   const block = await prisma.block.findFirst({

@@ -31,7 +31,7 @@ const PresenceRef = builder.objectRef<Presence>('Presence').implement({
   }),
 });
 
-/** The users in `PresenceChanged`, with the presence that the event announces to everyone who receives it. */
+/** The users in `PresenceChanged` events, with the presence that the event announces to everyone who receives it. */
 const announced = new WeakMap<User, Presence>();
 
 builder.prismaObjectField(UserRef, 'presence', (t) =>
@@ -81,7 +81,7 @@ CaughtUp, fetch the presences that you show: you may have missed earlier changes
       resolve: async ({ userId, presence }, _, { loaders }): Promise<User | null> => {
         const user = await loaders.of(userById).load(userId);
         if (user === null) return null;
-        // A copy, because others may have loaded the same row.
+        // The user is copied, because others may have loaded the same row.
         const shown = { ...user };
         announced.set(shown, presence);
         return shown;

@@ -7,13 +7,14 @@ import { askerKey, type Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * A user's presence; `lastSeenAt` is when an OFFLINE user was last online, null if they never were and for other users.
+ * A user's presence; `lastSeenAt` is when an OFFLINE user was last online. It is null if the user has never been
+ * online, and for users who are not OFFLINE.
  */
 export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
 
 /**
- * Each user's presence as the asker sees it: null if the two share no chat. A user who has blocked the asker looks as
- * if they had never been online, because null would reveal the block.
+ * Loads each user's presence as the asker sees it; null if the two share no chat. A user who has blocked the asker
+ * appears never to have been online, because null would reveal the block.
  */
 export const presenceOf = defineLoader({
   load: readPresences,
@@ -24,14 +25,15 @@ export const presenceOf = defineLoader({
 type PresenceKey = { asker: Asker; userId: bigint };
 
 /**
- * Raw SQL, at half Prisma's cost: this runs when events are rendered, and one statement reads many users for many
+ * Raw SQL, at half the cost of Prisma: this runs when events are rendered, and one statement reads many users for many
  * askers.
  */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({
     name: 'presences',
     // The asker's chats are read once, into a hash table (`is true` makes the planner use one). A user in hundreds of
-    // chats then costs one lookup for each of their chats, not one for each combination of their chats and the asker's.
+    // chats then costs one lookup for each of their chats, instead of one for each combination of their chats and the
+    // asker's.
     text: `with ours as materialized (
       select viewer_id, chat_id from (select distinct ${unnest('$1::bigint[]')} as viewer_id) viewers
       join members on user_id = viewer_id
@@ -49,29 +51,30 @@ async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Pr
   return pairOne(rows, pairs, { value: (row): Presence => row, missing: null });
 }
 
-/** The minimum duration of a lease, in seconds: shorter ones would expire whenever a phone pauses. */
+/** The minimum duration of a lease, in seconds; shorter leases would expire whenever a phone pauses. */
 export const minLeaseSeconds = 10;
 /** The maximum duration of a lease, in seconds. */
 export const maxLeaseSeconds = 300;
 
 /**
- * `expiresInSeconds`: how long the device counts as present without another report; null for as long as it has a
- * stream.
+ * `expiresInSeconds`: how long the device counts as present without another report; null if it counts for as long as it
+ * has a stream.
  */
 export type PresenceReport = { status: PresenceStatus; expiresInSeconds: number | null };
 
 /**
- * Sets the asker's device to ONLINE or AWAY, until the next call or until all of its streams have closed. A user is
- * AWAY when all of their devices are. With `expiresInSeconds` this is a lease: once it has expired, the device's
- * streams do not count until the next call. Throws InvalidInput for OFFLINE, which means that a user has no stream, and
- * for a lease that is too short or too long. The edge (api/limit.ts) limits how often a session may call this.
+ * Sets the asker's device to ONLINE or AWAY until the next call, or until all of the device's streams have closed. A
+ * user is AWAY when all of their devices are. A call with `expiresInSeconds` takes a lease: once the lease has expired,
+ * the device's streams do not count until the next call. Throws InvalidInput for OFFLINE, which would mean that a user
+ * has no stream, and for a lease that is too short or too long. The edge (api/limit.ts) limits how often a session may
+ * call this.
  */
 export async function setPresence({ db }: { db: Db }, asker: Asker, report: PresenceReport): Promise<Presence> {
   const { userId, sessionId } = asker;
   refuseInvalid(report);
   const { status, expiresInSeconds } = report;
   await inTransaction(db, async (client) => {
-    // Marks the session as away, or unmarks it. Raw SQL: Prisma has neither the lock nor `on conflict`.
+    // Marks the session as away, or removes that mark. Raw SQL: Prisma supports neither the lock nor `on conflict`.
     await client.query(
       status === 'AWAY'
         ? 'insert into away_sessions (session_id) select id from sessions where id = $1 for key share on conflict do nothing'
@@ -81,7 +84,7 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
     await (expiresInSeconds === null
       ? client.query('delete from presence_leases where session_id = $1', [sessionId])
       : client.query(renewLease, [sessionId, expiresInSeconds]));
-    // Recomputes the user's status, with the function that also runs when a stream opens or closes.
+    // Recomputes the user's status with the same function that runs when a stream opens or closes.
     await client.query('select settle_presences(array[$1::bigint])', [userId]);
   });
   const [presence] = await readPresences(db, [{ asker, userId }]);
@@ -89,7 +92,7 @@ export async function setPresence({ db }: { db: Db }, asker: Asker, report: Pres
 }
 
 /**
- * The lease begins and ends by the database's clock. Raw SQL: Prisma cannot express the clock, the lock or `on
+ * The lease begins and ends by the clock of the database. Raw SQL: Prisma cannot express the clock, the lock or `on
  * conflict`.
  */
 const renewLease = `insert into presence_leases (session_id, expires_at)

@@ -6,8 +6,8 @@ import { columns } from '../postgres/columns.ts';
 import type { Restriction, RestrictionKind } from '../postgres/generated/prisma/client.ts';
 
 /**
- * A restriction to impose on a user: in a chat, or (`chatId` null, for a suspension) on the whole server. `until` null:
- * indefinitely. The user can read the `reason`.
+ * A restriction to impose on a user in one chat or, if `chatId` is null (for a suspension), on the whole server.
+ * `until` null: indefinitely. The user can read the `reason`.
  */
 export type NewRestriction = {
   chatId: bigint | null;
@@ -17,13 +17,16 @@ export type NewRestriction = {
   reason: string | null;
 };
 
-/** Throws InvalidInput for `userId` if the asker is the user. */
+/** Throws InvalidInput for `userId` if the asker is that user. */
 export function refuseOwnId(asker: Asker, userId: bigint): void {
   if (userId !== asker.userId) return;
   throw new InvalidInput([{ path: ['userId'], code: 'NOT_ALLOWED', message: 'must not be your own' }]);
 }
 
-/** Reads the reason that a moderator gives, a text of up to 1,000 characters. Throws InvalidInput, at `reason`. */
+/**
+ * Checks and returns the reason that a moderator gives, which is a text of up to 1,000 characters. Throws InvalidInput
+ * for `reason` if it is not valid.
+ */
 export function readReason(reason: string | null): string | null {
   if (reason === null) return null;
   const errors: FieldError[] = [];
@@ -33,17 +36,17 @@ export function readReason(reason: string | null): string | null {
 }
 
 /**
- * Imposes a restriction, which replaces any of the same kind that the user has there. Triggers do the rest: a ban ends
- * the membership and the user's streams of the chat, a mute sends MemberUpdated, and the audit log gets an entry. The
- * caller checks that the asker may do this, in a transaction that names the asker as its actor. Throws InvalidInput for
- * an `until` that is not in the future by the database's clock.
+ * Imposes a restriction, which replaces any restriction of the same kind that the user already has there. Triggers do
+ * the rest: a ban ends the membership and the user's streams for the chat, a mute sends MemberUpdated, and the audit
+ * log gets an entry. The caller checks that the asker may do this, and calls this in a transaction that names the asker
+ * as its actor. Throws InvalidInput for an `until` that is not in the future by the clock of the database.
  */
 export async function imposeRestriction(
   client: Queryable,
   asker: Asker,
   { chatId, userId, kind, until, reason }: NewRestriction,
 ): Promise<Restriction> {
-  // Raw SQL: Prisma has neither the database's clock nor a race-free upsert.
+  // Raw SQL: Prisma has neither access to the database's clock nor an upsert without races.
   const { rows } = await client.query<Restriction>(
     `insert into restrictions as r (chat_id, user_id, kind, until, reason, created_by_id)
     select $1::bigint, $2::bigint, $3::restriction_kind, $4::timestamptz, $5, $6::bigint

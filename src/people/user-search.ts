@@ -14,12 +14,12 @@ import type { SearchTurns } from '../search/search-turn.ts';
 import { isHookBot } from './hook-bot.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user with their cursor key in the search results. */
+/** A user, and the key of their cursor in the search results. */
 export type FoundUser = { user: User; key: NameKey };
 
 /**
- * If the index has more matches than this, only this many are examined, in addition to acquaintances. So a search for
- * the first letters of a name is no slower among a million users.
+ * If the index has more matches than this, only this many are examined, in addition to acquaintances. This keeps a
+ * search for the first letters of a name fast even among a million users.
  */
 const maxHits = 5_000;
 /** Members of a chat with more members than this do not count as acquaintances. */
@@ -27,10 +27,10 @@ const maxSharedMembers = 1_000;
 
 /**
  * Finds users by username and display name: each word of `search` must be the beginning of a word in one of them.
- * Leaves out the bots of incoming webhooks; finds none for a search without a word. Users who share a chat of at most
- * `maxSharedMembers` with the asker are first, then those whose names contain the words in full; within each group, the
- * order is by username. Throws InvalidInput for a search that no name could contain or that takes too long; RateLimited
- * when too many searches wait.
+ * Leaves out the bots of incoming webhooks, and finds nobody for a search without a word. Users who share a chat of at
+ * most `maxSharedMembers` with the asker come first, followed by users whose names contain the words in full; within
+ * each group, users are sorted by username. Throws InvalidInput for a search that no name could contain or that takes
+ * too long; RateLimited when too many searches wait.
  */
 export async function searchUsers(
   turns: SearchTurns,
@@ -44,7 +44,10 @@ export async function searchUsers(
   return toPage(found, forwardPage(page));
 }
 
-/** Raw SQL: Prisma can express neither the text search nor its order. Not prepared, so that the planner sees the words. */
+/**
+ * Raw SQL: Prisma can express neither the text search nor its sort order. The statement is not prepared, so that the
+ * planner sees the words.
+ */
 async function findUsers(
   pool: Queryable,
   asker: Asker,

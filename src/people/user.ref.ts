@@ -1,6 +1,6 @@
 import { builder } from '../api/builder.ts';
 
-/** The properties of a user that every signed-in user can see. The email address is not one of them. */
+/** The properties of a user that every signed-in user can see. They do not include the email address. */
 export const UserRef = builder.prismaNode('User', { id: { field: 'id' }, fields: () => ({}) });
 
 /** A page of users. */

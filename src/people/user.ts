@@ -9,8 +9,8 @@ import type { Asker } from '../core/asker.ts';
 import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 
 /**
- * Users by id; null if the account is erased or being erased. Raw SQL, at half Prisma's cost: this runs for every
- * message that is sent or shown.
+ * Loads users by id; null if the account is erased or being erased. Raw SQL, at half the cost of Prisma: this runs for
+ * every message that is sent or shown.
  */
 export const userById = defineLoader({
   load: byId((db, ids) =>
@@ -22,8 +22,8 @@ export const userById = defineLoader({
 });
 
 /**
- * Users by id, including those whose account is being erased, while they are still members of chats. Raw SQL, at half
- * Prisma's cost: this runs for every member that is shown.
+ * Loads users by id, including users whose account is being erased while they are still members of chats. Raw SQL, at
+ * half the cost of Prisma: this runs for every member that is shown.
  */
 export const memberUserById = defineLoader({
   load: byId((db, ids) =>
@@ -39,14 +39,17 @@ async function readUsers({ pool }: Db, ids: readonly bigint[], statement: { name
   return new Map(rows.map((user) => [user.id, user]));
 }
 
-/** The user with this key of the embedding product; null if there is none, or their account is being erased. */
+/**
+ * Returns the user with this key, which the embedding product has assigned; null if there is no such user or their
+ * account is being erased.
+ */
 export async function findUserByKey({ prisma }: Db, key: string): Promise<User | null> {
   return isExternalKey(key) ? prisma.user.findFirst({ where: { key, ...visiblePeople } }) : null;
 }
 
 /**
- * The user with this username, ignoring case, like the unique index on usernames; null if there is none, or their
- * account is being erased. Raw SQL, for the index on `fold()`.
+ * Returns the user with this username, ignoring case, like the unique index on usernames; null if there is no such user
+ * or their account is being erased. Raw SQL, to use the index on `fold()`.
  */
 export async function findUserByName({ pool }: Db, username: string): Promise<User | null> {
   if (username.length > maxNameLength || username.includes('\0')) return null;
@@ -58,7 +61,7 @@ export async function findUserByName({ pool }: Db, username: string): Promise<Us
   return rows[0] ?? null;
 }
 
-/** The user. Throws NotFound if the user does not exist, or the account is erased or being erased. */
+/** The user. Throws NotFound if the user does not exist, or if the account is erased or being erased. */
 export async function requireUser(db: Db, userId: bigint): Promise<User> {
   const user = await db.prisma.user.findFirst({ where: { id: userId, ...visiblePeople } });
   if (user === null) throw new NotFound('There is no such user.');
@@ -66,8 +69,8 @@ export async function requireUser(db: Db, userId: bigint): Promise<User> {
 }
 
 /**
- * Stands in for a user whose row was deleted after their membership was read; reveals as little as an account that is
- * being erased.
+ * Returns a placeholder for a user whose row was deleted after their membership was read; it reveals as little as an
+ * account that is being erased.
  */
 export function erasedUser(id: bigint): User {
   const at = new Date(0);
@@ -88,9 +91,10 @@ export function erasedUser(id: bigint): User {
 }
 
 /**
- * Changes the asker's public profile; undefined leaves a property as it is, null removes it. If anything changed,
- * everyone who shares a chat with the asker receives UserUpdated. Throws InvalidInput for a bad display name, and
- * Unauthenticated if the account has been deleted. The edge (api/limit.ts) limits how often a user may call this.
+ * Changes the asker's public profile; undefined leaves a property unchanged, and null removes it. If anything changed,
+ * everyone who shares a chat with the asker receives a UserUpdated event. Throws InvalidInput for an invalid display
+ * name, and Unauthenticated if the account has been deleted. The edge (api/limit.ts) limits how often a user may call
+ * this.
  */
 export async function updateProfile(
   { db }: { db: Db },
@@ -103,7 +107,7 @@ export async function updateProfile(
   if (errors.length > 0) throw new InvalidInput(errors);
   const [user] = await db.prisma.user.updateManyAndReturn({
     where: { id: asker.userId, ...visiblePeople },
-    // Without a change, this still returns the user.
+    // The statement returns the user even if nothing changes.
     data: change.displayName === undefined ? { id: asker.userId } : { displayName },
   });
   if (user === undefined) throw new Unauthenticated('The account has been deleted.');

@@ -14,20 +14,20 @@ import { expandParams, prepareParams, type GraphqlParams } from '../params.ts';
 import { readStreamParams } from './request.ts';
 import { seal } from './seal.ts';
 
-/** How often to look for waiting operations in case a notification was lost. */
+/** How often to look for waiting operations, in case a notification was lost. */
 const pollMs = 2_000;
 
-/** The stream's token and the asker of a request. */
+/** The token of a stream, and the asker whose request carried it. */
 type Owner = { token: string; asker: Asker };
 
-/** An owner who opens the stream. */
+/** An owner who opens their stream. */
 type Opener = Owner & Pick<Opening, 'isTokenLive'>;
 
 /**
- * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST adds an operation, DELETE cancels
- * one. Each request may reach another node. The nodes share what they need through the database (`Reservations`); the
- * node that holds the open stream runs the operations stored there. A stream belongs to the session that reserved it
- * and is invisible to all others.
+ * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST adds an operation to it, and DELETE
+ * cancels an operation. Successive requests may reach different nodes. The nodes share the state of the streams through
+ * the database (`Reservations`), and the node that holds an open stream runs the operations stored there. A stream
+ * belongs to the session that reserved it, and no other session can see it.
  */
 export class SingleConnections {
   readonly #server: OperationServices;
@@ -53,15 +53,15 @@ export class SingleConnections {
     this.#poller = setInterval(() => this.#lookAt(this.#held.values()), pollMs).unref();
   }
 
-  /** Call this when something changed for the stream with this token hash (in hex). */
+  /** Call this when the operations of the stream with this token hash (in hex) have changed. */
   ring(tokenHash: string): void {
     const held = this.#held.get(tokenHash);
     if (held !== undefined) this.#lookAt([held]);
   }
 
   /**
-   * From this call on, streams do not remove themselves from the database one by one: `close` removes them all
-   * together.
+   * After this call, streams no longer remove themselves from the database one by one: `close` removes them all at
+   * once.
    */
   drain(): void {
     this.#isDraining = true;
@@ -72,7 +72,7 @@ export class SingleConnections {
     await this.#settle(() => this.#reservations.closeAll());
   }
 
-  /** PUT: answers 201 with the token as text. */
+  /** PUT: answers 201 with the token as plain text. */
   async reserve(request: IncomingMessage, response: ServerResponse, asker: Asker): Promise<void> {
     if (!accepts(request.headers.accept, ['text/plain', 'text/*', '*/*'])) {
       throw new HttpError(406, 'The token is sent as text/plain.');
@@ -82,13 +82,13 @@ export class SingleConnections {
     response.writeHead(201, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }).end(token);
   }
 
-  /** Whether this session has such a stream, and whether it is open. */
+  /** Whether this session has a stream with this token, and whether that stream is open. */
   async find(token: string, asker: Asker): Promise<'RESERVED' | 'OPEN' | null> {
     const tokenHash = hashSecret('streamReservation', token);
     return tokenHash && this.#reservations.find(tokenHash, asker.sessionId);
   }
 
-  /** GET with a token: opens the stream. 409 when it is already open. */
+  /** GET with a token: opens the stream, or answers 409 if the stream is already open. */
   async open(request: IncomingMessage, response: ServerResponse, { token, asker, isTokenLive }: Opener): Promise<void> {
     const tokenHash = hashOf(token);
     if (!(await this.#reservations.open(tokenHash, asker.sessionId))) {
@@ -118,8 +118,8 @@ export class SingleConnections {
   }
 
   /**
-   * POST or GET with a token and an operation id: answers 202, and the results arrive on the stream. 204 when the
-   * operation was cancelled in the meantime.
+   * POST or GET with a token and an operation id: answers 202 and delivers the results on the stream, or answers 204 if
+   * the operation was cancelled in the meantime.
    */
   async add(
     request: IncomingMessage,
@@ -138,7 +138,7 @@ export class SingleConnections {
     const cursor = await this.#server.realtime.readCursor();
     const isReady =
       !response.destroyed && (await this.#reservations.ready({ tokenHash, operationId, ...added }, cursor));
-    // A client that has hung up in the meantime can no longer cancel the operation.
+    // A client that has disconnected in the meantime can no longer cancel the operation.
     if (response.destroyed) await this.#reservations.remove(tokenHash, operationId);
     else response.writeHead(isReady ? 202 : 204).end();
   }
@@ -150,7 +150,7 @@ export class SingleConnections {
     response.writeHead(200).end();
   }
 
-  /** Reads the operation. An invalid request is refused immediately; execution errors arrive on the stream. */
+  /** Reads the operation. Refuses an invalid request immediately; execution errors arrive on the stream. */
   async #readOperation(
     request: IncomingMessage,
     { token, asker, url }: Owner & { url: URL },
@@ -161,7 +161,7 @@ export class SingleConnections {
       this.#check(request, params);
       return { params: expandParams(this.#server.documents, params), operationId };
     } catch (error) {
-      // Without a stream, nothing else about the request matters.
+      // If the stream does not exist, no other error in the request matters.
       if (error instanceof HttpError && (await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
       throw error;
     }
@@ -178,7 +178,7 @@ export class SingleConnections {
     }
   }
 
-  /** Updates these streams from the database. Only one update runs at a time, for all streams that are due. */
+  /** Updates these streams from the database. Only one update runs at a time; it covers all streams that are due. */
   #lookAt(streams: Iterable<SingleStream>): void {
     for (const held of streams) this.#due.add(held);
     if (!this.#isLooking) void this.#look();
@@ -204,8 +204,8 @@ export class SingleConnections {
   }
 
   /**
-   * Reports a failure instead of throwing it: the database may be unavailable for a while. A failed update is repeated
-   * by the next poll.
+   * Reports a failure instead of throwing it, because the database may be unavailable for a while. The next poll
+   * retries a failed update.
    */
   async #settle(work: () => Promise<void>): Promise<void> {
     try {
@@ -216,7 +216,7 @@ export class SingleConnections {
   }
 }
 
-/** The hash of a stream's token. Throws HttpError 404 for a malformed token. */
+/** Returns the hash of a stream's token. Throws HttpError 404 for a malformed token. */
 function hashOf(token: string): Buffer {
   const tokenHash = hashSecret('streamReservation', token);
   if (tokenHash === null) throw refuse('UNKNOWN_STREAM');
@@ -227,7 +227,7 @@ function readOperationId(value: unknown): string {
   if (typeof value !== 'string' && typeof value !== 'number') throw new HttpError(400, 'The operation id is missing.');
   const operationId = String(value);
   if (operationId === '') throw new HttpError(400, 'The operation id is missing.');
-  // PostgreSQL, which stores the id, does not allow this character in text.
+  // PostgreSQL stores the id and does not allow this character in text.
   if (operationId.includes('\u0000')) throw new HttpError(400, 'The operation id must not contain U+0000.');
   if (operationId.length > 256) throw new HttpError(400, 'The operation id is longer than 256 characters.');
   return operationId;

@@ -1,18 +1,18 @@
 import type { Batch } from '../../live/delivery.ts';
 
-/** The destination of one operation's results. */
+/** Where the results of one operation are sent. */
 export interface Sink {
   readonly isOpen: boolean;
-  /** Whether the client reads too slowly: the bytes that it has not taken have reached the limit. */
+  /** Whether the client reads too slowly, that is, whether the number of unread bytes has reached the limit. */
   readonly isCongested: boolean;
-  /** Whether the backlog is small enough to send notices that would be useless later. */
+  /** Whether the backlog is small enough to send notices that are useless if they arrive late. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
   /** Writes what is pending; returns whether the operating system has taken all of it. */
   takesAll(): boolean;
   /** Resolves when the socket has taken everything, or is gone. */
   drained(): Promise<void>;
-  /** Ends this operation permanently, with a last result if there is one. */
+  /** Ends this operation permanently, after sending the last result if there is one. */
   finish(payload: string | null): void;
   /** Closes the response without `complete`, so that the client reconnects. */
   interrupt(): void;

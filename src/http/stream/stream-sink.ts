@@ -35,7 +35,7 @@ abstract class StreamSink {
   }
 }
 
-/** Distinct connections mode: the response belongs to the operation, and ends with it. */
+/** Distinct connections mode: each response carries one operation and ends with it. */
 export class DistinctSink extends StreamSink implements Sink {
   send(batch: Batch): void {
     this.stream.tally.results += batch.renderings.length;
@@ -52,15 +52,18 @@ export class DistinctSink extends StreamSink implements Sink {
   }
 }
 
-/** Single connection mode: each result names its operation, and when one operation ends, the others continue. */
+/**
+ * Single connection mode: each result carries the id of its operation, and when one operation ends, the others
+ * continue.
+ */
 export class OperationSink extends StreamSink implements Sink {
   readonly #operationId: string;
   readonly #release: () => Promise<void>;
   #isOver = false;
 
   /**
-   * `release` frees the operation's id, and never rejects. It is done before the client receives `complete`, because
-   * the client may then reuse the id.
+   * `release` frees the operation's id, and never rejects. The release finishes before the client receives `complete`,
+   * because the client may then reuse the id.
    */
   constructor(stream: OpenStream, operationId: string, release: () => Promise<void>) {
     super(stream);
@@ -85,7 +88,7 @@ export class OperationSink extends StreamSink implements Sink {
     void this.#release().then(() => this.#write(printComplete(this.#operationId)));
   }
 
-  /** Sends nothing more, not even `complete`. */
+  /** Stops the sink, which then sends nothing more, not even `complete`. */
   silence(): void {
     this.#isOver = true;
   }

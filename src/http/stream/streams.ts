@@ -24,7 +24,7 @@ import type { ReplayLimits } from './replay-budget.ts';
 const singlePath = '/graphql/stream';
 const tokenHeader = 'x-graphql-event-stream-token';
 
-/** The limits of streams; 0 turns a limit off. */
+/** The limits for streams; 0 turns a limit off. */
 export type StreamLimits = {
   perSession: number;
   perAddress: number;
@@ -36,7 +36,8 @@ export type StreamLimits = {
 };
 
 /**
- * Heartbeats are sent every 20 to 25 s: proxies wait for 30 s or more, and TCP's keep-alive needs 15 s between them.
+ * A heartbeat is sent every 20 to 25 s, because proxies wait for 30 s or more, and TCP keep-alive needs 15 s between
+ * heartbeats to detect a dead connection.
  */
 const defaultTimes: StreamTimes = {
   sweep: 1_000,
@@ -46,7 +47,7 @@ const defaultTimes: StreamTimes = {
   tokenCheck: 5_000,
 };
 
-/** What serving streams needs. */
+/** The dependencies and settings of `Streams`. */
 export type StreamsOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;
@@ -55,20 +56,20 @@ export type StreamsOptions = {
   mask: (error: unknown) => GraphQLError;
   limits: StreamLimits;
   times?: Partial<StreamTimes>;
-  /** The number of proxies in front of the server; each adds an entry to X-Forwarded-For. */
+  /** The number of proxies in front of the server, each of which adds an entry to X-Forwarded-For. */
   trustedProxies: number;
 };
 
-/** Who sent a request; `isTokenLive` as in `Opening`. */
+/** The sender of a request; `isTokenLive` is as in `Opening`. */
 type Identified = { asker: () => Caller | null } & Pick<Opening, 'isTokenLive'>;
 
 /**
- * Serves the graphql-sse protocol: distinct connections on `/graphql` and `/graphql/stream`, single connections on
- * the latter only. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+ * Serves the graphql-sse protocol: distinct connections on `/graphql` and `/graphql/stream`, and single connections on
+ * `/graphql/stream` only. See https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md.
  */
 export class Streams {
   readonly #services: Services;
-  /** What operations on this node need; webhooks share it. */
+  /** The services that operations on this node need; webhooks use them too. */
   readonly operations: OperationServices;
   readonly #registry: StreamRegistry;
   readonly #single: SingleConnections;
@@ -124,7 +125,7 @@ export class Streams {
     return this.#registry.size;
   }
 
-  /** Answers one request. A refusal is a JSON body with `errors`. */
+  /** Answers one request. A refused request gets a JSON body with `errors`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       await this.#route(request, response);
@@ -134,7 +135,7 @@ export class Streams {
     }
   }
 
-  /** Answers one request for `/api/events`. A refusal is a problem (RFC 9457). */
+  /** Answers one request to `/api/events`. A refused request gets a problem document (RFC 9457). */
   async handleEvents(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       demandEventsRequested(request);
@@ -150,7 +151,7 @@ export class Streams {
     }
   }
 
-  /** Ends every stream without sending `complete`, one by one over a short time. */
+  /** Ends the streams one after another over a short time, without sending `complete`. */
   async drain(): Promise<void> {
     this.#single.drain();
     await this.#registry.drain();
@@ -183,7 +184,7 @@ export class Streams {
     return this.#openDistinct(request, response, { asker, url, isTokenLive });
   }
 
-  /** Distinct connections mode: one response for one operation. */
+  /** Distinct connections mode: sends one response for one operation. */
   async #openDistinct(
     request: IncomingMessage,
     response: ServerResponse,
@@ -205,13 +206,14 @@ export class Streams {
       sendResult(response, result, jsonType);
       return;
     }
-    // A mutation's result may contain tokens.
+    // The result of a mutation may contain tokens.
     if (kind === OperationTypeNode.MUTATION) response.setHeader('cache-control', 'no-store, no-transform');
     const stream = this.#registry.open({
       request,
       response,
       framing,
-      // Refuses a subscription with an invalid token before it opens, so that its client reconnects with a new one.
+      // Refuses a subscription with an invalid token before the stream opens, so that the client reconnects with a new
+      // token.
       asker: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(asker) : ifGood(asker),
       isTokenLive,
     });
@@ -232,8 +234,8 @@ export class Streams {
   }
 
   /**
-   * Identifies the asker by the `Authorization` header or, because a browser's EventSource cannot send one, by a
-   * token in the URL.
+   * Identifies the asker by the `Authorization` header or, because a browser's EventSource cannot send that header, by
+   * a token in the URL.
    */
   async #identify(request: IncomingMessage, streamToken: string | null): Promise<Identified> {
     const { accounts } = this.#services;
@@ -247,8 +249,8 @@ function refuseStreamToken(): HttpError {
 }
 
 /**
- * Returns the caller; throws HttpError 401 for an invalid token, 403 for a user that a program may not act as, and 503
- * for a token that cannot be verified now.
+ * Returns the caller. Throws HttpError 401 for an invalid token, 403 for a user that the program may not act as, and
+ * 503 for a token that cannot be verified now.
  */
 function refuseBad(asker: () => Caller | null): Caller | null {
   try {
@@ -261,7 +263,7 @@ function refuseBad(asker: () => Caller | null): Caller | null {
   }
 }
 
-/** The asker; null for an invalid token, which the operation itself may refuse. */
+/** Returns the asker, or null for an invalid token, which the operation itself may refuse. */
 function ifGood(asker: () => Caller | null): Caller | null {
   try {
     return asker();
@@ -272,8 +274,8 @@ function ifGood(asker: () => Caller | null): Caller | null {
 }
 
 /**
- * The asker of a request that needs a signed-in user. Throws HttpError 401 otherwise, and 403 for a server key
- * that names no user.
+ * Returns the asker of a request that needs a signed-in user. Throws HttpError 401 if there is no such user, and 403
+ * for a server key that names no user.
  */
 function demand(asker: () => Caller | null): Asker {
   const known = refuseBad(asker);

@@ -14,14 +14,14 @@ import { Replay } from './replay.ts';
 import { ResetNeeded, type ReplayLimits } from './replay-budget.ts';
 import type { Sink } from './sink.ts';
 
-/** What one subscription on a stream needs. */
+/** The settings and dependencies of one subscription on a stream. */
 export type SubscriptionOptions = {
   request: EventRequest;
   shared: SharedSubscription;
   sink: Sink;
   realtime: Realtime;
   replayLimits: ReplayLimits;
-  /** Set for a webhook. `firstRead`: how many events it reads at first. */
+  /** Set for a webhook. `firstRead`: how many events the first read of the log fetches. */
   webhook?: { firstRead: number };
 };
 
@@ -31,9 +31,10 @@ type Missed = Replay<MissedStretch | MissedChatStretch>;
 type State = 'CATCHING_UP' | 'LIVE' | 'OVER';
 
 /**
- * One subscription from its first frame to its last. It first joins the hub and holds the events that arrive; it then
- * replays the log from its cursor to the head at which it joined, releases the held events above that head, and is
- * live. A subscriber that falls behind returns to the log in the same way, at the pace at which its socket drains.
+ * One subscription, from its first frame to its last. The subscription first joins the hub and holds back the events
+ * that arrive. It then replays the log from its cursor to the head at the time it joined, releases the held events
+ * above that head, and is live. A subscriber that falls behind catches up from the log in the same way, at the pace at
+ * which its socket drains.
  */
 export class EventSubscription implements Receiver {
   readonly asker: Caller;
@@ -47,11 +48,11 @@ export class EventSubscription implements Receiver {
   readonly #options: SubscriptionOptions;
   #state: State = 'CATCHING_UP';
   /**
-   * The last event that was sent, or skipped because it is not for this subscriber: the subscription resumes from
-   * here.
+   * The last event that was sent, or that was skipped because it is not for this subscriber. The subscription resumes
+   * from here.
    */
   #position = 0n;
-  /** The position at which the subscription went live: events from the hub up to this position are old. */
+  /** The position at which the subscription went live; events from the hub up to this position are old. */
   #floor = 0n;
   readonly #pace: Pace;
   readonly #held = new PendingBatches();
@@ -76,7 +77,7 @@ export class EventSubscription implements Receiver {
     return this.#state === 'LIVE';
   }
 
-  /** Catches up until the subscription is live; from then on events are pushed. Never rejects. */
+  /** Catches up until the subscription is live; after that, events are pushed. Never rejects. */
   async open(): Promise<void> {
     const { realtime, request } = this.#options;
     const { after } = request;
@@ -109,8 +110,9 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Receives a transient notice, whose cursor is the one that the subscriber already has. A busy subscriber misses it.
-   * If the subscriber must learn of a loss, it returns to the log and receives CaughtUp once its socket has drained.
+   * Receives a transient notice, whose cursor is the subscriber's current one. A busy subscriber misses the notice.
+   * If the subscriber must learn that it missed a notice, it returns to the log and receives CaughtUp once its socket
+   * has drained.
    */
   receiveTransient(payloadAround: (cursor: string) => string, { isToldOfLoss }: { isToldOfLoss: boolean }): void {
     const { sink, realtime } = this.#options;
@@ -127,9 +129,9 @@ export class EventSubscription implements Receiver {
   }
 
   finish(reason: EndReason, at: bigint): void {
-    // Access was lost before this subscription went live, and has been regained since.
+    // Access was lost before this subscription went live, and has since been regained.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
-    // Once all earlier events are read, the log shows whether access is still lost.
+    // Once all earlier events have been read, the log shows whether access is still lost.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
     else this.#end(reason);
   }
@@ -140,7 +142,7 @@ export class EventSubscription implements Receiver {
     this.#options.sink.interrupt();
   }
 
-  /** Leaves the hub. The owner of the connection calls this when the client is gone. */
+  /** Leaves the hub. The owner of the connection calls this when the client has disconnected. */
   close(): void {
     if (this.#state === 'OVER') return;
     this.#state = 'OVER';
@@ -168,8 +170,8 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Too many bytes are unsent, or something was missed: from now on the subscription reads the log, at the pace at
-   * which its socket drains.
+   * Returns to reading the log, at the pace at which the socket drains, because too many bytes are unsent or something
+   * was missed.
    */
   async #fallBehind(): Promise<void> {
     const { sink, realtime } = this.#options;
@@ -186,18 +188,18 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Reads the log up to `through`, and again up to the new head each time too much has arrived in the meantime; then
+   * Reads the log up to `through`, and again up to the new head each time too much has arrived in the meantime, then
    * goes live.
    */
   async #catchUp(through: bigint): Promise<void> {
     const missed = this.#openReplay();
     let head = through;
     for (;;) {
-      // Until then, this node may keep renderings from before a message was edited or deleted.
+      // Until this node has reached `head`, it may still cache renderings from before a message was edited or deleted.
       await this.#options.realtime.whenAt(head);
       await this.#replay(missed, head);
-      // Until then, this node does not know whether the log has more, or whether the next event will reach this
-      // stream.
+      // Until this node has reached `head`, it does not know whether the log has more events, or whether the next event
+      // will reach this stream.
       await this.#options.realtime.whenAt(head);
       const notice = await this.#renderNotice({ kind: 'CaughtUp', replayed: missed.events }, head);
       if (this.#state === 'OVER') return;
@@ -237,8 +239,8 @@ export class EventSubscription implements Receiver {
       missed.restart();
       return this.#reset(reason, through);
     };
-    // Access to a single chat may have been lost after the subscription's check and before it joined the hub, so the
-    // log is read at least once.
+    // Access to a single chat may have been lost between the subscription's access check and the moment it joined the
+    // hub, so the log is read at least once.
     let isChecked = this.chatId === null;
     while (this.#state !== 'OVER' && (this.#position < through || !isChecked)) {
       const { stretch, range } = await missed.read(this.#position, through);
@@ -263,7 +265,7 @@ export class EventSubscription implements Receiver {
     }
   }
 
-  /** Reads the events that this subscriber missed, and whether they may still see them. */
+  /** Reads the events that this subscriber missed, and whether the subscriber may still see them. */
   #readStretch(range: Range): Promise<MissedStretch | MissedChatStretch> {
     const { realtime } = this.#options;
     return this.#repeat(() =>
@@ -271,14 +273,17 @@ export class EventSubscription implements Receiver {
     );
   }
 
-  /** Ends the subscription if the session has ended or the chat is no longer visible. Returns whether it continues. */
+  /**
+   * Ends the subscription if the session has ended or the chat is no longer visible. Returns whether the subscription
+   * continues.
+   */
   #judge(stretch: MissedStretch | MissedChatStretch): boolean {
     if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
     else if ('hasAccess' in stretch && !stretch.hasAccess) this.#end('ACCESS_LOST');
     if ('isPublic' in stretch && stretch.isPublic !== this.isPublicReader) {
-      // Until now the hub treated this subscriber as the wrong kind of reader, and may have sent it too much or too
-      // little. Read those events from the log. That also checks access once more, because the hub may have ignored a
-      // removal in the meantime.
+      // Until now, the hub treated this subscriber as the wrong kind of reader and may have sent it too many or too few
+      // events. Reading those events from the log corrects that. It also checks access once more, because the hub may
+      // have ignored a removal in the meantime.
       this.isPublicReader = stretch.isPublic;
       this.#held.giveUp();
     }
@@ -309,7 +314,7 @@ export class EventSubscription implements Receiver {
     this.interrupt();
   }
 
-  /** Repeats the work for as long as the database is unavailable and the client is connected. */
+  /** Retries the work for as long as the database is unavailable and the client is connected. */
   #repeat<Value>(work: () => Promise<Value>): Promise<Value> {
     return this.#options.realtime.retry(work, () => this.#state !== 'OVER');
   }

@@ -7,26 +7,26 @@ import { Reception, type ReceptionOptions } from './reception.ts';
 import type { Notice } from './wire.ts';
 
 /**
- * How long a node goes on listening to PostgreSQL after it has begun to rely on the broadcast, in ms: an intermittent
- * broadcast must not make it listen again each time.
+ * How long a node continues to listen to PostgreSQL after it has begun to rely on the broadcast, in ms, so that an
+ * intermittent broadcast does not make the node start listening again each time.
  */
 const pauseAfterMs = 2_000;
 
-/** The bell that PostgreSQL rings for new events and for notices. */
+/** The connection on which PostgreSQL notifies this node of new events and notices. */
 export type Bell = { pause: () => void; resume: () => void; isOn: () => boolean };
 
-/** `onNotice`, `onGap`: called only while this node does not listen to PostgreSQL. */
+/** `onNotice` and `onGap` are called only while this node does not listen to PostgreSQL. */
 export type BroadcastOptions = ReceptionOptions & {
   leases: Leases;
   bell: Bell;
   report: Report;
-  /** Called when the feed should read the log immediately. */
+  /** Called when the feed should read the log at once. */
   onDuty: () => void;
 };
 
 /**
- * The log through Redis: one node reads it and publishes it to all. If a node misses something, it reads the log
- * itself: the broadcast only saves statements and notifications, and nothing depends on it.
+ * The log through Redis: one node reads the log and publishes it to all nodes. A node that misses something reads the
+ * log itself: the broadcast only saves statements and notifications, and nothing depends on it.
  */
 export class Broadcast implements FeedBroadcast {
   readonly #options: BroadcastOptions;
@@ -42,7 +42,7 @@ export class Broadcast implements FeedBroadcast {
     const { onNotice, onGap, bell } = options;
     this.#reception = new Reception({
       ...options,
-      // Otherwise the notices arrive from PostgreSQL.
+      // While this node listens to PostgreSQL, it receives the notices from there.
       onNotice: (notice) => {
         if (!bell.isOn()) onNotice(notice);
       },
@@ -64,12 +64,12 @@ export class Broadcast implements FeedBroadcast {
     });
   }
 
-  /** Whether this node publishes the log: `publish` then needs the facts for all nodes. */
+  /** Whether this node publishes the log; if so, `publish` needs the facts for all nodes. */
   get isPublishing(): boolean {
     return this.#publisher.isOn;
   }
 
-  /** Starts to compete for the role of publisher. */
+  /** Starts competing for the role of publisher. */
   open(): void {
     this.#publisher.open();
   }
@@ -80,12 +80,12 @@ export class Broadcast implements FeedBroadcast {
     this.#reception.close();
   }
 
-  /** Publishes what this node has read, if it is the publisher. */
+  /** Publishes what this node has read from the log, if this node is the publisher. */
   publish(passage: Passage, read: ReadForAll): void {
     this.#publisher.publish(passage, read);
   }
 
-  /** Passes a PostgreSQL notification on to the other nodes, if this one is the publisher. */
+  /** Passes a PostgreSQL notification on to the other nodes, if this node is the publisher. */
   notify(notice: Pick<Notice, 'place' | 'channel' | 'payload'>): void {
     this.#publisher.notify(notice);
   }

@@ -1,10 +1,13 @@
-/** By how much the shortest known delay grows per ms that passes: two clocks may drift apart, and a clock may stop. */
+/**
+ * By how much the shortest known delay grows per ms that passes, because two clocks may drift apart, and a clock may
+ * stop.
+ */
 const drift = 0.001;
 
 /**
- * How old a publisher's messages are, without a common clock: the delay of each is compared with the shortest delay of
- * this publisher's messages. So a message that waited in a buffer, because the network stalled or a process was paused,
- * is not taken for a current one.
+ * Measures how old a publisher's messages are, without a common clock: compares the delay of each message with the
+ * shortest delay of that publisher's messages. A message that waited in a buffer, because the network stalled or a
+ * process was paused, is thus recognised as old.
  */
 export class Freshness {
   #term = -1n;
@@ -12,8 +15,8 @@ export class Freshness {
   #at = 0;
 
   /**
-   * How many ms longer a message took than the fastest. `readAt` is when its content was read, by the publisher's clock;
-   * `receivedAt` is when it arrived, by this node's clock.
+   * Returns how many ms longer a message took than the fastest message. `readAt` is when the publisher read the
+   * content, by the publisher's clock; `receivedAt` is when the message arrived, by this node's clock.
    */
   excessOf({ term, readAt, receivedAt }: { term: bigint; readAt: number; receivedAt: number }): number {
     const delay = receivedAt - readAt;

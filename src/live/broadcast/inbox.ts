@@ -4,36 +4,37 @@ import { Freshness } from './freshness.ts';
 import { decodeHeader, decodePiece, type Header } from './wire.ts';
 
 /**
- * How much may wait, in characters of text and in messages. A node that falls behind drops what does not fit,
- * and reads it from the log.
+ * The maximum amount of data that may wait, in characters and in messages. A node that falls behind drops what does not
+ * fit, and reads those events from the log.
  */
 const limits = { length: 16 * 1024 * 1024, headers: 1_000, pieces: 10_000 };
 /**
- * How long a newer publisher must be silent, in ms, before an older one is listened to: term numbers may start over.
+ * How long a newer publisher must be silent, in ms, before messages from an older one are accepted, because term
+ * numbers may start over.
  */
 const termSilenceMs = 10_000;
 
-/** A header, and how old it was when it arrived. */
+/** A header, with the time when it arrived and its age at that time. */
 export type ReceivedHeader = Header & { receivedAt: number; excessMs: number; length: number };
 
 type WaitingPiece = { through: bigint; text: string };
 
-/** Holds the messages of publishers until it is their turn. */
+/** Keeps the messages of publishers until it is their turn. */
 export class Inbox {
   #headers: ReceivedHeader[] = [];
-  /** By term, position and shard. */
+  /** The pieces by term, position and shard. */
   readonly #pieces = new Map<string, WaitingPiece>();
   readonly #freshness = new Freshness();
   #length = 0;
   #term = -1n;
   #heardAt = -Infinity;
 
-  /** When the last valid header arrived, in ms of `performance.now()`. */
+  /** When the last valid header arrived, in ms (by `performance.now()`). */
   get heardAt(): number {
     return this.#heardAt;
   }
 
-  /** Returns the header; null if the message is not a header, or is from an older publisher. */
+  /** Adds a header and returns it; returns null if the message is not a header or is from an older publisher. */
   addHeader(text: string): Header | null {
     const header = decodeHeader(text);
     const now = performance.now();
@@ -48,7 +49,7 @@ export class Inbox {
   }
 
   addPiece(shard: number, text: string): void {
-    // Read in full only when its turn comes: this node may not need it.
+    // A piece is fully decoded only when its turn comes, because this node may not need it.
     const [, term, through] = /^\[\d+,"(\d+)","(\d+)"/.exec(text) ?? [];
     if (term === undefined || through === undefined) return;
     this.#makeRoom(text.length);
@@ -56,24 +57,26 @@ export class Inbox {
     this.#length += text.length;
   }
 
-  /** The next header that says something about the log after `position`, or says that the log ended there. */
+  /** Returns the next header that covers events after `position`, or that says that the log ended there. */
   next(position: bigint): ReceivedHeader | null {
     const count = this.#headers.findIndex(({ through }) => through >= position);
     this.#dropHeaders(count === -1 ? this.#headers.length : count);
     return this.#headers[0] ?? null;
   }
 
-  /** Drops this header, if it is still the next one. */
+  /** Drops this header if it is still the next one. */
   drop(header: ReceivedHeader): void {
     if (this.#headers[0] === header) this.#dropHeaders(1);
   }
 
-  /** The shards whose content has not arrived. */
+  /** Returns the shards of this header whose pieces have not arrived. */
   lacking({ term, through, shards }: Header): number[] {
     return shards.filter((shard) => !this.#pieces.has(keyOf(term, through, shard)));
   }
 
-  /** The events after `position` in a header and in its pieces for these shards; null if a piece cannot be read. */
+  /**
+   * Returns the events after `position` in a header and in its pieces for these shards; null if a piece cannot be read.
+   */
   eventsOf(header: ReceivedHeader, position: bigint, shards: readonly number[]): LoggedEvent[] | null {
     const events = [...header.events];
     const until = header.receivedAt - header.excessMs + rowsLastMs;
@@ -86,9 +89,9 @@ export class Inbox {
     return events.filter(({ id }) => id > position).toSorted((one, other) => (one.id < other.id ? -1 : 1));
   }
 
-  /** Drops the pieces of batches up to this position. */
+  /** Drops the pieces of all batches up to this position. */
   settle(position: bigint): void {
-    // Pieces arrive almost in order.
+    // Pieces arrive almost in order, so the search ends at the first piece of a later batch.
     for (const [key, { through, text }] of this.#pieces) {
       if (through > position) break;
       this.#pieces.delete(key);
@@ -107,7 +110,9 @@ export class Inbox {
     for (const { length } of this.#headers.splice(0, count)) this.#length -= length;
   }
 
-  /** Drops everything if there is no room left: this leaves a gap before the next message, so the log is read. */
+  /**
+   * Drops everything if there is no room left. This leaves a gap before the next message, so the feed reads the log.
+   */
   #makeRoom(length: number): void {
     const isFull =
       this.#length + length > limits.length ||

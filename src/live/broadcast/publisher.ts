@@ -10,10 +10,10 @@ import { shardOfEvent } from './shard.ts';
 
 const leaseName = 'log-publisher';
 /**
- * In ms. `lease`: how long a dead publisher keeps others from taking over. `poll`: how often a node checks whether
- * there is a publisher. `silence`: how long a node goes without hearing from a publisher before it competes for the
- * role. `rest`: how long, at most, a node that failed to publish lets others try. `answer`: how long Redis may take to
- * accept a message.
+ * In ms. `lease`: how long the lease of a dead publisher prevents others from taking over, and how often a live
+ * publisher renews it. `poll`: how often a node checks whether there is a publisher. `silence`: how long a node must
+ * hear nothing from a publisher before it competes for the role. `rest`: the maximum time for which a node that failed
+ * to publish lets others try. `answer`: how long Redis may take to confirm a message.
  */
 const times = {
   lease: { expiry: 2_000, renewal: 500 } satisfies LeaseTimes,
@@ -22,12 +22,12 @@ const times = {
   rest: 4_000,
   answer: 1_000,
 };
-/** How often a publisher with nothing new to publish says that the log has not changed, in ms. */
+/** How often a publisher that has nothing new to publish announces that the log has not changed, in ms. */
 const heartbeatMs = 700;
-/** How many characters may be on their way to Redis. */
+/** How many characters may be on their way to Redis at a time. */
 const maxUnsent = 8 * 1024 * 1024;
 
-/** What a node needs to publish the log to others. */
+/** What a node needs in order to publish the log to other nodes. */
 export type PublisherOptions = {
   channels: Channels;
   leases: Leases;
@@ -40,9 +40,9 @@ export type PublisherOptions = {
 };
 
 /**
- * Publishes the log to all nodes while this node is the publisher. All nodes compete for this role when they hear from
- * no publisher; a lease decides. Two publishers at once, one of which does not know yet that it has lost the lease, do
- * no harm: both publish the same log.
+ * Publishes the log to all nodes while this node is the publisher. All nodes that hear from no publisher compete for
+ * this role, and a lease decides which of them gets it. It does no harm if two nodes publish at once because one of
+ * them does not yet know that it has lost the lease: both publish the same log.
  */
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -50,7 +50,7 @@ export class Publisher {
   #unsent = 0;
   #publishedAt = -Infinity;
   #noticeCount = 0;
-  /** The messages that Redis has not accepted yet, oldest first, and whether it has refused one. */
+  /** The messages that Redis has not confirmed yet, oldest first, and whether Redis has refused one. */
   readonly #pending = new Set<{ sentAt: number }>();
   #hasFailed = false;
   #isClosed = false;
@@ -76,7 +76,7 @@ export class Publisher {
     await this.#done;
   }
 
-  /** Publishes a stretch of the log. Nodes that miss it read the log. */
+  /** Publishes a stretch of the log. Nodes that miss it read the log instead. */
   publish({ events, after, through, isEnd, readAt }: Passage, { known, rows }: ReadForAll): void {
     const now = performance.now();
     if (this.#lease === null || this.#unsent > maxUnsent) return;
@@ -107,7 +107,10 @@ export class Publisher {
     this.#send(headerChannel(epoch), encodeHeader(header));
   }
 
-  /** Passes a notification on. Nodes that miss it learn from the next message that they have missed one. */
+  /**
+   * Passes a notification on to the other nodes. Nodes that miss it learn from the next message that they have missed a
+   * notification.
+   */
   notify(notice: Pick<Notice, 'place' | 'channel' | 'payload'>): void {
     if (this.#lease === null) return;
     this.#noticeCount += 1;
@@ -116,7 +119,7 @@ export class Publisher {
     this.#send(headerChannel(this.#options.epoch()), message);
   }
 
-  /** Call this when notifications may have been lost: the nodes learn of it from the next message. */
+  /** Call this when notifications may have been lost; the nodes learn this from the next message. */
   noteGap(): void {
     this.#noticeCount += 1;
   }
@@ -146,7 +149,7 @@ export class Publisher {
   async #stand(): Promise<Lease | null> {
     const { channels, leases, silentMs } = this.#options;
     if (!channels.isConnected || silentMs() < times.silence) return null;
-    // A database that does not answer is not reported here: the feed does that.
+    // If the database does not answer, the feed reports it, so this method does not.
     return leases.take({ name: leaseName, times: times.lease }).catch(() => null);
   }
 
@@ -163,7 +166,7 @@ export class Publisher {
     onChange(false);
     if (!this.#isClosed) report('info', 'this node no longer publishes the event log');
     await lease.release();
-    // Another node may have a better connection to Redis.
+    // Another node may have a better connection to Redis, so let it try.
     if (mustRest) await this.#sleep(times.rest * (0.5 + Math.random() / 2));
   }
 

@@ -8,17 +8,17 @@ import { NoticeCounter } from './notice-counter.ts';
 import { shardCount } from './shard.ts';
 import { decodeNotice, type Notice } from './wire.ts';
 
-/** How long after its header a piece may arrive, in ms: they may take different routes through a cluster. */
+/** How long after its header a piece may arrive, in ms; the two may take different routes through a cluster. */
 const patienceMs = 150;
-/** How long a node stays subscribed to a shard that no longer concerns it, in ms: users come back. */
+/** How long a node stays subscribed to a shard that no longer concerns it, in ms, because users often come back. */
 const lingerMs = 30_000;
 
-/** What a node needs to receive the log from the publisher. */
+/** What a node needs in order to receive the log from the publisher. */
 export type ReceptionOptions = {
   channels: Channels;
-  /** What concerns this node. */
+  /** The shards that concern this node. */
   interest: Interest;
-  /** Passes a batch on, as Hub.publish does. */
+  /** Passes a batch on, in the same way as Hub.publish. */
   pass: (batch: HubBatch) => Promise<boolean>;
   /** Called when a message has arrived. */
   onNews: () => void;
@@ -28,7 +28,10 @@ export type ReceptionOptions = {
   onGap: () => void;
 };
 
-/** A node's side of the broadcast: it subscribes to what concerns its users and passes that on to the hub, in order. */
+/**
+ * The receiving side of the broadcast: subscribes to the shards that concern this node's users, and passes their events
+ * on to the hub, in order.
+ */
 export class Reception {
   readonly #options: ReceptionOptions;
   readonly #inbox = new Inbox();
@@ -37,7 +40,7 @@ export class Reception {
   #headers: Subscription | null = null;
   readonly #shards = new Map<number, Subscription>();
   readonly #leaving = new Map<number, NodeJS.Timeout>();
-  /** Set while this node is the publisher and needs no messages, least of all its own. */
+  /** True while this node is the publisher and therefore needs no messages, least of all its own. */
   isDeaf = false;
 
   constructor(options: ReceptionOptions) {
@@ -45,12 +48,12 @@ export class Reception {
     options.interest.onChange = (shard) => this.#adjust(shard);
   }
 
-  /** How long ago a publisher last wrote, in ms. */
+  /** How long ago the last message from a publisher arrived, in ms. */
   get silentMs(): number {
     return performance.now() - this.#inbox.heardAt;
   }
 
-  /** Receives the broadcast of the log with this epoch, and stops receiving any other. */
+  /** Starts receiving the broadcast of the log with this epoch, and stops receiving any other. */
   follow(epoch: string): void {
     this.close();
     this.#epoch = epoch;
@@ -79,7 +82,7 @@ export class Reception {
     return { state: 'PASSED', through, endedAt: header.isEnd ? header.receivedAt - header.excessMs : null };
   }
 
-  /** Drops everything that has arrived. */
+  /** Drops all messages that have arrived. */
   forget(): void {
     this.#inbox.clear();
   }
@@ -93,7 +96,7 @@ export class Reception {
     this.#leaving.clear();
   }
 
-  /** A piece can only be expected if its shard was subscribed to before the header arrived. */
+  /** A piece can be expected only if this node had subscribed to the shard before the header arrived. */
   #await({ receivedAt }: ReceivedHeader, shards: readonly number[]): Broadcasted {
     const ms = receivedAt + patienceMs - performance.now();
     const canCome = shards.every((shard) => (this.#shards.get(shard)?.since ?? Infinity) < receivedAt);

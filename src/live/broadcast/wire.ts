@@ -4,38 +4,38 @@ import type { Known } from '../hub-log.ts';
 import type { Audience, LoggedEvent } from '../../log/event.ts';
 
 /**
- * The version of the messages between nodes. Nodes with different versions ignore each other's messages and read the
- * log, as during a rolling upgrade.
+ * The version of the messages between nodes. Nodes with different versions, as during a rolling upgrade, ignore each
+ * other's messages and read the log.
  */
 const protocol = 2;
 
 /**
- * The header of a batch: the publisher's statement that the events in (after, through] are those in `events` and those
- * in the pieces of `shards`. Every node receives it.
+ * The header of a batch: it states that the events in (after, through] are those in `events` and those in the pieces of
+ * `shards`. Every node receives the header.
  */
 export type Header = {
-  /** Increases with each publisher. */
+  /** A number that increases with each new publisher. */
   term: bigint;
   after: bigint;
   through: bigint;
   /** Whether `through` was the end of the log at `readAt`. */
   isEnd: boolean;
-  /** When the publisher asked PostgreSQL, by the publisher's monotonic clock, in ms. */
+  /** When the publisher queried PostgreSQL, in ms of the publisher's monotonic clock. */
   readAt: number;
-  /** The shards with content. */
+  /** The shards that have events in this batch. */
   shards: readonly number[];
   /** The events that every node receives. */
   events: readonly LoggedEvent[];
   /** The facts that the hub needs about the events; null if each node has to read them itself. */
   known: Known | null;
-  /** How many notices have been sent in this term; if fewer have arrived, some were lost. */
+  /** How many notices have been sent in this term; if fewer have arrived, some have been lost. */
   noticeCount: number;
 };
 
 /** A PostgreSQL notification that the publisher passes on to the nodes that do not listen. */
 export type Notice = {
   term: bigint;
-  /** Its number within the term, from 1. Numbers may be missing. */
+  /** The number of the notice within its term, counted from 1. Numbers may be missing. */
   number: number;
   /** The log position that a node must have reached before it acts on the notice. */
   place: bigint;
@@ -43,19 +43,22 @@ export type Notice = {
   payload: string;
 };
 
-/** The events of one shard in one batch, which is identified by its term and the position where it ends. */
+/** The events of one shard in one batch; the term and the position where the batch ends identify the batch. */
 export type Piece = {
   term: bigint;
   through: bigint;
   events: readonly LoggedEvent[];
-  /** For some of the events: the rows that they are about, by event id. */
+  /** The rows that some of the events are about, by event id. */
   rows: ReadonlyMap<bigint, unknown>;
 };
 
-/** The maximum length of the rows in a piece, in characters. Without rows, each node reads those that it needs. */
+/**
+ * The maximum length of the rows in a piece, in characters. If a piece has no rows, each node reads the rows that it
+ * needs.
+ */
 const maxRowsLength = 1024 * 1024;
 
-// Ids are strings in JSON, because they may exceed what a JSON number can hold.
+// Ids are strings in JSON, because they may exceed the range of a JSON number.
 type EventRow = [
   id: string,
   at: number,
@@ -97,7 +100,7 @@ type NoticeRow = [
 ];
 type PieceRow = [protocol: number, term: string, through: string, events: EventRow[], rows: string | null];
 
-/** Encodes a header as the text of a message. */
+/** Encodes a header as a message. */
 export function encodeHeader(header: Header): string {
   const { term, after, through, isEnd, readAt, shards, events, known, noticeCount } = header;
   const row: HeaderRow = [
@@ -115,7 +118,7 @@ export function encodeHeader(header: Header): string {
   return JSON.stringify(row);
 }
 
-/** Decodes a header; null for text that no publisher of this version wrote. */
+/** Decodes a header; returns null for a message that was not written by a publisher of this version. */
 export function decodeHeader(text: string): Header | null {
   return decode(
     text,
@@ -133,13 +136,13 @@ export function decodeHeader(text: string): Header | null {
   );
 }
 
-/** Encodes a notice as the text of a message. */
+/** Encodes a notice as a message. */
 export function encodeNotice({ term, number, place, channel, payload }: Notice): string {
   const row: NoticeRow = [protocol, 'NOTICE', String(term), number, String(place), channel, payload];
   return JSON.stringify(row);
 }
 
-/** Decodes a notice; null for any other text. */
+/** Decodes a notice; returns null for any other message. */
 export function decodeNotice(text: string): Notice | null {
   if (!text.startsWith(`[${protocol},"NOTICE"`)) return null;
   return decode(text, ([, , term, number, place, channel, payload]: NoticeRow): Notice => ({
@@ -151,13 +154,13 @@ export function decodeNotice(text: string): Notice | null {
   }));
 }
 
-/** Encodes a piece as the text of a message. */
+/** Encodes a piece as a message. */
 export function encodePiece({ term, through, events, rows }: Piece): string {
   const row: PieceRow = [protocol, String(term), String(through), events.map(toRow), encodeRows(rows)];
   return JSON.stringify(row);
 }
 
-/** Decodes a piece; null for text that no publisher of this version wrote. */
+/** Decodes a piece; returns null for a message that was not written by a publisher of this version. */
 export function decodePiece(text: string): Piece | null {
   return decode(text, ([, term, through, events, rows]: PieceRow): Piece => ({
     term: BigInt(term),
@@ -168,8 +171,8 @@ export function decodePiece(text: string): Piece | null {
 }
 
 /**
- * Not as JSON: V8's format preserves ids, times and bytes, and stores a sender or chat that several events share only
- * once.
+ * Uses V8's format instead of JSON: it preserves ids, times and bytes, and stores a sender or chat that several events
+ * share only once.
  */
 function encodeRows(rows: ReadonlyMap<bigint, unknown>): string | null {
   if (rows.size === 0) return null;
@@ -183,7 +186,10 @@ function decodeRows(text: string): ReadonlyMap<bigint, unknown> {
   return rows;
 }
 
-/** Reads the JSON of a row. Returns null for anything that a publisher of this version did not write. */
+/**
+ * Parses the JSON of a message and reads its values. Returns null for anything that was not written by a publisher of
+ * this version.
+ */
 function decode<Value>(text: string, read: (row: never) => Value): Value | null {
   try {
     const row: unknown = JSON.parse(text);
