@@ -1,7 +1,8 @@
 import { defineConfig } from 'prisma-cli/config';
 
-// The CLI downloads a native schema engine unless this variable names one. `generate` and `validate` never run it, so
-// any existing file will do, and they also work on a closed network.
+// The Prisma CLI downloads a native schema engine unless this variable is set to the path of one. `generate` and
+// `validate` never run the engine, so any existing file will do. This way, both commands also work on a network without
+// internet access.
 process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= process.execPath;
 process.env.CHECKPOINT_DISABLE ??= '1';
 

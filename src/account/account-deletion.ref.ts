@@ -4,8 +4,8 @@ import { encodeId } from '../core/id.ts';
 /** What happens to the messages of an account that is erased. */
 export const ErasedMessagesRef = builder.enumType('ErasedMessages', {
   values: {
-    KEEP: { description: 'The messages stay, and their `sender` is null.' },
-    DELETE: { description: 'The messages are deleted, as if by deleteMessage.' },
+    KEEP: { description: 'The messages stay, but their `sender` is null.' },
+    DELETE: { description: 'The messages are deleted as if by deleteMessage.' },
   },
 });
 

@@ -29,15 +29,14 @@ SignedInRef.implement({
     accessTokenExpiresAt: t.expose('accessTokenExpiresAt', { type: 'DateTime' }),
     refreshToken: t.exposeString('refreshToken', {
       extensions: asciiSize(256),
-      description: 'Opaque and valid for one use: refreshSession returns the next one.',
+      description: 'An opaque token that is valid for one use: refreshSession returns the next one.',
     }),
     viewer: t.field({ type: ViewerRef, resolve: ({ asker }) => ({ asker }) }),
   }),
 });
 
 const SignUpStartedRef = builder.objectRef<SignUpStarted>('SignUpStarted').implement({
-  description: `The answer to every sign-up where the server confirms sign-ups by email: an email is on its way to the owner of the
-address. The account is created when verifyEmail receives the code from it.`,
+  description: `The result of every sign-up if the server confirms sign-ups by email: an email is sent to the owner of the address. The account is created when verifyEmail receives the code from this email.`,
   fields: (t) => ({ email: t.exposeString('email', { extensions: textSize(maxEmailLength) }) }),
 });
 
@@ -51,13 +50,13 @@ const SignUpInput = builder.inputType('SignUpInput', {
     username: t.string({
       required: true,
       description:
-        `Unique without regard to case. Up to ${maxNameLength} letters (a to z), digits, \`_\`, \`.\` and \`-\`, ` +
-        'neither starting nor ending with `.` or `-`. `everyone`, `here`, `channel`, `admin`, `system`, `parley` and ' +
+        `Must be unique, ignoring case. Up to ${maxNameLength} letters (a to z), digits, \`_\`, \`.\` and \`-\`; ` +
+        'must not start or end with `.` or `-`. `everyone`, `here`, `channel`, `admin`, `system`, `parley` and ' +
         'names that begin with `erased_` are reserved.',
     }),
     email: t.string({
       required: true,
-      description: `Unique without regard to case. Up to ${maxEmailLength} characters.`,
+      description: `Must be unique, ignoring case. Up to ${maxEmailLength} characters.`,
     }),
     password: t.string({
       required: true,
@@ -66,7 +65,7 @@ const SignUpInput = builder.inputType('SignUpInput', {
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
     inviteCode: t.string({
       description:
-        'An invite code; the sign-up counts as one use of the invite. Required where `api.features` lists `SIGN_UP_BY_INVITE`.',
+        'An invite code; the sign-up counts as one use of the invite. Required if `api.features` lists `SIGN_UP_BY_INVITE`.',
     }),
   }),
 });
@@ -88,8 +87,8 @@ const ChangePasswordInput = builder.inputType('ChangePasswordInput', {
 builder.mutationFields((t) => ({
   signUp: t.field({
     type: SignUpResult,
-    description: `Forbidden if the server has no passwords or is closed to new users, if it requires an invite and none is given, or if the invite lets no one in.
-Where it confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in api.features), every valid sign-up returns SignUpStarted, whether or not the address has an account, and never Conflict:
+    description: `Forbidden if the server has no passwords or is closed to new users, if it requires an invite and you send none, or if the invite lets no one in.
+If the server confirms sign-ups by email (\`SIGN_UP_CONFIRM\` in api.features), every valid sign-up returns SignUpStarted, whether or not the address has an account, and never Conflict:
 if the username is taken when verifyEmail completes the sign-up, a number is added to it.`,
     args: { input: t.arg({ type: SignUpInput, required: true }) },
     resolve: async (_, { input }, context) => {
@@ -101,7 +100,8 @@ if the username is taken when verifyEmail completes the sign-up, a number is add
   }),
   signIn: t.field({
     type: SignedInRef,
-    description: 'A suspended user who gives the right password gets Forbidden, which says until when and why.',
+    description:
+      'If a suspended user enters the correct password, the result is Forbidden, which says until when the user is suspended and why.',
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: SignInInput, required: true }) },
     resolve: async (_, { input }, context) =>
@@ -113,7 +113,7 @@ if the username is taken when verifyEmail completes the sign-up, a number is add
   signInWithToken: t.field({
     type: SignedInRef,
     description: `Exchanges a token of another system (an issuer in AUTH_ISSUERS) for a session. The token itself is also accepted
-as \`Authorization: Bearer\`; the session then lives as long as the tokens that you send.`,
+as \`Authorization: Bearer\`. In that case, the session lasts as long as the tokens that you send.`,
     errors: { types: [InvalidCredentials, Forbidden] },
     args: { token: t.arg.string({ required: true }) },
     resolve: async (_, { token }, context) =>
@@ -124,8 +124,7 @@ as \`Authorization: Bearer\`; the session then lives as long as the tokens that 
   }),
   refreshSession: t.field({
     type: SignedInRef,
-    description: `Needs no access token, and ignores an expired one. Sending a refresh token again within 20 seconds returns the same new
-token, so you can repeat a request whose response was lost. Sending a used token later than that ends the session.`,
+    description: `Needs no access token, and ignores an expired one. If you send a refresh token again within 20 seconds, you get the same new token, so you can repeat a request whose response was lost. If you send a used token later than that, the session ends.`,
     errors: { types: [InvalidCredentials] },
     args: { refreshToken: t.arg.string({ required: true }) },
     resolve: async (_, { refreshToken }, context) =>
@@ -133,8 +132,7 @@ token, so you can repeat a request whose response was lost. Sending a used token
   }),
   changePassword: t.field({
     type: SignedInRef,
-    description: `Ends all other sessions of the viewer, and returns a new pair of tokens for this one. Gives an account without a password
-its first one.`,
+    description: `Ends all other sessions of the viewer, and returns a new pair of tokens for the current session. If the account has no password, sets its first one.`,
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: ChangePasswordInput, required: true }) },
     resolve: async (_, { input }, context) =>

@@ -24,20 +24,19 @@ const ChangeEmailInput = builder.inputType('ChangeEmailInput', {
 
 builder.mutationFields((t) => ({
   requestEmailVerification: t.boolean({
-    description: `Sends an email with a code for verifyEmail to the viewer's address. Returns false, and sends nothing, if the address is already verified or the account has none. FORBIDDEN where the server sends no mail.`,
+    description: `Sends an email with a code for verifyEmail to the viewer's address. Returns false and sends nothing if the address is already verified or the account has no address. FORBIDDEN if the server sends no mail.`,
     resolve: (_, __, context) => requestEmailVerification(context.accounts, requireAsker(context)),
   }),
   verifyEmail: t.field({
     type: EmailVerified,
-    description: `Takes the code from an email: verifies the address, completes a sign-up, or completes changeEmail. Needs no access token,
-and signs no one in. A code works once, within an hour.`,
+    description: `Uses the code from an email to verify the address, complete a sign-up or complete changeEmail. Needs no access token, and does not sign the user in. A code works once and is valid for an hour.`,
     errors: { types: [InvalidCredentials] },
     args: { token: t.arg.string({ required: true }) },
     resolve: (_, { token }, context) => verifyEmail(context.accounts, { code: token, address: context.address }),
   }),
   changeEmail: t.field({
     type: ViewerRef,
-    description: `Sends an email with a code to the new address, and a notice to the current one. The address changes when verifyEmail receives the code.`,
+    description: `Sends an email with a code to the new address, and a notice to the current address. The address changes when verifyEmail receives the code.`,
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: { input: t.arg({ type: ChangeEmailInput, required: true }) },
     resolve: async (_, { input: { email, currentPassword } }, context) => {

@@ -7,8 +7,7 @@ import { Forbidden, InvalidCredentials, InvalidInput } from '../errors.ts';
 
 builder.mutationFields((t) => ({
   requestPasswordReset: t.boolean({
-    description: `If the address has an account, sends an email to it with a code for resetPassword. Always true, so that no one learns
-which addresses have accounts. FORBIDDEN where the server sends no mail.`,
+    description: `If there is an account with this address, sends an email with a code for resetPassword to the address. Always returns true, so that no one can find out which addresses have accounts. FORBIDDEN if the server sends no mail.`,
     args: { email: t.arg.string({ required: true }) },
     resolve: async (_, { email }, context) => {
       await requestPasswordReset(context.accounts, { email, address: context.address });
@@ -17,8 +16,7 @@ which addresses have accounts. FORBIDDEN where the server sends no mail.`,
   }),
   resetPassword: t.field({
     type: SignedInRef,
-    description: `Takes the code from an email and sets a new password. Ends every session of the account, starts a new one, and verifies the
-address. A code works once, within an hour.`,
+    description: `Sets a new password, using the code from an email. Ends all sessions of the account, starts a new one, and verifies the address. A code works once and is valid for an hour.`,
     errors: { types: [InvalidInput, InvalidCredentials, Forbidden] },
     args: {
       token: t.arg.string({ required: true }),

@@ -8,8 +8,7 @@ import { SignedInRef } from './signed-in.ref.ts';
 builder.mutationField('createUserSession', (t) =>
   t.field({
     type: SignedInRef,
-    description: `For a program with the scope ACT_AS that has signed the user in: opens a session, and returns its tokens to hand on to the
-user's client. Not for bots or suspended users; for staff, the key needs the scope of their role. The rest of the operation
+    description: `For a program with the scope ACT_AS that has already authenticated the user. Opens a session, and returns the tokens to pass on to the client of that user. Not allowed for bots or suspended users; for staff, the key needs the scope of their role. The rest of the operation
 runs as the user.`,
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }) },

@@ -15,7 +15,7 @@ export type Proof = { user: Credentials; secret: string | null };
 
 /** The description of a password argument in operations that ask for the password again. */
 export const proofDescription =
-  'Required where the account has a password. For an account without one: a token that was issued within the last ' +
+  'Required if the account has a password. For an account without one: a token that was issued within the last ' +
   'five minutes; you can omit it if such a token authenticates the request.';
 
 /** What is needed to verify a proof. */

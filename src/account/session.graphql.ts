@@ -10,7 +10,7 @@ import { registerNode } from '../api/node.ts';
 
 builder.prismaObjectFields(SessionRef, (t) => ({
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When it last received new tokens.' }),
+  lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', description: 'When the session last received new tokens.' }),
   userAgent: t.exposeString('userAgent', { nullable: true, extensions: textSize(maxUserAgentLength) }),
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => findViewer(context)?.sessionId === id }),
 }));
@@ -26,7 +26,7 @@ registerNode('Session', async (context, keys) => {
 
 builder.mutationFields((t) => ({
   signOut: t.boolean({
-    description: 'Ends the current session, with its tokens and open streams.',
+    description: 'Ends the current session, together with its tokens and open streams.',
     resolve: async (_, __, context) => {
       await signOut(context.accounts, requireAsker(context));
       // The rest of the operation runs as if no one were signed in.
@@ -36,7 +36,8 @@ builder.mutationFields((t) => ({
   }),
   revokeSession: t.field({
     type: SessionRef,
-    description: "Ends one of the viewer's sessions, which may be the current one, with its tokens and open streams.",
+    description:
+      "Ends one of the viewer's sessions, together with its tokens and open streams. This can be the current session.",
     errors: { types: [NotFound] },
     args: { sessionId: t.arg.id({ required: true }) },
     resolve: (_, { sessionId }, context) =>
@@ -47,9 +48,7 @@ builder.mutationFields((t) => ({
 builder.mutationField('streamToken', (t) =>
   t.string({
     extensions: asciiSize(2_048),
-    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of a browser's EventSource, which cannot send
-headers. Valid for subscriptions only, until the session ends, its user changes the password, or a day passes without a
-refresh.`,
+    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of the EventSource in a browser, which cannot send headers. The token is valid only for subscriptions. It is valid until the session ends, the user changes the password, or a day passes without a refresh.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
   }),
 );

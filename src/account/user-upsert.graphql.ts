@@ -12,7 +12,7 @@ builder.queryField('userByKey', (t) =>
   t.field({
     type: UserRef,
     nullable: true,
-    description: 'The user with this key of the embedding product. A server key needs the scope USERS_READ.',
+    description: 'The user for which the embedding product uses this key. A server key needs the scope USERS_READ.',
     args: { key: t.arg.string({ required: true }) },
     resolve: (_, { key }, context) => {
       requireCaller(context);
@@ -26,16 +26,16 @@ const UpsertUserInput = builder.inputType('UpsertUserInput', {
   fields: (t) => ({
     key: t.string({
       required: true,
-      description: `Your own key for the user: 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
+      description: `The key that you use for the user: 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
     }),
     username: t.string({
-      description: 'If omitted for a new user, it is derived from the display name.',
+      description: 'If omitted for a new user, the username is derived from the display name.',
     }),
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
-    email: t.string({ description: 'Counts as verified: you vouch for it.' }),
+    email: t.string({ description: 'The address counts as verified, because you vouch for it.' }),
     custom: t.field({
       type: 'JSON',
-      description: `Replaces the whole object: at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep.`,
+      description: `Replaces the whole object. At most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep.`,
     }),
   }),
 });
@@ -44,7 +44,7 @@ builder.mutationField('upsertUser', (t) =>
   t.field({
     type: UserRef,
     description:
-      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them: the same call twice gives one user. Conflict if another user has the username or the email address; Forbidden if the user is a moderator or an admin of the server.',
+      'For API keys with the scope USERS_WRITE. Creates the user with this key, or updates them if they exist, so repeating the call does not create a second user. Conflict if another user has the username or the email address; Forbidden if the user is a moderator or an admin of the server.',
     errors: { types: [InvalidInput, Conflict, Forbidden] },
     args: { input: t.arg({ type: UpsertUserInput, required: true }) },
     resolve: (_, { input }, context) =>

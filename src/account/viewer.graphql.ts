@@ -20,17 +20,16 @@ ViewerRef.implement({
     user: t.field({ type: UserRef, resolve: ({ asker }, _, context) => loadSelf(context, asker) }),
     email: t.string({
       nullable: true,
-      description: 'Null for a bot, and for some users who came from other systems.',
+      description: 'Null for a bot, and for some users who came from another system.',
       extensions: textSize(maxEmailLength),
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).email,
     }),
     isEmailVerified: t.boolean({
-      description:
-        'True once the viewer has confirmed the address, or if the system that they came from vouches for it.',
+      description: 'True if the viewer has confirmed the address, or if the system that they came from vouches for it.',
       resolve: async ({ asker }, _, context) => (await loadSelf(context, asker)).emailVerifiedAt !== null,
     }),
     hasPassword: t.boolean({
-      description: 'False for a user who came from another system and has not set a password here.',
+      description: 'False if the user came from another system and has not set a password here.',
       resolve: ({ asker }, _, { loaders }) => loaders.of(hasPassword).load(asker.userId),
     }),
     sessions: t.prismaField({
@@ -42,7 +41,7 @@ ViewerRef.implement({
     eventCursor: t.string({
       extensions: asciiSize(32),
       description:
-        "The event log's cursor, read before everything else in the query. Subscribing with `events(after:)` from here misses nothing;\n" +
+        'The cursor of the event log, which is read before everything else in the query. Subscribing with `events(after:)` from here misses nothing;\n' +
         'an event may repeat what the query already shows, so apply events by id.',
       resolve: (_, __, context) => context.eventCursor ?? context.readCursor(),
     }),
@@ -54,7 +53,7 @@ builder.queryField('viewer', (t) =>
     type: ViewerRef,
     nullable: true,
     description:
-      'Null without an access token, and for an API key without a user. An invalid or expired token causes the top-level error UNAUTHENTICATED.',
+      'Null if there is no access token, and for an API key without a user. An invalid or expired token causes the top-level error UNAUTHENTICATED.',
     resolve: (_, __, context) => {
       const caller = context.asker();
       return caller === null || !hasUser(caller) ? null : { asker: caller };

@@ -12,13 +12,16 @@ import { AdminChatRef, AdminRef, type AdminChat } from './admin.ref.ts';
 import { isAllowed } from './staff.ts';
 
 builder.node(AdminChatRef, {
-  description: 'A chat as server admins see it: only metadata, because a server role gives no access to chats.',
+  description: 'A chat as seen by server admins: only metadata, because a role on the server gives no access to chats.',
   id: { resolve: ({ chat }) => String(chat.id) },
   fields: (t) => ({
     type: t.field({ type: ChatTypeRef, resolve: ({ chat }) => chat.type }),
     name: t.string({ nullable: true, extensions: textSize(maxNameLength), resolve: ({ chat }) => chat.name }),
     memberCount: t.int({ resolve: ({ chat }) => chat.memberCount }),
-    lastSeq: t.int({ description: 'How many messages the chat has had.', resolve: ({ chat }) => chat.lastSeq }),
+    lastSeq: t.int({
+      description: 'How many messages have been sent in the chat, including deleted ones.',
+      resolve: ({ chat }) => chat.lastSeq,
+    }),
     createdAt: t.field({ type: 'DateTime', resolve: ({ chat }) => chat.createdAt }),
     lastActivityAt: t.field({ type: 'DateTime', resolve: ({ chat }) => chat.lastActivityAt }),
   }),
@@ -40,7 +43,7 @@ builder.objectField(AdminRef, 'chats', (t) =>
   t.field({
     type: AdminChatConnectionRef,
     nullable: true,
-    description: 'For admins. Newest first. `search` finds chats whose name starts with the text.',
+    description: 'For admins. Newest first. `search` finds chats whose name starts with this text.',
     args: { search: t.arg.string(), ...t.arg.connectionArgs() },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async ({ asker }, { search, ...args }, { loaders, searches }) => {

@@ -37,7 +37,7 @@ const SuspensionRef = builder.objectRef<Suspension>('Suspension').implement({
 });
 
 builder.node(AdminUserRef, {
-  description: 'A user as the server staff see them.',
+  description: 'A user as seen by the server staff.',
   id: { resolve: ({ user }) => String(user.id) },
   fields: (t) => ({
     user: t.field({ type: UserRef, resolve: ({ user }) => user }),
@@ -52,7 +52,7 @@ builder.node(AdminUserRef, {
     suspension: t.field({
       type: SuspensionRef,
       nullable: true,
-      description: 'Null for a user who is not currently suspended.',
+      description: 'Null if the user is not currently suspended.',
       resolve: ({ user }, _, { loaders }) => loaders.of(suspensionOf).load(user.id),
     }),
     sessions: t.field({
@@ -84,8 +84,7 @@ builder.objectFields(AdminRef, (t) => ({
   users: t.field({
     type: AdminUserConnectionRef,
     nullable: true,
-    description: `Newest first. \`search\` finds users whose username or display name starts with the text; for admins, also the user with
-that email address.`,
+    description: `Newest first. \`search\` finds users whose username or display name starts with this text; for admins, it also finds the user with this email address.`,
     args: { search: t.arg.string(), isSuspended: t.arg.boolean(), ...t.arg.connectionArgs() },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async ({ asker }, { search, isSuspended, ...args }, context) => {
@@ -131,14 +130,13 @@ builder.objectField(ViewerRef, 'serverRole', (t) =>
 builder.mutationFields((t) => ({
   suspendUser: t.field({
     type: AdminUserRef,
-    description: `For moderators, who can suspend users without a role on the server, and for admins. The user's sessions and streams end,
-and they cannot sign in. Suspending a suspended user replaces the end and the reason.`,
+    description: `For admins, and for moderators if the user has no role on the server. The sessions and streams of the user end, and the user cannot sign in. Suspending a suspended user again replaces the end and the reason of the suspension.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       userId: t.arg.id({ required: true }),
-      until: t.arg({ type: 'DateTime', description: 'Null suspends the user until unsuspendUser is called.' }),
+      until: t.arg({ type: 'DateTime', description: 'If null, the suspension lasts until unsuspendUser is called.' }),
       reason: t.arg.string({
-        description: `Shown to the user. 1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
+        description: `Shown to the user. 1 to ${maxDescriptionLength} characters; the only control characters allowed are newline and tab.`,
       }),
     },
     resolve: async (_, { userId: id, until, reason }, context) => {
@@ -150,7 +148,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
   }),
   unsuspendUser: t.field({
     type: AdminUserRef,
-    description: 'For those who can suspend the user. Has no effect if the user is not suspended.',
+    description: 'For those who may suspend the user. Has no effect if the user is not suspended.',
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: async (_, { userId: id }, context) => {
@@ -161,7 +159,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
   }),
   setServerRole: t.field({
     type: AdminUserRef,
-    description: 'For admins. Forbidden for the last admin, who keeps the role.',
+    description: 'For admins. Forbidden for the last admin, who cannot lose the role.',
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }), role: t.arg({ type: ServerRoleRef, required: true }) },
     resolve: async (_, { userId: id, role }, context) => ({
@@ -170,7 +168,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
   }),
   endSession: t.field({
     type: SessionRef,
-    description: "For admins. Ends any user's session, with its tokens and open streams.",
+    description: 'For admins. Ends a session of any user, together with its tokens and open streams.',
     errors: { types: [NotFound, Forbidden] },
     args: { sessionId: t.arg.id({ required: true }) },
     resolve: (_, { sessionId }, context) =>
@@ -178,7 +176,7 @@ and they cannot sign in. Suspending a suspended user replaces the end and the re
   }),
   eraseUser: t.field({
     type: AccountGoneRef,
-    description: "For admins. Erases another user's account, as deleteAccount does.",
+    description: 'For admins. Erases the account of another user in the same way as deleteAccount.',
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }), messages: t.arg({ type: ErasedMessagesRef, required: true }) },
     resolve: async (_, { userId: id, messages }, context) => {

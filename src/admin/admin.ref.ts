@@ -2,7 +2,7 @@ import type { Caller } from '../core/asker.ts';
 import { builder } from '../api/builder.ts';
 import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 
-/** The server as its staff see it. */
+/** The server as seen by its staff. */
 export const AdminRef = builder.objectRef<{ asker: Caller }>('Admin');
 
 /** A user as staff see them. A separate object, because the same row is also a User. */
@@ -13,11 +13,11 @@ export const AdminUserRef = builder.objectRef<AdminUser>('AdminUser');
 
 /** A user's role on the server. */
 export const ServerRoleRef = builder.enumType('ServerRole', {
-  description: 'A role on the whole server. It is independent of the roles in chats, and gives no access to chats.',
+  description: 'A role on the whole server. It is independent of the roles in chats and gives no access to chats.',
   values: {
     USER: {},
-    MODERATOR: { description: 'Sees users, resolves reports, and suspends users who have no role.' },
-    ADMIN: { description: 'Can see and do everything that staff can.' },
+    MODERATOR: { description: 'Can see users, resolve reports, and suspend users who have no role.' },
+    ADMIN: { description: 'Can see and do everything that staff can see and do.' },
   },
 });
 

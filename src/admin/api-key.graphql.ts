@@ -26,7 +26,7 @@ const ScopeRef = builder.enumType('Scope', {
     MESSAGES_READ: { description: 'Read messages, files and events.' },
     MESSAGES_WRITE: { description: 'Send, change and delete messages, reactions and files.' },
     WEBHOOKS: { description: 'Create webhooks.' },
-    ACT_AS: { description: 'Act as the user that the header `parley-act-as` names, and open sessions for users.' },
+    ACT_AS: { description: 'Act as the user in the header `parley-act-as`, and open sessions for users.' },
     MODERATE: { description: 'Do what server moderators do.' },
     ADMIN: { description: 'Do what server admins do.' },
   } satisfies Record<(typeof scopes)[number], object>,
@@ -38,23 +38,23 @@ builder.prismaObjectFields(ApiKeyRef, (t) => ({
   bot: t.field({
     type: UserRef,
     nullable: true,
-    description: 'The bot that the key speaks for; null for a server key.',
+    description: 'The bot that the key acts as; null for a server key.',
     resolve: ({ botId }, _, { loaders }) => (botId === null ? null : loaders.of(userById).load(botId)),
   }),
   hint: t.exposeString('hint', {
     extensions: asciiSize(16),
-    description: 'The first characters of the secret, to tell keys apart.',
+    description: 'The first characters of the secret, which help to tell keys apart.',
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   lastUsedAt: t.expose('lastUsedAt', {
     type: 'DateTime',
     nullable: true,
-    description: 'Accurate to a minute. Null for a key that was never used.',
+    description: 'Accurate to the minute. Null if the key was never used.',
   }),
   expiresAt: t.expose('expiresAt', {
     type: 'DateTime',
     nullable: true,
-    description: 'Null for a key that does not expire.',
+    description: 'Null if the key does not expire.',
   }),
 }));
 
@@ -74,7 +74,7 @@ builder.objectField(AdminRef, 'apiKeys', (t) =>
   t.field({
     type: ApiKeyConnectionRef,
     nullable: true,
-    description: 'For admins. Newest first, without revoked keys or the keys of incoming webhooks.',
+    description: 'For admins. Newest first, excluding revoked keys and the keys of incoming webhooks.',
     args: { ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async ({ asker }, args, { db, loaders }) =>
@@ -89,7 +89,7 @@ const CreatedApiKeyRef = builder.objectRef<CreatedApiKey>('CreatedApiKey').imple
     apiKey: t.expose('apiKey', { type: ApiKeyRef }),
     secret: t.exposeString('secret', {
       extensions: asciiSize(64),
-      description: 'Shown only once: store it. `Authorization: Bearer <secret>`.',
+      description: 'Shown only once, so store it. `Authorization: Bearer <secret>`.',
     }),
   }),
 });
@@ -98,7 +98,7 @@ const CreateApiKeyInput = builder.inputType('CreateApiKeyInput', {
   fields: (t) => ({
     name: t.string({ required: true, description: `One line of up to ${maxNameLength} characters.` }),
     scopes: t.field({ type: [ScopeRef], required: true, description: 'At least one.' }),
-    expiresAt: t.field({ type: 'DateTime', description: 'If absent, the key does not expire.' }),
+    expiresAt: t.field({ type: 'DateTime', description: 'If omitted, the key does not expire.' }),
   }),
 });
 
@@ -108,7 +108,7 @@ const CreateBotInput = builder.inputType('CreateBotInput', {
     displayName: t.string({ description: `One line of up to ${maxNameLength} characters.` }),
     scopes: t.field({
       type: [ScopeRef],
-      description: "What the bot's key may do, beyond being a member of chats like anyone else.",
+      description: 'What the bot may do in addition to what every member of a chat may do.',
     }),
   }),
 });
@@ -116,8 +116,7 @@ const CreateBotInput = builder.inputType('CreateBotInput', {
 builder.mutationFields((t) => ({
   createApiKey: t.field({
     type: CreatedApiKeyRef,
-    description: `For admins: creates a server key. A program with the scope ADMIN can create keys too, with no scope that its own
-key lacks.`,
+    description: `For admins. Creates a server key. A program with the scope ADMIN can also create keys, but only with scopes that its own key has.`,
     errors: { types: [InvalidInput, Forbidden] },
     args: { input: t.arg({ type: CreateApiKeyInput, required: true }) },
     resolve: (_, { input: { name, scopes: granted, expiresAt } }, context) =>
@@ -125,7 +124,7 @@ key lacks.`,
   }),
   revokeApiKey: t.field({
     type: ApiKeyRef,
-    description: 'For admins. The key is refused within a second, and its streams end, on every node.',
+    description: 'For admins. Within a second, the key is refused and its streams end, on every node.',
     errors: { types: [NotFound, Forbidden] },
     args: { apiKeyId: t.arg.id({ required: true }) },
     resolve: (_, { apiKeyId }, context) =>
@@ -137,7 +136,7 @@ key lacks.`,
   }),
   createBot: t.field({
     type: CreatedApiKeyRef,
-    description: `For admins: creates a user of kind BOT, and the key with which a program speaks for it. Add the bot to chats with addMembers, like anyone else.`,
+    description: `For admins. Creates a user of kind BOT, and the key with which a program acts as the bot. Add the bot to chats with addMembers, like any other user.`,
     errors: { types: [InvalidInput, Conflict, Forbidden] },
     args: { input: t.arg({ type: CreateBotInput, required: true }) },
     resolve: (_, { input: { username, displayName, scopes: granted } }, context) =>

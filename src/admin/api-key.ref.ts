@@ -3,5 +3,5 @@ import { builder } from '../api/builder.ts';
 /** An API key, as admins see it: never with its secret. */
 export const ApiKeyRef = builder.prismaNode('ApiKey', {
   id: { field: 'id' },
-  description: 'What a program authenticates with: `Authorization: Bearer <secret>`.',
+  description: 'The key with which a program authenticates itself: `Authorization: Bearer <secret>`.',
 });

@@ -19,13 +19,13 @@ const detailSize = asciiSize(2 * 4_096);
 const AuditEntryRef = builder.prismaNode('AuditEntry', {
   id: { field: 'id' },
   description:
-    'An action on a user, a report, an API key, a webhook or an imported chat. Entries are deleted after AUDIT_RETENTION.',
+    'An action on a user, a report, an API key, a webhook or an imported chat. Entries are deleted once they are older than AUDIT_RETENTION.',
   fields: (t) => ({
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     actor: t.field({
       type: UserRef,
       nullable: true,
-      description: `Who did it. Null if it was the server itself, someone with access to the database, or a program with a server key that they created; also null once the user's account is erased.`,
+      description: `Who did it. Null if it was the server itself, or someone with access to the database, or a program with a server key that such a person created; also null after the account of the user is erased.`,
       resolve: ({ actorId }, _, { loaders }) => (actorId === null ? null : loaders.of(userById).load(actorId)),
     }),
     action: t.exposeString('action', {
@@ -34,7 +34,7 @@ const AuditEntryRef = builder.prismaNode('AuditEntry', {
     }),
     targetId: t.id({
       nullable: true,
-      description: "The id of the action's target, which may be gone by now.",
+      description: "The id of the action's target, which may no longer exist.",
       resolve: ({ targetType, targetKey }) =>
         targetType === null || targetKey === null ? null : encodeId(targetType, targetKey),
     }),
@@ -45,8 +45,7 @@ builder.prismaObjectField(AuditEntryRef, 'apiKey', (t) =>
   t.field({
     type: ApiKeyRef,
     nullable: true,
-    description: `The API key of the program that did it; null if no program did. \`actor\` is then the key's bot, or the user who created the
-key, and \`detail.actedAs\` the user that the program acted as.`,
+    description: `The API key of the program that did it; null if it was not a program. If a program did it, \`actor\` is the key's bot or the user who created the key, and \`detail.actedAs\` is the user that the program acted as.`,
     resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
   }),
 );
@@ -55,8 +54,7 @@ builder.prismaObjectField(AuditEntryRef, 'detail', (t) =>
   t.field({
     type: 'JSON',
     extensions: detailSize,
-    description: `An object of ids and enum values: it contains no names, addresses or text. \`source: "DATABASE"\` says that it was done with
-psql or the like, by a database role other than the server's, even if \`actor\` names a user.`,
+    description: `An object that contains ids and enum values, but no names, addresses or text. \`source: "DATABASE"\` means that someone used psql or a similar tool with a database role other than the server's, even if \`actor\` names a user.`,
     resolve: async (entry, _, { loaders }) => detailOf(entry, await loaders.of(ownRole).load('role')),
   }),
 );
@@ -78,7 +76,7 @@ builder.objectField(AdminRef, 'auditLog', (t) =>
     type: AuditEntryConnectionRef,
     nullable: true,
     description:
-      'For admins. What was done and by which user, newest first. `actorId` is the id of a User, and `targetId` that of any object.',
+      'For admins. Audited actions, newest first. `actorId` is the id of a User, and `targetId` is the id of any object.',
     args: { actorId: t.arg.id(), targetId: t.arg.id(), ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async ({ asker }, { actorId, targetId, ...args }, { db, loaders }) => {

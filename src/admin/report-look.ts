@@ -14,7 +14,7 @@ export const maxSurroundingsPerSide = 5;
 /** A report, and the caller who reads it. The edge has checked that they may. */
 export type ReportReader = { reportId: bigint; caller: Caller };
 
-/** A file that a reported message had. `size` is in bytes. */
+/** A file of a reported message. `size` is in bytes. */
 export type ReportedFile = {
   id: bigint;
   name: string;
@@ -31,7 +31,8 @@ type StoredFile = Omit<ReportedFile, 'id'> & { id: string };
 export type ReportedMessage = { content: string; files: ReportedFile[] };
 
 /**
- * A message near a reported one, or the reported message itself, as it is now. `content` is null once it is deleted.
+ * A message near a reported message, or the reported message itself, as it is now. `content` is null once it is
+ * deleted.
  */
 export type NearbyMessage = {
   seq: number;

@@ -33,20 +33,23 @@ const ReportResolutionRef = builder.enumType('ReportResolution', {
   values: {
     NO_ACTION: {},
     MESSAGE_DELETED: { description: 'Deletes the message.' },
-    USER_WARNED: { description: "Records that staff have warned the message's sender." },
-    USER_SUSPENDED: { description: "Records that staff have suspended the message's sender: call suspendUser too." },
+    USER_WARNED: { description: 'Records that staff have warned the sender of the message.' },
+    USER_SUSPENDED: {
+      description:
+        'Records that staff have suspended the sender of the message. To suspend the sender, also call suspendUser.',
+    },
   },
 });
 
 const ReportedFileRef = builder.objectRef<ReportedFile>('ReportedFile').implement({
-  description: 'A file that a reported message had. It is kept with the report.',
+  description: 'A file of a reported message. The file is kept with the report.',
   fields: (t) => ({
     name: t.exposeString('name', { extensions: textSize(maxFileNameLength) }),
     contentType: t.exposeString('contentType', { extensions: asciiSize(128) }),
     size: t.exposeInt('size', { description: 'In bytes.' }),
     url: t.string({
       extensions: asciiSize(maxFileUrlBytes),
-      description: `A signed link, like \`File.url\`. It stops working when the viewer leaves the server's staff.`,
+      description: `A signed link, like \`File.url\`. The link stops working when the viewer is no longer on the staff of the server.`,
       resolve: (file, _, context) =>
         fileUrl(context.fileLinks, requireAsker(context), { kind: 'ReportedFile', file, thumbnail: null }),
     }),
@@ -56,7 +59,7 @@ const ReportedFileRef = builder.objectRef<ReportedFile>('ReportedFile').implemen
 });
 
 const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').implement({
-  description: 'A message near a reported one, or the reported message itself, as it is now.',
+  description: 'A message near a reported message, or the reported message itself, as it is now.',
   fields: (t) => ({
     seq: t.exposeInt('seq'),
     sender: t.field({
@@ -67,9 +70,11 @@ const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').imple
     content: t.exposeString('content', {
       nullable: true,
       extensions: textSize(maxContentLength),
-      description: 'Null once it is deleted.',
+      description: 'Null after the message is deleted.',
     }),
-    fileCount: t.exposeInt('fileCount', { description: 'How many files it was sent with. Staff cannot open them.' }),
+    fileCount: t.exposeInt('fileCount', {
+      description: 'How many files the message was sent with. Staff cannot open these files.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     isReported: t.exposeBoolean('isReported', { description: 'Whether this is the message that was reported.' }),
   }),
@@ -77,12 +82,15 @@ const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').imple
 
 const ReportRef = builder.prismaNode('Report', {
   id: { field: 'id' },
-  description: `A message that a user reported. Staff see all of it. Its reporter sees that it exists, and when it was resolved; all other
-nullable fields are null for them. It is deleted 90 days after its first resolution.`,
+  description: `A message that a user reported. Staff can see all of it. The reporter can see that it exists and when it was resolved; all other nullable fields are null for the reporter. The report is deleted 90 days after its first resolution.`,
   fields: (t) => ({
     reason: t.expose('reason', { type: ReportReasonRef }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
-    resolvedAt: t.expose('resolvedAt', { type: 'DateTime', nullable: true, description: 'Null while it is open.' }),
+    resolvedAt: t.expose('resolvedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Null while the report is open.',
+    }),
   }),
 });
 
@@ -91,7 +99,7 @@ builder.prismaObjectFields(ReportRef, (t) => ({
     type: MessageRef,
     nullable: true,
     description:
-      'Null if the viewer cannot see the message, and once it is deleted. If you also select `Error.message`, use an alias.',
+      'Null if the viewer cannot see the message, and after the message is deleted. If you also select `Error.message`, use an alias.',
     resolve: async ({ messageId }, _, context) => {
       const asker = findViewer(context);
       if (messageId === null || asker === null || !(await isStaff(context))) return null;
@@ -102,28 +110,28 @@ builder.prismaObjectFields(ReportRef, (t) => ({
   author: t.field({
     type: UserRef,
     nullable: true,
-    description: "The sender of the message; null once the sender's account is erased.",
+    description: "The sender of the message; null after the sender's account is erased.",
     resolve: async ({ authorId }, _, context) => readUser(context, authorId),
   }),
   content: t.string({
     nullable: true,
     extensions: textSize(maxContentLength),
-    description: 'What the message said when it was reported. Reading it writes an entry to the audit log.',
+    description: 'The text of the message when it was reported. Reading this field adds an entry to the audit log.',
     resolve: async ({ id }, _, context) => (await readReported(context, id))?.content ?? null,
   }),
   files: t.field({
     type: [ReportedFileRef],
     nullable: { list: true, items: false },
     complexity: { field: 1, multiplier: maxFiles },
-    description: 'The files of the message when it was reported. Reading them writes an entry to the audit log.',
+    description: 'The files of the message when it was reported. Reading this field adds an entry to the audit log.',
     resolve: async ({ id }, _, context) => (await readReported(context, id))?.files ?? null,
   }),
   surroundings: t.field({
     type: [NearbyMessageRef],
     nullable: { list: true, items: false },
     complexity: { field: 1, multiplier: 2 * maxSurroundingsPerSide + 1 },
-    description: `The message with up to ${maxSurroundingsPerSide} messages on each side, in the order of the chat, whether or not the viewer can see
-the chat. Empty once the chat is deleted. Reading them writes an entry to the audit log.`,
+    description: `The message with up to ${maxSurroundingsPerSide} messages before and after it, in the order of the chat, whether or not the viewer can see
+the chat. Empty after the chat is deleted. Reading this field adds an entry to the audit log.`,
     resolve: async ({ id: reportId }, _, context) =>
       (await isStaff(context))
         ? context.loaders.of(surroundingsOf).load({ reportId, caller: requireCaller(context) })
@@ -183,7 +191,7 @@ builder.objectField(AdminRef, 'reports', (t) =>
   t.field({
     type: ReportConnectionRef,
     nullable: true,
-    description: 'Newest first. `isOpen: true` lists those that are not resolved yet.',
+    description: 'Newest first. `isOpen: true` lists only reports that are not resolved yet.',
     args: { isOpen: t.arg.boolean(), ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async (_, { isOpen, ...args }, { db }) =>
@@ -198,14 +206,14 @@ builder.objectField(AdminRef, 'reports', (t) =>
 builder.mutationFields((t) => ({
   reportMessage: t.field({
     type: ReportRef,
-    description: `Reports another user's message to the server staff, who see it as it is now, even if it is edited or deleted later.
-Reporting a message again returns the first report. The message's sender is not notified.`,
+    description: `Reports a message of another user to the server staff, who see it as it is now, even if it is edited or deleted later.
+Reporting a message again returns the first report. The sender of the message is not notified.`,
     errors: { types: [InvalidInput, NotFound] },
     args: {
       messageId: t.arg.id({ required: true }),
       reason: t.arg({ type: ReportReasonRef, required: true }),
       comment: t.arg.string({
-        description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
+        description: `1 to ${maxDescriptionLength} characters; the only control characters allowed are newline and tab.`,
       }),
     },
     resolve: (_, { messageId, reason, comment }, context) =>
@@ -217,14 +225,14 @@ Reporting a message again returns the first report. The message's sender is not 
   }),
   resolveReport: t.field({
     type: ReportRef,
-    description: `For moderators and admins. MESSAGE_DELETED also deletes the message; the other resolutions only record what was decided.
+    description: `For moderators and admins. MESSAGE_DELETED also deletes the message; all other resolutions only record what was decided.
 Resolving a report again replaces the resolution and the note.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       reportId: t.arg.id({ required: true }),
       resolution: t.arg({ type: ReportResolutionRef, required: true }),
       note: t.arg.string({
-        description: `A note for other staff: 1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
+        description: `A note for other staff: 1 to ${maxDescriptionLength} characters; the only control characters allowed are newline and tab.`,
       }),
     },
     resolve: (_, { reportId, resolution, note }, context) =>

@@ -3,19 +3,18 @@ import { apiLevel, apiVersion, listFeatures, maxFeatureLength, maxFeatures } fro
 import { asciiSize } from './field-size.ts';
 
 const Api = builder.objectRef<object>('Api').implement({
-  description: 'What this server is and offers. Needs no access token.',
+  description: 'Describes this server and its features. No access token is needed.',
   fields: (t) => ({
     version: t.string({ extensions: asciiSize(64), resolve: () => apiVersion }),
     level: t.int({
-      description: 'Grows with each addition to the API: check it before you use something new.',
+      description: 'Increases with each addition to the API. Check it before you use something new.',
       resolve: () => apiLevel,
     }),
     features: t.stringList({
       extensions: asciiSize(maxFeatureLength),
       complexity: { field: 1, multiplier: maxFeatures },
-      description: `What this server offers, given its settings: \`MAIL\` (it sends email), \`SIGN_UP\` (users can create accounts),
-\`SIGN_UP_BY_INVITE\` (but only with an invite), \`SIGN_UP_CONFIRM\` (signUp returns SignUpStarted), \`INVITES\`, \`FILES\`,
-\`SEARCH\`, \`TYPING\`, \`PRESENCE\`. Ignore those that you do not know.`,
+      description: `The features of this server, which depend on its settings: \`MAIL\` (the server sends email), \`SIGN_UP\` (users can create accounts), \`SIGN_UP_BY_INVITE\` (users need an invite to do so), \`SIGN_UP_CONFIRM\` (signUp returns SignUpStarted), \`INVITES\`, \`FILES\`,
+\`SEARCH\`, \`TYPING\`, \`PRESENCE\`. Ignore features that you do not know.`,
       resolve: (_, __, context) => listFeatures(context),
     }),
   }),

@@ -73,7 +73,8 @@ builder.mutationType({});
 builder.subscriptionType({});
 
 builder.scalarType('DateTime', {
-  description: 'An instant as in RFC 3339. Responses use UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
+  description:
+    'A point in time in the format of RFC 3339. Responses use UTC with milliseconds, e.g. 2026-11-22T10:29:00.000Z.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339#section-5.6',
   serialize: printDateTime,
   parseValue: (value) => {
@@ -90,7 +91,7 @@ export const maxJsonBytes = 4_096;
 
 builder.scalarType('JSON', {
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
-  description: 'Plain JSON. As an input: an object of at most 4 KiB.',
+  description: 'Plain JSON. As an input, it must be an object of at most 4 KiB.',
   serialize: (value) => value,
   parseValue: (value) => {
     if (!isRecord(value) || Buffer.byteLength(JSON.stringify(value)) > maxJsonBytes) {

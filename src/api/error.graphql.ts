@@ -22,7 +22,7 @@ const ErrorCodeRef = builder.enumType('ErrorCode', {
 
 const ErrorRef = builder.interfaceRef<ExpectedError>('Error').implement({
   description:
-    'An expected failure. A request that is refused (no token, rate limit, bad syntax) gets a top-level error instead, with extensions.code.',
+    'An expected failure. If the request itself is refused (missing token, rate limit, bad syntax), the response has a top-level error with extensions.code instead.',
   fields: (t) => ({
     code: t.expose('code', { type: ErrorCodeRef }),
     message: t.exposeString('message', { extensions: messageSize }),
@@ -34,12 +34,17 @@ const FieldErrorCodeRef = builder.enumType('FieldErrorCode', {
     REQUIRED: { description: 'The field is missing or empty.' },
     TOO_SHORT: {},
     TOO_LONG: {},
-    TOO_MANY: { description: 'The list has too many entries, or the limit for such objects has been reached.' },
-    MALFORMED: { description: 'The value cannot be read: the wrong format, an invalid id or cursor, a broken file.' },
-    NOT_ALLOWED: { description: 'The value can be read, but a rule forbids it here.' },
-    NOT_FOUND: { description: 'The value names something that does not exist, or that is hidden from the viewer.' },
+    TOO_MANY: {
+      description: 'The list has too many entries, or there are already as many such objects as the limit allows.',
+    },
+    MALFORMED: {
+      description:
+        'The value cannot be read, because it has the wrong format, is an invalid id or cursor, or is a broken file.',
+    },
+    NOT_ALLOWED: { description: 'The value can be read, but is not allowed here.' },
+    NOT_FOUND: { description: 'The value refers to something that does not exist or that the viewer cannot see.' },
     DUPLICATE: {
-      description: 'The value is given twice, or the two people already have a single chat with another key.',
+      description: 'The value occurs twice, or the two people already have a single chat with a different key.',
     },
   } satisfies Record<(typeof fieldErrorCodes)[number], object>,
 });
@@ -53,7 +58,7 @@ const FieldErrorRef = builder.objectRef<InvalidInput['fields'][number]>('FieldEr
     }),
     code: t.expose('code', {
       type: FieldErrorCodeRef,
-      description: 'A machine-readable code for the problem, which `message` describes in English.',
+      description: 'A machine-readable code for the problem that `message` describes in English.',
     }),
     message: t.exposeString('message', { extensions: asciiSize(500) }),
   }),
@@ -65,7 +70,7 @@ builder.objectType(InvalidInput, {
   fields: (t) => ({
     fields: t.expose('fields', {
       type: [FieldErrorRef],
-      description: `One entry for every input field that was refused, up to ${maxFieldErrors} of them.`,
+      description: `One entry for each input field that was refused, with at most ${maxFieldErrors} entries.`,
       complexity: { field: 1, multiplier: maxFieldErrors },
     }),
   }),
@@ -73,7 +78,7 @@ builder.objectType(InvalidInput, {
 builder.objectType(InvalidCredentials, { name: 'InvalidCredentials', interfaces: [ErrorRef] });
 builder.objectType(NotFound, {
   name: 'NotFound',
-  description: 'Also returned for things that exist but are hidden from the viewer.',
+  description: 'Also returned for things that exist but that the viewer cannot see.',
   interfaces: [ErrorRef],
 });
 builder.objectType(Forbidden, {
@@ -83,7 +88,7 @@ builder.objectType(Forbidden, {
     until: t.expose('until', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the refusal ends, if it is temporary (a suspension, a ban or a mute).',
+      description: 'When the viewer is no longer refused, if the cause is temporary (a suspension, a ban or a mute).',
     }),
     reason: t.exposeString('reason', {
       nullable: true,
@@ -100,7 +105,7 @@ builder.objectType(Conflict, {
       complexity: { field: 1, multiplier: 4 },
       extensions: asciiSize(64),
       description:
-        'The input fields whose values are taken, e.g. ["username"]. If you also select `InvalidInput.fields`, use an alias: `taken: fields`.',
+        'The input fields whose values are already taken, e.g. ["username"]. If you also select `InvalidInput.fields`, use an alias: `taken: fields`.',
     }),
   }),
 });

@@ -5,18 +5,18 @@ import { asciiSize } from './field-size.ts';
 
 defineNotice('CaughtUp', {
   description:
-    "Events that follow are live. Sent again every minute while nothing happens, so that an idle client's cursor stays recent.",
+    "All events after this one are live. Repeated every minute while nothing happens, so that an idle client's cursor stays recent.",
   fields: (t) => ({ replayed: t.exposeInt('replayed') }),
 });
 
 defineNotice('Reset', {
   description:
-    "Replay is not possible: the cursor is too old, or from another database. Fetch everything again, then continue from this envelope's cursor.",
+    'Events cannot be replayed, because the cursor is too old or comes from another database. Fetch everything again, and then continue from the cursor of this envelope.',
   fields: (t) => ({ reason: t.exposeString('reason', { extensions: asciiSize(200) }) }),
 });
 
 const EventRef = builder.unionType('Event', {
-  description: 'Ignore event types that you do not know: more will be added.',
+  description: 'Ignore event types that you do not know, because more will be added.',
   types: () => [...listEventTypes()],
   resolveType: ({ kind }) => kind,
 });

@@ -11,9 +11,7 @@ import { EventRequest } from './event-request.ts';
 builder.subscriptionField('events', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `Every event that concerns the viewer, once and in commit order. With \`after\`, it first replays the
-events since that cursor. CaughtUp marks where live events start; without \`after\`, it comes first. When you
-reconnect, send the last cursor you received. Objects show their state at delivery; an event whose subject no longer
+    description: `Every event that concerns the viewer, exactly once and in commit order. With \`after\`, the subscription first replays the events since that cursor. CaughtUp marks the point where live events start; without \`after\`, it is the first event. When you reconnect, send the last cursor that you received. Objects show their state at delivery; an event whose subject no longer
 exists by then is left out, because the event that removed it follows.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) =>
@@ -40,8 +38,7 @@ builder.subscriptionField('chatEvents', (t) =>
 builder.subscriptionField('allEvents', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `For a program whose key has MESSAGES_READ and that acts as no user: every event of all chats except Typing and those for one person alone, and UserUpdated of all users, under the same rules as \`events\`, but with the whole history. Fields that depend on a viewer are null, false or empty. Lists
-of messages and files, and the URLs of files, require a user.`,
+    description: `For a program whose key has MESSAGES_READ and that does not act as a user: every event of all chats, except Typing and events for only one person, and UserUpdated of all users. The same rules as for \`events\` apply, but the program sees the whole history. Fields that depend on a viewer are null, false or empty. Lists of messages and files, and the URLs of files, are not available without a user.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) => {
       const { keyId, scopes, botId, expiresAt, ...program } = requireProgram(context, 'MESSAGES_READ');

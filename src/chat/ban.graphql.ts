@@ -16,26 +16,26 @@ import { ChatRef } from './chat.ref.ts';
 import { may } from './permission.ts';
 
 builder.node(BanRef, {
-  description: 'A ban that is in force. Only those who may ban in the chat see it.',
+  description: 'A ban that is in force. Visible only to those who may ban members of the chat.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     user: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Null once the account is erased.',
+      description: 'Null after the account is erased.',
       resolve: ({ userId }, _, { loaders }) => loaders.of(userById).load(userId),
     }),
     until: t.expose('until', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the ban ends by itself. Null if it lasts until it is lifted.',
+      description: 'When the ban ends by itself. Null if the ban lasts until someone lifts it.',
     }),
     reason: t.exposeString('reason', { nullable: true, extensions: textSize(maxDescriptionLength) }),
     createdBy: t.field({
       type: UserRef,
       nullable: true,
       description:
-        'Who imposed it. Null if that account has been erased, or if the ban was imposed directly in the database.',
+        'Who imposed it. Null if the account of that user has been erased, or if the ban was imposed directly in the database.',
       resolve: ({ createdById }, _, { loaders }) =>
         createdById === null ? null : loaders.of(userById).load(createdById),
     }),
@@ -52,7 +52,7 @@ builder.prismaObjectField(ChatRef, 'bans', (t) =>
   t.field({
     type: BanConnectionRef,
     nullable: true,
-    description: 'The bans in force, newest first. Null unless the viewer may ban members.',
+    description: 'The bans in force, newest first. Null if the viewer may not ban members.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
     resolve: async ({ id: chatId }, args, context) => {
@@ -69,15 +69,15 @@ builder.prismaObjectField(ChatRef, 'bans', (t) =>
 builder.mutationFields((t) => ({
   banMember: t.field({
     type: BanRef,
-    description: `Removes the user from the chat, and keeps them from reading it and from becoming a member again, until the ban ends.
-A user who is not a member can be banned too. Banning a banned user replaces the end and the reason. Owners can ban anyone else; admins can ban everyone but owners and admins.`,
+    description: `Removes the user from the chat, and prevents them from reading it and from becoming a member again until the ban ends.
+You can also ban a user who is not a member. Banning a banned user again replaces the end and the reason of the ban. Owners can ban anyone else; admins can ban everyone except owners and admins.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       chatId: t.arg.id({ required: true }),
       userId: t.arg.id({ required: true }),
       until: t.arg({
         type: 'DateTime',
-        description: 'When the ban ends by itself. By default it lasts until it is lifted.',
+        description: 'When the ban ends by itself. By default, the ban lasts until someone lifts it.',
       }),
       reason: t.arg.string({
         description: `1 to ${maxDescriptionLength} characters. The banned user can read it.`,
@@ -93,7 +93,7 @@ A user who is not a member can be banned too. Banning a banned user replaces the
   unbanMember: t.field({
     type: ChatRef,
     description:
-      'Lifts the ban; the user may join again or be added. Has no effect if the user is not banned. For those who may ban.',
+      'Lifts the ban, so that the user can join again or be added. Has no effect if the user is not banned. For those who may ban members.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: (_, { chatId, userId }, context) =>

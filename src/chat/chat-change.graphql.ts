@@ -12,20 +12,17 @@ const UpdateChatInput = builder.inputType('UpdateChatInput', {
   fields: (t) => ({
     chatId: t.id({ required: true }),
     name: t.string({
-      description: `One line of 1 to ${maxNameLength} characters. Null removes a group's name; a channel must have one.`,
+      description: `One line of 1 to ${maxNameLength} characters. Null removes the name of a group; a channel must have a name.`,
     }),
     description: t.string({
-      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed. Null removes it.`,
+      description: `1 to ${maxDescriptionLength} characters; the only control characters allowed are newline and tab. Null removes it.`,
     }),
     type: t.field({
       type: ChatTypeRef,
-      description: `You can change between GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL; SINGLE stays SINGLE. When a
-channel turns private, readers who are not members lose access to it, and each member again sees only their own part of
-the history. When a chat turns public, everyone can read all of it: only an owner, or an admin who can see the whole
-history, can do that.`,
+      description: `GROUP, PRIVATE_CHANNEL and PUBLIC_CHANNEL can be changed into each other; SINGLE cannot be changed. When a channel becomes private, readers who are not members lose access to it, and each member again sees only their own part of the history. When a chat becomes public, everyone can read its whole history, so only an owner, or an admin who can see the whole history, can make a chat public.`,
     }),
     slowModeSeconds: t.int({
-      description: `How long a member waits between messages, up to ${maxSlowModeSeconds} seconds. 0 turns slow mode off. A single chat has none.`,
+      description: `How long a member must wait between messages, up to ${maxSlowModeSeconds} seconds. 0 turns slow mode off. A single chat has no slow mode.`,
     }),
   }),
 });
@@ -48,7 +45,7 @@ builder.mutationFields((t) => ({
   deleteChat: t.field({
     type: ChatGoneRef,
     description:
-      'Deletes the chat and everything in it, for everyone. For owners. A single chat has no owner and cannot be deleted.',
+      'Deletes the chat and everything in it for everyone. For owners. A single chat has no owner and cannot be deleted.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {

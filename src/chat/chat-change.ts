@@ -18,11 +18,11 @@ export type ChatChange = {
 
 /**
  * Changes a group's or a channel's name, description, type or slow mode. If anything changed, the members receive ChatUpdated.
- * When a channel turns private, readers who are not members lose access to it, and each member again sees only their
- * own part of the history. When a chat turns public, everyone can read all of it: only an owner, or an admin who can
- * see the whole history, can do that. Throws Forbidden for a single chat and if the asker is neither an owner nor an
- * admin; InvalidInput for a channel without a name, for changing any chat into a single chat, and for a slow mode of
- * more than 6 hours.
+ * When a channel becomes private, readers who are not members lose access to it, and each member again sees only their
+ * own part of the history. When a chat becomes public, everyone can read its whole history, so only an owner, or an
+ * admin who can see the whole history, can make a chat public. Throws Forbidden for a single chat and if the asker is
+ * neither an owner nor an admin; InvalidInput for a channel without a name, for changing any chat into a single chat,
+ * and for a slow mode of more than 6 hours.
  */
 export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
   const { chatId, name, description, type, slowModeSeconds } = checkValues(change);

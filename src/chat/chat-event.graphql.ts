@@ -20,7 +20,7 @@ defineEvent('NewChat', {
 
 defineEvent('AddToChat', {
   description:
-    'Sent to every member, new ones included. One event covers everyone who was added together. A new member should fetch the chat.',
+    'Sent to every member, including the new ones. One event covers all users who are added together. A new member should fetch the chat.',
   load: async (event, loaders) => {
     const chat = event.chatId === null ? null : await loaders.of(chatById).load(event.chatId);
     const memberIds = idsIn(event, 'user_ids');
@@ -30,7 +30,7 @@ defineEvent('AddToChat', {
     chat: t.field({ type: ChatRef, resolve: ({ chat }) => chat }),
     members: t.field({
       type: [MemberRef],
-      description: 'The first 100 of the added members.',
+      description: 'The first 100 of the members who were added.',
       complexity: { field: 1, multiplier: 100 },
       resolve: async ({ chat, memberIds, eventId }, _, { loaders }) => {
         const members = await loaders
@@ -45,7 +45,7 @@ defineEvent('AddToChat', {
 
 defineEvent('RemoveFromChat', {
   description:
-    'Sent to the remaining members and to the removed one; for the latter it is the last event of that chat.',
+    'Sent to the remaining members and to the member who was removed; for the latter, it is the last event of that chat.',
   load: async ({ chatId, userId }) => (chatId === null || userId === null ? null : { chatId, userId }),
   fields: (t) => ({
     chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }),
@@ -72,7 +72,7 @@ defineEvent('ChatDeleted', {
 });
 
 defineEvent('MemberUpdated', {
-  description: 'A role or another public property of a membership changed.',
+  description: 'The role or another public property of a member changed.',
   load: async (event, loaders) => {
     const { chatId } = event;
     const [userId] = idsIn(event, 'user_ids');

@@ -15,7 +15,7 @@ builder.queryField('chatByKey', (t) =>
     type: ChatRef,
     nullable: true,
     description:
-      'The chat with this key of the embedding product; null if the viewer cannot see it. A server key needs the scope CHATS_READ, and finds every chat.',
+      'The chat for which the embedding product uses this key; null if the viewer cannot see it. A server key needs the scope CHATS_READ, and can find every chat.',
     args: { key: t.arg.string({ required: true }) },
     resolve: (_, { key }, context) => {
       const caller = requireCaller(context);
@@ -29,7 +29,7 @@ const UpsertChatInput = builder.inputType('UpsertChatInput', {
   fields: (t) => ({
     key: t.string({
       required: true,
-      description: `Your own key for the chat, e.g. \`order:42\`: 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
+      description: `The key that you use for the chat, e.g. \`order:42\`. 1 to ${maxExternalKeyLength} visible ASCII characters. Case matters.`,
     }),
     type: t.field({
       type: ChatTypeRef,
@@ -39,15 +39,15 @@ const UpsertChatInput = builder.inputType('UpsertChatInput', {
     name: t.string({ description: `Required for channels. One line of 1 to ${maxNameLength} characters.` }),
     description: t.string({ description: `1 to ${maxDescriptionLength} characters.` }),
     memberIds: t.idList({
-      description: `If given, the members become exactly these: ${maxUpsertMembers} people at most. An empty list leaves the chat without members.`,
+      description: `If given, the chat has exactly these members after the call: at most ${maxUpsertMembers} people. An empty list removes all members.`,
     }),
     ownerIds: t.idList({
       description:
-        'If given, exactly these members become the owners: at least one. By acting as an owner, you can moderate and delete the chat. Not for single chats.',
+        'If given, exactly these members are owners after the call: at least one. You can moderate and delete the chat if you act as an owner. Not allowed for single chats.',
     }),
     custom: t.field({
       type: 'JSON',
-      description: `Replaces the whole object: at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep.`,
+      description: `Replaces the whole object. At most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep.`,
     }),
   }),
 });
@@ -56,7 +56,7 @@ builder.mutationField('upsertChat', (t) =>
   t.field({
     type: ChatRef,
     description:
-      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it: the same call twice gives one chat. It has no owner, unless you name some, or the key speaks for a user who is among the first members. The chat is kept when its last member leaves.',
+      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it if it exists, so repeating the call does not create a second chat. The chat has no owner unless you name some, or unless the key acts as a user who is one of the first members. The chat still exists after its last member leaves.',
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: UpsertChatInput, required: true }) },
     resolve: (_, { input }, context) =>

@@ -29,22 +29,26 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   }),
   description: t.exposeString('description', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
-  lastSeq: t.exposeInt('lastSeq', { description: 'The seq of the newest message; 0 in an empty chat.' }),
-  lastActivityAt: t.expose('lastActivityAt', { type: 'DateTime', description: 'The sort key of `Viewer.chats`.' }),
+  lastSeq: t.exposeInt('lastSeq', { description: 'The seq of the newest message, or 0 if the chat is empty.' }),
+  lastActivityAt: t.expose('lastActivityAt', {
+    type: 'DateTime',
+    description: '`Viewer.chats` is sorted by this time.',
+  }),
   memberCount: t.exposeInt('memberCount'),
   slowModeSeconds: t.exposeInt('slowModeSeconds', {
     description:
-      'How long a member waits between messages; 0 if slow mode is off. Owners and admins are exempt. A message sent too early is refused with RATE_LIMITED and `retryAfterSeconds`.',
+      'How many seconds a member must wait between messages; 0 if slow mode is off. Owners and admins are exempt. A message that is sent too early is refused with RATE_LIMITED and `retryAfterSeconds`.',
   }),
   key: t.exposeString('key', {
     nullable: true,
     extensions: asciiSize(maxExternalKeyLength),
-    description: "The embedding product's own key for the chat, e.g. `order:42`; unique on the server.",
+    description:
+      'The key that the embedding product uses for the chat, e.g. `order:42`. The key is unique on the server.',
   }),
   custom: t.expose('custom', {
     type: 'JSON',
     extensions: asciiSize(maxCustomBytes),
-    description: 'An object that only API keys write.',
+    description: 'An object that only programs with an API key can change.',
   }),
   members: t.field({
     type: MemberConnectionRef,
@@ -59,7 +63,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
     type: MemberRef,
     nullable: true,
     description:
-      'Null if the viewer is not a member, as in a public channel that they only read, and for an API key without a user.',
+      'Null if the viewer is not a member (for example, when reading a public channel), and for an API key without a user.',
     resolve: (chat, _, context) => {
       const viewer = findViewer(context);
       return viewer && context.loaders.of(memberByKey).load({ chatId: chat.id, userId: viewer.userId });
@@ -125,13 +129,13 @@ const CreateChatInput = builder.inputType('CreateChatInput', {
   fields: (t) => ({
     type: t.field({ type: ChatTypeRef, required: true }),
     memberIds: t.idList({
-      description: `At most ${maxMembersPerCall} people. For SINGLE, exactly one other person; an existing single chat with them is returned unchanged.`,
+      description: `At most ${maxMembersPerCall} people. For SINGLE, exactly one other person; if a single chat with that person already exists, it is returned unchanged.`,
     }),
     name: t.string({
-      description: `Required for channels, optional for groups, not allowed for SINGLE. One line of 1 to ${maxNameLength} characters.`,
+      description: `Required for channels, optional for groups, and not allowed for SINGLE. One line of 1 to ${maxNameLength} characters.`,
     }),
     description: t.string({
-      description: `1 to ${maxDescriptionLength} characters; newline and tab are the only control characters allowed.`,
+      description: `1 to ${maxDescriptionLength} characters; the only control characters allowed are newline and tab.`,
     }),
   }),
 });
@@ -139,7 +143,7 @@ const CreateChatInput = builder.inputType('CreateChatInput', {
 builder.mutationField('createChat', (t) =>
   t.field({
     type: ChatRef,
-    description: `The viewer becomes its owner; a single chat has no owner. Forbidden if one of the others has blocked the viewer.`,
+    description: `The viewer becomes the owner of the chat; a single chat has no owner. Forbidden if any of the other users has blocked the viewer.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: CreateChatInput, required: true }) },
     resolve: (_, { input }, context) =>

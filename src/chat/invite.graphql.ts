@@ -35,18 +35,18 @@ defineFeature('INVITES');
 
 builder.node(InviteRef, {
   description:
-    'A link into a chat, or to the server alone. It reveals no more of the history than its creator sees, becomes invalid for good when its creator no longer has a role that allows inviting, and never admits a banned user.',
+    'A link that lets people into a chat, or only into the server. It reveals no more of the history than its creator can see, becomes permanently invalid when its creator no longer has a role that allows inviting, and never lets in a banned user.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     code: t.exposeString('code', {
       extensions: asciiSize(64),
       description:
-        'Everyone who knows it can use the invite. If you also select `Error.code`, use an alias: `errorCode: code`.',
+        'Anyone who knows the code can use the invite. If you also select `Error.code`, use an alias: `errorCode: code`.',
     }),
     chat: t.field({
       type: ChatRef,
       nullable: true,
-      description: 'Null for an invite to the server alone, and for a viewer who cannot see the chat.',
+      description: 'Null if the invite leads only to the server, or if the viewer cannot see the chat.',
       resolve: async ({ chatId }, _, context) => {
         const asker = context.asker();
         if (chatId === null || asker === null || !hasUser(asker)) return null;
@@ -57,26 +57,26 @@ builder.node(InviteRef, {
     chatName: t.string({
       nullable: true,
       extensions: textSize(maxNameLength),
-      description: 'Null for an invite to the server alone, and for a group without a name.',
+      description: 'Null if the invite leads only to the server, or if the chat is a group without a name.',
       resolve: async ({ chatId }, _, { loaders }) =>
         chatId === null ? null : ((await loaders.of(chatById).load(chatId))?.name ?? null),
     }),
     createdBy: t.field({
       type: UserRef,
       nullable: true,
-      description: 'Like `expiresAt` and `usesLeft`, null for a viewer who may not create such invites.',
+      description: 'Like `expiresAt` and `usesLeft`, null if the viewer may not create such invites.',
       resolve: async (invite, _, context) =>
         (await mayInvite(context, invite)) ? context.loaders.of(userById).load(invite.createdById) : null,
     }),
     expiresAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'Null if it does not expire.',
+      description: 'Null if the invite does not expire.',
       resolve: async (invite, _, context) => ((await mayInvite(context, invite)) ? invite.expiresAt : null),
     }),
     usesLeft: t.int({
       nullable: true,
-      description: 'How many more people it lets in. Null if there is no limit.',
+      description: 'How many more people the invite lets in. Null if there is no limit.',
       resolve: async (invite, _, context) => ((await mayInvite(context, invite)) ? invite.usesLeft : null),
     }),
   }),
@@ -103,7 +103,7 @@ builder.prismaObjectField(ChatRef, 'invites', (t) =>
   t.field({
     type: InviteConnectionRef,
     nullable: true,
-    description: 'The invites that can be used, newest first. Null unless the viewer may invite.',
+    description: 'The invites that can still be used, newest first. Null if the viewer may not invite people.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
     resolve: async ({ id: chatId }, args, context) => {
@@ -122,7 +122,7 @@ builder.queryField('invite', (t) =>
     type: InviteRef,
     nullable: true,
     description:
-      'What an invite link shows before someone follows it, whether or not they are signed in; anyone who cannot see the chat sees only `chatName`. Null if it lets no one in.',
+      'What an invite link shows to anyone before they follow it, even if they are not signed in; anyone who cannot see the chat sees only `chatName`. Null if the invite lets no one in.',
     args: { code: t.arg.string({ required: true }) },
     resolve: async (_, { code }, context) => {
       await context.limits.take('invitePreviews', { address: context.address });
@@ -133,11 +133,13 @@ builder.queryField('invite', (t) =>
 
 const CreateInviteInput = builder.inputType('CreateInviteInput', {
   fields: (t) => ({
-    chatId: t.id({ description: "Null for an invite to the server alone, which only the server's admins can create." }),
-    maxUses: t.int({
-      description: `How many people it lets in, up to ${maxInviteUses}. By default there is no limit.`,
+    chatId: t.id({
+      description: 'Null for an invite that leads only to the server, which only server admins can create.',
     }),
-    expiresAt: t.field({ type: 'DateTime', description: 'By default it does not expire.' }),
+    maxUses: t.int({
+      description: `How many people the invite lets in, up to ${maxInviteUses}. By default, there is no limit.`,
+    }),
+    expiresAt: t.field({ type: 'DateTime', description: 'By default, the invite does not expire.' }),
   }),
 });
 
@@ -149,7 +151,7 @@ const JoinByInviteResult = builder.errorUnion('JoinByInviteResult', {
 builder.mutationFields((t) => ({
   createInvite: t.field({
     type: InviteRef,
-    description: `For those who may add members; without \`chatId\`, for server admins. A chat can have at most ${maxInvites} usable invites.`,
+    description: `For those who may add members or, without \`chatId\`, for server admins. A chat can have at most ${maxInvites} invites that can still be used.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: CreateInviteInput, required: true }) },
     resolve: (_, { input }, context) =>
@@ -162,7 +164,7 @@ builder.mutationFields((t) => ({
   revokeInvite: t.field({
     type: InviteRef,
     description:
-      'Ends an invite. For its creator, for owners and admins of its chat, or, if it has no chat, for server admins.',
+      'Ends an invite. For the creator of the invite, for owners and admins of its chat, and, if it has no chat, for server admins.',
     errors: { types: [NotFound, Forbidden] },
     args: { inviteId: t.arg.id({ required: true }) },
     resolve: (_, { inviteId }, context) =>
@@ -171,7 +173,7 @@ builder.mutationFields((t) => ({
   joinByInvite: t.field({
     type: JoinByInviteResult,
     description:
-      'Makes the viewer a member of the chat. Has no effect for a member. An invite to the server alone returns the viewer, who is already on the server.',
+      'Makes the viewer a member of the chat. Has no effect if the viewer is already a member. For an invite that leads only to the server, returns the viewer, who is already on the server.',
     args: { code: t.arg.string({ required: true }) },
     resolve: async (_, { code }, context) => {
       const asker = requireAsker(context);

@@ -21,7 +21,7 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   chat: t.field({ type: ChatRef, resolve: ({ chatId }, _, { loaders }) => present(loaders.of(chatById).find(chatId)) }),
   user: t.field({
     type: UserRef,
-    description: 'Has a placeholder name while the account is being erased.',
+    description: 'While the account is being erased, the user has a placeholder name.',
     resolve: ({ userId }, _, { loaders }) => {
       const found = loaders.of(memberUserById).find(userId);
       if (!(found instanceof Promise)) return found ?? erasedUser(userId);
@@ -31,7 +31,7 @@ builder.prismaObjectFields(MemberRef, (t) => ({
   lastReadSeq: t.int({
     nullable: true,
     description:
-      'Seq of the newest message that this member has read. Others see it in single chats and groups, unless this member has blocked them; otherwise it is null.',
+      'The seq of the newest message that this member has read. In single chats and groups, other members can see it unless this member has blocked them; otherwise it is null for them.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
       // Members can always see their own marker. The answer in an event is the same for every asker wherever possible,
       // so that they can share it.

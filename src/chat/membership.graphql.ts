@@ -8,14 +8,14 @@ import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 const SharedHistoryRef = builder.enumType('SharedHistory', {
-  description: 'How much of the earlier history a new member sees.',
+  description: 'How much of the earlier history new members can see.',
   values: { ALL: {}, FROM_NOW: {} } as const,
 });
 
 builder.mutationFields((t) => ({
   addMembers: t.field({
     type: ChatRef,
-    description: `Up to ${maxMembersPerCall.toLocaleString('en')} people at a time; existing members are left as they are. For owners and admins, and in a group for
+    description: `Adds up to ${maxMembersPerCall.toLocaleString('en')} users at a time; existing members are not changed. For owners and admins, and in a group for
 every member.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
@@ -23,8 +23,7 @@ every member.`,
       userIds: t.arg.idList({ required: true }),
       history: t.arg({
         type: SharedHistoryRef,
-        description: `Defaults to ALL for a private channel and to FROM_NOW for a group. ALL means all that the viewer can see: no one can
-share more of the history than they have. Everyone can read all of a public channel, whatever this says.`,
+        description: `The default is ALL for a private channel and FROM_NOW for a group. ALL means everything that the viewer can see, because no one can share more of the history than they can see themselves. Everyone can read the whole history of a public channel, regardless of this argument.`,
       }),
     },
     resolve: (_, { chatId, userIds, history }, context) =>
@@ -36,7 +35,7 @@ share more of the history than they have. Everyone can read all of a public chan
   }),
   removeMember: t.field({
     type: ChatRef,
-    description: 'Owners can remove anyone; admins can remove plain members.',
+    description: 'Owners can remove anyone; admins can remove members who are neither owners nor admins.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: { chatId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: (_, { chatId, userId }, context) =>
@@ -44,7 +43,7 @@ share more of the history than they have. Everyone can read all of a public chan
   }),
   setMemberRole: t.field({
     type: MemberRef,
-    description: 'For owners. A chat may have several owners.',
+    description: 'For owners. A chat can have several owners.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: {
       chatId: t.arg.id({ required: true }),
@@ -56,7 +55,7 @@ share more of the history than they have. Everyone can read all of a public chan
   }),
   joinChat: t.field({
     type: ChatRef,
-    description: 'Anyone who is not banned can join a public channel. Has no effect on an existing member.',
+    description: 'Anyone who is not banned can join a public channel. Has no effect if the viewer is already a member.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: (_, { chatId }, context) =>
@@ -65,7 +64,7 @@ share more of the history than they have. Everyone can read all of a public chan
   leaveChat: t.field({
     type: ChatGoneRef,
     description:
-      'When the last member leaves, the chat is deleted. A single chat can be left once the other person is erased.',
+      'When the last member leaves, the chat is deleted. A single chat can be left only after the account of the other person is erased.',
     errors: { types: [NotFound, Forbidden, LastOwner] },
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {

@@ -9,7 +9,7 @@ import { deleteLockedChat, inChat, readLockedChat, requireMay, type LockedChat }
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How much of the earlier history a new member sees. */
+/** How much of the earlier history new members can see. */
 export type SharedHistory = 'ALL' | 'FROM_NOW';
 
 /** Who to add; with `history: null`, the default of the chat's type decides how much of the history they see. */
@@ -64,7 +64,7 @@ export async function removeMember(
 }
 
 /**
- * Sets a member's role; all members receive MemberUpdated. A chat may have several owners.
+ * Sets a member's role; all members receive MemberUpdated. A chat can have several owners.
  * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, and LastOwner if no owner would
  * remain.
  */

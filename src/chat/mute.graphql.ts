@@ -9,7 +9,7 @@ builder.prismaObjectField(MemberRef, 'mutedUntil', (t) =>
   t.field({
     type: 'DateTime',
     nullable: true,
-    description: 'Until then this member can read but not write. There is no event when a mute ends by itself.',
+    description: 'Until this time, the member can read but not write. There is no event when a mute ends by itself.',
     resolve: ({ chatId, userId }, _, { loaders }) => loaders.of(mutedUntilOf).load({ chatId, userId }),
   }),
 );
@@ -17,14 +17,14 @@ builder.prismaObjectField(MemberRef, 'mutedUntil', (t) =>
 builder.mutationField('muteMember', (t) =>
   t.field({
     type: MemberRef,
-    description: 'Owners can mute anyone; admins can mute plain members.',
+    description: 'Owners can mute anyone; admins can mute members who are neither owners nor admins.',
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       chatId: t.arg.id({ required: true }),
       userId: t.arg.id({ required: true }),
       until: t.arg({
         type: 'DateTime',
-        description: 'Until then the member can read but not write. Null ends the mute.',
+        description: 'Until this time, the member can read but not write. Null ends the mute.',
       }),
     },
     resolve: (_, { chatId, userId, until }, context) =>

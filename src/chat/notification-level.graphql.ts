@@ -9,9 +9,9 @@ import { decodeId } from '../core/id.ts';
 
 const NotificationLevelRef = builder.enumType('NotificationLevel', {
   values: {
-    ALL: { description: 'Every message is counted. The default for a new member.' },
-    MENTIONS: { description: 'Only messages that mention the member or everyone are counted.' },
-    NONE: { description: 'No message is counted.' },
+    ALL: { description: 'All messages count. This is the default for new members.' },
+    MENTIONS: { description: 'Only messages that mention the member or everyone count.' },
+    NONE: { description: 'No messages count.' },
   },
 });
 
@@ -20,7 +20,7 @@ builder.prismaObjectField(MemberRef, 'notificationLevel', (t) =>
     type: NotificationLevelRef,
     nullable: true,
     description:
-      "Which unread messages make this chat count in `Viewer.unreadChatCount`. Null for other people's memberships.",
+      'Determines which unread messages make this chat count in `Viewer.unreadChatCount`. Null in the memberships of other people.',
     resolve: ({ userId, notificationLevel }, _, context) =>
       context.asker()?.userId === userId ? notificationLevel : null,
   }),

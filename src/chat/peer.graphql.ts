@@ -10,7 +10,7 @@ builder.prismaObjectField(ChatRef, 'peer', (t) =>
     type: UserRef,
     nullable: true,
     description:
-      "The other person in a single chat; null in every other chat, and once that person's account is erased. In a subscription, it is computed for each user separately only in single chats.",
+      'The other person in a single chat. Null in all other chats, and after the account of that person is erased. In a subscription, this field is computed separately for each user only in single chats.',
     resolve: async ({ id, type }, _, context) => {
       // In other chats it is null for everyone: there is no need to check who asks.
       if (type !== 'SINGLE') return null;

@@ -16,11 +16,11 @@ import { decodeId } from '../core/id.ts';
 builder.mutationField('markRead', (t) =>
   t.field({
     type: MemberRef,
-    description: 'Moves the read marker forward; going back is refused unless `rewind` is true (mark as unread).',
+    description: 'Moves the read marker forward. Moving it back is refused unless `rewind` is true (mark as unread).',
     errors: { types: [InvalidInput, NotFound] },
     args: {
       chatId: t.arg.id({ required: true }),
-      seq: t.arg.int({ required: true, description: 'The seq of the newest message read; 0 for none.' }),
+      seq: t.arg.int({ required: true, description: 'The seq of the newest message that was read, or 0 for none.' }),
       rewind: t.arg.boolean({ defaultValue: false }),
     },
     resolve: (_, { chatId, seq, rewind }, context) =>
@@ -36,7 +36,7 @@ builder.prismaObjectField(ChatRef, 'readBy', (t) =>
   t.field({
     type: MemberConnectionRef,
     nullable: true,
-    description: `The members who have read the message with this \`seq\`, its sender included, except those who have blocked the viewer. Null in channels, which show no read receipts.`,
+    description: `The members who have read the message with this \`seq\`, including its sender, but without those who have blocked the viewer. Null in channels, because they have no read receipts.`,
     args: { seq: t.arg.int({ required: true }), ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async (chat, { seq, ...args }, context) => {
@@ -51,14 +51,13 @@ builder.prismaObjectField(ChatRef, 'readBy', (t) =>
 builder.objectField(ViewerRef, 'unreadChatCount', (t) =>
   t.int({
     description:
-      'For a badge: the number of chats with unread messages. `Member.notificationLevel` determines which messages count.',
+      'The number of chats with unread messages, for example for a badge. `Member.notificationLevel` determines which messages count.',
     resolve: ({ asker }, _, { db }) => countUnreadChats(db, asker),
   }),
 );
 
 defineEvent('ReadMarkerMoved', {
-  description: `Sent to the member's own devices. Sending a message moves the sender's marker without this event: move it yourself when
-you receive NewMessage.`,
+  description: `Sent to the member's own devices. When you send a message, your own read marker moves without this event, so move it yourself when you receive NewMessage.`,
   load: async ({ chatId, userId }, loaders) => {
     const member = chatId === null || userId === null ? null : await loaders.of(memberByKey).load({ chatId, userId });
     return member && { member };

@@ -32,7 +32,7 @@ const names = Object.keys(chatActions) as [ChatAction, ...ChatAction[]];
 
 const ChatActionRef = builder.enumType('ChatAction', {
   description:
-    'More will be added. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE apply to plain members: only owners can do the same to owners and admins.',
+    'More will be added. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE apply to members who are neither owners nor admins; only owners can also do this to owners and admins.',
   values: names,
 });
 
@@ -40,7 +40,7 @@ builder.prismaObjectField(ChatRef, 'viewerCan', (t) =>
   t.field({
     type: [ChatActionRef],
     description:
-      'What the viewer may do in this chat now, by the rules that the mutations apply. Fetch it again after MemberUpdated for the viewer, after ChatUpdated, and when a mute ends.',
+      'What the viewer may currently do in this chat, according to the rules that the mutations apply. Fetch this field again after a MemberUpdated that concerns the viewer, after ChatUpdated, and when a mute ends.',
     complexity: { field: 1, multiplier: names.length },
     resolve: async ({ id: chatId }, _, context): Promise<ChatAction[]> => {
       const asker = findViewer(context);

@@ -34,7 +34,7 @@ export const metricTable = {
   operationSeconds: {
     name: 'parley_operation_duration_seconds',
     kind: 'histogram',
-    help: 'Time to execute a query or mutation, by root field; "several" for operations with more than one.',
+    help: 'Time to execute a query or mutation, by root field; "several" for operations with more than one root field.',
     labels: ['operation'],
     buckets: seconds,
   },
@@ -66,13 +66,13 @@ export const metricTable = {
   subscriptionGroups: {
     name: 'parley_subscription_groups',
     kind: 'gauge',
-    help: 'Groups of subscriptions that share executions: one per event, unless the results differ by user.',
+    help: 'Groups of subscriptions that share executions. A group executes once per event unless the results differ by user.',
     labels: [],
   },
   streamResults: {
     name: 'parley_stream_results_total',
     kind: 'counter',
-    help: 'Results sent on streams, live and replayed.',
+    help: 'Results sent on streams, both live and replayed.',
     labels: [],
   },
   events: {
@@ -84,13 +84,13 @@ export const metricTable = {
   eventExecutions: {
     name: 'parley_event_executions_total',
     kind: 'counter',
-    help: 'Executions of a subscription for an event, live and replayed.',
+    help: 'Executions of a subscription for an event, both live and replayed.',
     labels: [],
   },
   deliveryBatch: {
     name: 'parley_delivery_batch_events',
     kind: 'histogram',
-    help: 'Events that went out together to the streams of one group.',
+    help: 'Events that were sent together to the streams of one group.',
     labels: [],
     buckets: sizes,
   },
@@ -154,19 +154,19 @@ export const metricTable = {
   databaseWaiting: {
     name: 'parley_database_waiting_requests',
     kind: 'gauge',
-    help: 'Requests that wait for a connection to the database, by pool.',
+    help: 'Requests that are waiting for a connection to the database, by pool.',
     labels: ['pool'],
   },
   uploads: {
     name: 'parley_uploads_total',
     kind: 'counter',
-    help: 'Requests with files, by outcome (completed, failed).',
+    help: 'Requests that upload files, by outcome (completed, failed).',
     labels: ['outcome'],
   },
   uploadBytes: {
     name: 'parley_upload_bytes_total',
     kind: 'counter',
-    help: 'Bytes received in files.',
+    help: 'Bytes of files received.',
     labels: [],
   },
   webhookSeconds: {
@@ -203,7 +203,7 @@ export const metricTable = {
   housekeepingRemoved: {
     name: 'parley_housekeeping_removed_total',
     kind: 'counter',
-    help: 'Rows and files that housekeeping removed, by chore.',
+    help: 'Rows and files that housekeeping removed, by chore (housekeeping task).',
     labels: ['chore'],
   },
   housekeepingFailures: {
@@ -215,7 +215,7 @@ export const metricTable = {
   housekeepingRound: {
     name: 'parley_housekeeping_last_round_timestamp_seconds',
     kind: 'gauge',
-    help: 'When housekeeping last went through all chores, as Unix time; absent before the first time.',
+    help: 'Unix time at which housekeeping last finished all chores; absent until then.',
     labels: [],
   },
 } as const satisfies Record<string, Metric>;

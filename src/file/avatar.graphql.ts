@@ -15,7 +15,7 @@ builder.prismaObjectField(UserRef, 'avatar', (t) =>
   t.field({
     type: FileRef,
     nullable: true,
-    description: 'Visible to everyone signed in; null if the user has no avatar.',
+    description: 'Visible to everyone who is signed in; null if the user has no avatar.',
     resolve: ({ avatarFileId }, _, context) => loadAvatar(context, avatarFileId),
   }),
 );
@@ -24,7 +24,8 @@ builder.prismaObjectField(ChatRef, 'avatar', (t) =>
   t.field({
     type: FileRef,
     nullable: true,
-    description: 'Visible to everyone who can see the chat; null if it has no avatar. A single chat never has one.',
+    description:
+      'Visible to everyone who can see the chat; null if the chat has no avatar. A single chat never has an avatar.',
     resolve: ({ avatarFileId }, _, context) => loadAvatar(context, avatarFileId),
   }),
 );
@@ -37,14 +38,14 @@ builder.mutationField('setAvatar', (t) =>
   t.errorUnionField({
     types: [UserRef, ChatRef, InvalidInput, NotFound, Forbidden],
     union: { name: 'SetAvatarResult', resolveType: (value) => ('username' in value ? 'User' : 'Chat') },
-    description: `Sets the viewer's avatar or, with \`chatId\`, a chat's (for owners and admins; a single chat has none). The previous
+    description: `Sets the avatar of the viewer or, with \`chatId\`, the avatar of a chat (for owners and admins; a single chat has no avatar). The previous
 avatar is deleted, and its links stop working.`,
     args: {
       fileId: t.arg.id({
         description:
-          'A picture that the viewer uploaded and that is not yet used in a message or as an avatar. Null removes the avatar.',
+          'A picture that the viewer uploaded and that is not used in a message or as an avatar yet. If null, the avatar is removed.',
       }),
-      chatId: t.arg.id({ description: "Null sets the viewer's own avatar." }),
+      chatId: t.arg.id({ description: 'If null, the avatar of the viewer is set.' }),
     },
     resolve: (_, args, context) => setAvatar(context, args),
   }),

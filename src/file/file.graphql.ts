@@ -15,8 +15,8 @@ import { registerNode } from '../api/node.ts';
 
 const ThumbnailSizeRef = builder.enumType('ThumbnailSize', {
   values: {
-    SMALL: { description: `Within ${thumbnailSides.SMALL} by ${thumbnailSides.SMALL} pixels.` },
-    LARGE: { description: `Within ${thumbnailSides.LARGE} by ${thumbnailSides.LARGE} pixels.` },
+    SMALL: { description: `Fits into ${thumbnailSides.SMALL} by ${thumbnailSides.SMALL} pixels.` },
+    LARGE: { description: `Fits into ${thumbnailSides.LARGE} by ${thumbnailSides.LARGE} pixels.` },
   },
 });
 
@@ -29,13 +29,13 @@ builder.node(FileRef, {
     }),
     contentType: t.exposeString('contentType', {
       extensions: asciiSize(128),
-      description: 'Detected from the bytes; the type that the uploader declares is ignored.',
+      description: 'Detected from the content of the file; the type that the uploader declares is ignored.',
     }),
     size: t.exposeInt('size', { description: 'In bytes.' }),
     url: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       description:
-        "A signed link, relative to the server's address. The link works for 23 to 24 hours, as long as the viewer may see the file and the session that requested the link has not ended. Supports Range requests.",
+        "A signed link, relative to the server's address. The link works for 23 to 24 hours, provided that the viewer may still see the file and the session that requested the link has not ended. Supports Range requests.",
       resolve: (file, _, context) => urlOf(context, file, null),
     }),
     width: t.exposeInt('width', { nullable: true, description: 'In pixels; null if the file is not a picture.' }),
@@ -44,18 +44,18 @@ builder.node(FileRef, {
       extensions: asciiSize(128),
       nullable: true,
       description:
-        'A placeholder to show while the picture loads (https://blurha.sh); null if the file is not a picture.',
+        'A placeholder that you can show while the picture loads (https://blurha.sh); null if the file is not a picture.',
     }),
     note: t.exposeString('note', {
       nullable: true,
       extensions: asciiSize(120),
       description:
-        'What the server could not do for the file, as a sentence for its uploader: why it has no thumbnails, or why a picture is kept as a plain file. Null if there is nothing to report.',
+        'A sentence for the uploader about what the server could not do for the file: why it has no thumbnails, or why a picture is treated as a plain file. Null if there is nothing to report.',
     }),
     thumbnailUrl: t.string({
       extensions: asciiSize(maxFileUrlBytes),
       nullable: true,
-      description: 'A link, like `url`, to a smaller WebP version; null if the file has none (see `note`).',
+      description: 'A link, like `url`, to a smaller WebP version of the picture; null if there is none (see `note`).',
       args: { size: t.arg({ type: ThumbnailSizeRef, required: true }) },
       resolve: (file, { size }, context) => (file.width === null ? null : urlOf(context, file, size)),
     }),
@@ -78,7 +78,8 @@ builder.prismaObjectField(MessageRef, 'files', (t) =>
 builder.prismaObjectField(ChatRef, 'files', (t) =>
   t.field({
     type: FileConnectionRef,
-    description: 'The files of all messages that the viewer can see, in message order; `last: 50` is the newest page.',
+    description:
+      'The files of all messages that the viewer can see, in the order of the messages; `last: 50` returns the newest page.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
     resolve: async (chat, args, context) => {

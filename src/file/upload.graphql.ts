@@ -11,7 +11,7 @@ builder.mutationField('uploadFile', (t) =>
   t.field({
     type: FileRef,
     description:
-      'Send it as a GraphQL multipart request. Only the uploader can see the file until it is used in a message or as an avatar; it is deleted if it stays unused for 24 hours.',
+      'Send the file as a GraphQL multipart request. Only the uploader can see the file until it is used in a message or as an avatar. If it stays unused for 24 hours, it is deleted.',
     errors: { types: [InvalidInput] },
     args: { file: t.arg({ type: 'Upload', required: true }) },
     resolve: (_, { file }, context) => saveFile(context.files, requireAsker(context), file),

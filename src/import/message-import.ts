@@ -9,7 +9,7 @@ type Placed = { chatId: bigint; seq: number; senderId: bigint; replyToSeq: numbe
 
 /**
  * Adds messages to chats whose import has not ended, in the order of the lines. A message whose key already exists is
- * left unchanged. The sender need not be a member: former members have written too.
+ * left unchanged. The sender does not have to be a member, because former members wrote messages too.
  */
 export async function importMessages(client: Queryable, lines: readonly Numbered<'message'>[]): Promise<Result[]> {
   const chats = await lockNamedChats(

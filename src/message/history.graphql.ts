@@ -13,7 +13,7 @@ const sideSize = 25;
 builder.prismaObjectFields(ChatRef, (t) => ({
   messages: t.field({
     type: MessageConnectionRef,
-    description: 'Oldest first; `last: 50` is the newest page.',
+    description: 'Oldest first; `last: 50` returns the newest page.',
     args: t.arg.connectionArgs(),
     complexity: pageComplexity,
     resolve: async (chat, args, context) => {
@@ -27,7 +27,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   messagesAround: t.field({
     type: MessageConnectionRef,
     description:
-      'The messages before and after a position in the chat, to jump to a search hit or to the first unread message.',
+      'The messages before and after a position in the chat, for jumping to a search result or to the first unread message.',
     args: {
       seq: t.arg.int({ required: true }),
       countBefore: t.arg.int({ description: `The number of older messages; ${sideSize} by default.` }),

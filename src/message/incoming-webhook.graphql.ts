@@ -21,7 +21,7 @@ import {
 const IncomingWebhookRef = builder.objectRef<IncomingWebhook>('IncomingWebhook');
 
 builder.node(IncomingWebhookRef, {
-  description: 'A URL with which programs post into one chat. Visible to those who may change the chat.',
+  description: 'A URL that programs can use to post to one chat. Visible to those who may change the chat.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     chat: t.field({
@@ -34,7 +34,8 @@ builder.node(IncomingWebhookRef, {
     }),
     bot: t.field({
       type: UserRef,
-      description: 'The sender of the messages, a member of the chat. Removing it from the chat ends the webhook.',
+      description:
+        'The sender of the messages, which is a member of the chat. If the bot is removed from the chat, the webhook ends.',
       resolve: async ({ botId }, _, { loaders }) => (await loaders.of(userById).load(botId)) ?? erasedUser(botId),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
@@ -54,7 +55,7 @@ const CreatedIncomingWebhookRef = builder.objectRef<CreatedIncomingWebhook>('Cre
     url: t.string({
       extensions: asciiSize(path.length + 64),
       description:
-        "Where to post, relative to the server's address. Shown only once; everyone who knows it can post to the chat.",
+        'The URL for posting messages, relative to the address of the server. Shown only once; anyone who knows it can post to the chat.',
       resolve: ({ token }) => path + token,
     }),
   }),
@@ -63,8 +64,7 @@ const CreatedIncomingWebhookRef = builder.objectRef<CreatedIncomingWebhook>('Cre
 builder.mutationFields((t) => ({
   createIncomingWebhook: t.field({
     type: CreatedIncomingWebhookRef,
-    description: `For the owners and admins of a group or a channel. Adds a bot with this name, of 1 to ${maxNameLength} characters, to the chat. A chat
-can have ${maxIncomingWebhooks} incoming webhooks.`,
+    description: `For the owners and admins of a group or a channel. Adds a bot to the chat. Its name has 1 to ${maxNameLength} characters. A chat can have at most ${maxIncomingWebhooks} incoming webhooks.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }), name: t.arg.string({ required: true }) },
     resolve: (_, { chatId, name }, context) =>
@@ -72,7 +72,8 @@ can have ${maxIncomingWebhooks} incoming webhooks.`,
   }),
   revokeIncomingWebhook: t.field({
     type: IncomingWebhookRef,
-    description: "For the owners and admins of the chat. The webhook's bot leaves the chat; its messages stay.",
+    description:
+      'For the owners and admins of the chat. The bot of the webhook leaves the chat, but its messages stay.',
     errors: { types: [NotFound, Forbidden] },
     args: { incomingWebhookId: t.arg.id({ required: true }) },
     resolve: (_, { incomingWebhookId }, context) =>

@@ -11,7 +11,7 @@ builder.prismaObjectField(ChatRef, 'lastMessage', (t) =>
     type: MessageRef,
     nullable: true,
     description:
-      'The newest message that the viewer can see, which may be deleted; null if there is none. In a subscription, it is computed for each user separately only if history is hidden from some members.',
+      'The newest message that the viewer can see, which may be a deleted one; null if there is none. In a subscription, this field is computed separately for each user only if part of the history is hidden from some members.',
     resolve: async ({ id: chatId, lastSeq: seq }, _, context) => {
       if (seq === 0) return null;
       const message = await context.loaders.of(messageByKey).load({ chatId, seq });

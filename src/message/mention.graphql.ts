@@ -6,7 +6,7 @@ import { userById } from '../people/user.ts';
 import { builder } from '../api/builder.ts';
 
 const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').implement({
-  description: 'A user, or everyone, named in a message.',
+  description: 'A user, or everyone, mentioned in a message.',
   fields: (t) => ({
     isEveryone: t.boolean({ resolve: ({ userId }) => userId === null }),
     user: t.field({
@@ -22,7 +22,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
 builder.prismaObjectField(MessageRef, 'mentions', (t) =>
   t.field({
     type: [MentionRef],
-    description: `Who was named when the message was written or last edited: each \`@username\` of a member of the chat, ignoring case, and \`@everyone\` if the sender is an owner or admin (in a single chat it is plain text). Only the first ${maxMentions} names count.`,
+    description: `Who was mentioned when the message was written or last edited: each \`@username\` of a member of the chat, ignoring case, and \`@everyone\` if the sender is an owner or admin (in a single chat, \`@everyone\` is plain text). Only the first ${maxMentions} names count.`,
     complexity: { field: 1, multiplier: maxMentions },
     resolve: async ({ chatId, seq, mentionsEveryone }, _, { loaders }) => {
       const people = await loaders.of(mentionedIn).load({ chatId, seq });
@@ -35,7 +35,7 @@ builder.prismaObjectField(MemberRef, 'unreadMentionCount', (t) =>
   t.int({
     nullable: true,
     description:
-      'The number of unread messages that mention this member or everyone, not counting their own. Null for other members. Counted up to 1,000.',
+      'The number of unread messages that mention this member or everyone, without messages by the member. Null for other members. Counted up to 1,000.',
     resolve: ({ chatId, userId }, _, context) =>
       context.asker()?.userId === userId ? context.loaders.of(unreadMentionCountOf).load({ chatId, userId }) : null,
   }),

@@ -11,7 +11,7 @@ import { decodeId } from '../core/id.ts';
 const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implement({
   description: 'What a message said before an edit.',
   fields: (t) => ({
-    version: t.exposeInt('version', { description: '1, 2, 3, … within its message.' }),
+    version: t.exposeInt('version', { description: 'The number of this version of the message: 1, 2, 3, …' }),
     content: t.exposeString('content', { extensions: textSize(maxContentLength) }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When this version was written.' }),
   }),
@@ -20,7 +20,7 @@ const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implem
 builder.prismaObjectField(MessageRef, 'revisions', (t) =>
   t.field({
     type: [MessageRevisionRef],
-    description: `The earlier versions of the text, oldest first; ${maxEdits} at most. Empty after deletion.`,
+    description: `The earlier versions of the text, oldest first, up to ${maxEdits}. Empty after deletion.`,
     complexity: { field: 1, multiplier: maxEdits },
     resolve: ({ chatId, seq }, _, { loaders }) => loaders.of(revisionsOf).load({ chatId, seq }),
   }),
@@ -29,7 +29,7 @@ builder.prismaObjectField(MessageRef, 'revisions', (t) =>
 builder.mutationFields((t) => ({
   editMessage: t.field({
     type: MessageRef,
-    description: `For the message's sender. Earlier versions stay readable in \`revisions\`. At most ${maxEdits} edits. NotFound after deletion.`,
+    description: `For the message's sender. Earlier versions remain readable in \`revisions\`. A message can be edited at most ${maxEdits} times. NotFound after deletion.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       messageId: t.arg.id({ required: true }),
@@ -37,7 +37,7 @@ builder.mutationFields((t) => ({
         required: true,
         description:
           `1 to ${maxContentLength} characters after trimming; ` +
-          'newline and tab are the only control characters allowed.',
+          'the only control characters allowed are newline and tab.',
       }),
     },
     resolve: (_, { messageId: id, content }, context) =>
@@ -46,7 +46,7 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: MessageRef,
     description:
-      "For the message's sender, and for owners and admins of the chat. Leaves a tombstone: content, files, revisions, reactions, mentions and the pin are permanently deleted.",
+      "For the message's sender, and for owners and admins of the chat. Leaves a tombstone: the content, files, revisions, reactions, mentions and pin of the message are permanently deleted.",
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>

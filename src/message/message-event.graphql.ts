@@ -17,7 +17,7 @@ defineEvent('NewMessage', {
     message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
     edge: t.field({
       type: MessageEdgeRef,
-      description: 'The edge to insert into a paged list: `Chat.messages(after:)` takes its cursor.',
+      description: 'The edge to insert into a paginated list: its cursor is valid for `Chat.messages(after:)`.',
       resolve: ({ message }) => ({ cursor: encodeCursor(lists.messages, [message.seq]), node: message }),
     }),
   }),

@@ -18,21 +18,22 @@ import { messageByKey } from './message-loader.ts';
 import { foundNodes, registerNode } from '../api/node.ts';
 
 const MessageKindRef = builder.enumType('MessageKind', {
-  values: { USER: {}, SYSTEM: { description: 'Reserved: the server writes no such messages yet.' } },
+  values: { USER: {}, SYSTEM: { description: 'Reserved: the server does not write such messages yet.' } },
 });
 
 builder.prismaObjectFields(MessageRef, (t) => ({
   kind: t.expose('kind', { type: MessageKindRef }),
-  seq: t.exposeInt('seq', { description: '1, 2, 3, … within its chat, without gaps.' }),
+  seq: t.exposeInt('seq', { description: 'The position of the message in its chat: 1, 2, 3, … without gaps.' }),
   content: t.exposeString('content', {
     nullable: true,
     extensions: textSize(maxContentLength),
-    description: `Null after deletion. 1 to ${maxContentLength} characters; may be empty if the message has files.`,
+    description: `Null after the message is deleted. 1 to ${maxContentLength} characters; may be empty if the message has files.`,
   }),
   clientMessageId: t.exposeString('clientMessageId', {
     nullable: true,
     extensions: textSize(maxNameLength),
-    description: "The sender's own id for the message; sending again with the same id returns the same message.",
+    description:
+      'The id that the sender chose for the message; sending the message again with the same id returns the same message.',
   }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),
   editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true }),
@@ -41,7 +42,7 @@ builder.prismaObjectFields(MessageRef, (t) => ({
     type: 'JSON',
     extensions: asciiSize(maxCustomBytes),
     description:
-      'An object supplied by the sender: do not trust it. Edits do not change it; deleting the message, or erasing its sender, empties it.',
+      'An object that comes from the sender, so do not trust it. Edits do not change it; deleting the message or erasing its sender empties it.',
   }),
   chat: t.field({
     type: ChatRef,
@@ -50,7 +51,7 @@ builder.prismaObjectFields(MessageRef, (t) => ({
   sender: t.field({
     type: UserRef,
     nullable: true,
-    description: "Null once the sender's account is erased.",
+    description: 'Null after the account of the sender is erased.',
     resolve: ({ senderId }, _, { loaders }) => (senderId === null ? null : loaders.of(userById).find(senderId)),
   }),
 }));
@@ -59,7 +60,8 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
   t.field({
     type: MessageRef,
     nullable: true,
-    description: "Null if this is not a reply, or if the viewer's history starts after the original message.",
+    description:
+      'Null if this message is not a reply, or if the original message is older than the part of the history that the viewer can see.',
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
@@ -88,18 +90,18 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
     chatId: t.id({ required: true }),
     content: t.string({
       required: true,
-      description: `1 to ${maxContentLength} characters after trimming; may be empty if there are files. Newline and tab are the only control characters allowed.`,
+      description: `1 to ${maxContentLength} characters after trimming; may be empty if there are files. The only control characters allowed are newline and tab.`,
     }),
     fileIds: t.idList({
-      description: `Up to ${maxFiles} uploads of the viewer that are not in use yet, in display order.`,
+      description: `Up to ${maxFiles} files that the viewer uploaded and that are not in use yet, in display order.`,
     }),
-    replyToId: t.id({ description: 'A message of the same chat.' }),
+    replyToId: t.id({ description: 'A message in the same chat.' }),
     clientMessageId: t.string({
-      description: `Your own id for the message, one line of 1 to ${maxNameLength} characters. Sending the same message again with the same id returns the first one.`,
+      description: `An id that you choose for the message, one line of 1 to ${maxNameLength} characters. If you send the same message again with the same id, you get the first message back.`,
     }),
     custom: t.field({
       type: 'JSON',
-      description: `An object for use by clients, at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep. Everyone who sees the message sees it.`,
+      description: `An object for use by clients, at most ${maxCustomBytes} bytes and ${maxCustomDepth} levels deep. Everyone who can see the message can see it.`,
     }),
   }),
 });
@@ -108,7 +110,7 @@ builder.mutationField('sendMessage', (t) =>
   t.field({
     type: MessageRef,
     description:
-      'For members. The message is stored before the mutation responds. Conflict if the clientMessageId belongs to another message.',
+      'For members. The message is stored before the mutation returns. Conflict if the clientMessageId already belongs to a different message.',
     errors: { types: [InvalidInput, NotFound, Forbidden, Conflict] },
     args: { input: t.arg({ type: SendMessageInput, required: true }) },
     resolve: (_, { input }, context) =>

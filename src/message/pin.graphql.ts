@@ -41,7 +41,7 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
 builder.mutationFields((t) => ({
   pinMessage: t.field({
     type: MessageRef,
-    description: `For owners and admins, and for every member of a single chat or a group. A chat can have at most ${maxPins} pins.`,
+    description: `For owners and admins, and in a single chat or a group for every member. A chat can have at most ${maxPins} pins.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>
@@ -49,7 +49,7 @@ builder.mutationFields((t) => ({
   }),
   unpinMessage: t.field({
     type: MessageRef,
-    description: 'For those who can pin messages in the chat. Has no effect if the message is not pinned.',
+    description: 'For those who may pin messages in the chat. Has no effect if the message is not pinned.',
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>
@@ -58,7 +58,7 @@ builder.mutationFields((t) => ({
 }));
 
 defineEvent('PinsChanged', {
-  description: 'A message was pinned to its chat, or unpinned. Deleting a message unpins it without this event.',
+  description: 'A message was pinned or unpinned in its chat. Deleting a message unpins it without sending this event.',
   load: async ({ messageId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
     // When the message was deleted, its pin was deleted too.

@@ -40,14 +40,14 @@ builder.prismaObjectField(MessageRef, 'reactions', (t) =>
 builder.mutationFields((t) => ({
   addReaction: t.field({
     type: MessageRef,
-    description: `Adds the viewer's reaction, at most one per emoji. A message can have at most ${maxEmoji} different emoji.`,
+    description: `Adds a reaction by the viewer, at most once per emoji. A message can have at most ${maxEmoji} different emoji.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: {
       messageId: t.arg.id({ required: true }),
       emoji: t.arg.string({
         required: true,
         description:
-          'Exactly one emoji that Unicode recommends for interchange, including sequences. Stored fully qualified.',
+          'A single emoji, including sequences, that Unicode recommends for interchange. Stored fully qualified.',
       }),
     },
     resolve: (_, { messageId: id, emoji }, context) =>
@@ -55,7 +55,7 @@ builder.mutationFields((t) => ({
   }),
   removeReaction: t.field({
     type: MessageRef,
-    description: "Removes the viewer's reaction with this emoji. Has no effect if there is none.",
+    description: 'Removes the reaction of the viewer with this emoji. Has no effect if there is no such reaction.',
     errors: { types: [NotFound] },
     args: { messageId: t.arg.id({ required: true }), emoji: t.arg.string({ required: true }) },
     resolve: (_, { messageId: id, emoji }, context) =>
@@ -65,7 +65,7 @@ builder.mutationFields((t) => ({
 
 defineEvent('ReactionsChanged', {
   description:
-    'A reaction was added or removed. The event contains all that a client needs to update the message for any viewer.',
+    'A reaction was added or removed. The event contains everything that a client needs to update the message for any viewer.',
   load: async ({ messageId, actorId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
     // When the message was deleted, its reactions were deleted too.
@@ -78,7 +78,7 @@ defineEvent('ReactionsChanged', {
     message: t.field({ type: MessageRef, resolve: ({ message }) => message }),
     emoji: t.exposeString('emoji', { extensions: emojiSize }),
     count: t.int({
-      description: 'The number of people who have reacted with this emoji, as of delivery.',
+      description: 'The number of users who have reacted with this emoji at the time of delivery.',
       resolve: async ({ message, emoji }, _, { loaders }) => {
         const reactions = await loaders.of(reactionsOf).load(message);
         return reactions.find((reaction) => reaction.emoji === emoji)?.count ?? 0;

@@ -12,7 +12,7 @@ const MessageActionRef = builder.enumType('MessageAction', {
 builder.prismaObjectField(MessageRef, 'viewerCan', (t) =>
   t.field({
     type: [MessageActionRef],
-    description: 'What the viewer may do to this message now, by the rules that the mutations apply.',
+    description: 'What the viewer may currently do to this message, according to the rules that the mutations apply.',
     complexity: { field: 1, multiplier: messageActions.length },
     resolve: async (message, _, context): Promise<MessageAction[]> => {
       const asker = findViewer(context);

@@ -32,8 +32,7 @@ builder.objectField(ViewerRef, 'blockedUsers', (t) =>
 builder.mutationFields((t) => ({
   blockUser: t.field({
     type: UserRef,
-    description: `That person can no longer open a single chat with the viewer, write in an existing one, add the viewer to a chat, or see the
-viewer's presence. They are not notified. Other chats that both people are in are not affected.`,
+    description: `That user can no longer open a single chat with the viewer, write in an existing one, add the viewer to a chat, or see the presence of the viewer. They are not notified. Other chats that both users are in are not affected.`,
     errors: { types: [InvalidInput, NotFound] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: (_, { userId }, context) =>
@@ -41,7 +40,7 @@ viewer's presence. They are not notified. Other chats that both people are in ar
   }),
   unblockUser: t.field({
     type: UserRef,
-    description: 'Lifts the block. Has no effect if the person is not blocked.',
+    description: 'Lifts the block. Has no effect if the user is not blocked.',
     errors: { types: [InvalidInput, NotFound] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: (_, { userId }, context) =>

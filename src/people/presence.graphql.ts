@@ -14,9 +14,9 @@ defineFeature('PRESENCE');
 
 const PresenceStatusRef = builder.enumType('PresenceStatus', {
   values: {
-    ONLINE: { description: 'Has an open stream.' },
-    AWAY: { description: 'Has an open stream, and has set every device to AWAY.' },
-    OFFLINE: { description: 'Has no open stream.' },
+    ONLINE: { description: 'The user has an open stream.' },
+    AWAY: { description: 'The user has an open stream, and all of their devices are set to AWAY.' },
+    OFFLINE: { description: 'The user has no open stream.' },
   },
 });
 
@@ -26,7 +26,8 @@ const PresenceRef = builder.objectRef<Presence>('Presence').implement({
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When an OFFLINE user was last online; null if they never were, and for users who are not OFFLINE.',
+      description:
+        'When an OFFLINE user was last online. Null if they were never online, and for users who are not OFFLINE.',
     }),
   }),
 });
@@ -39,7 +40,7 @@ builder.prismaObjectField(UserRef, 'presence', (t) =>
     type: PresenceRef,
     nullable: true,
     description:
-      'For the viewer and users who share a chat with the viewer; null for others. To someone you have blocked, you appear to be offline and never to have been online.',
+      'Visible to the viewer and to users who share a chat with them; null for others. To someone you have blocked, you appear to be offline and never to have been online.',
     resolve: (user, _, context) => {
       const known = announced.get(user);
       if (known !== undefined) return known;
@@ -53,13 +54,12 @@ builder.mutationField('setPresence', (t) =>
   t.field({
     type: PresenceRef,
     description:
-      'Sets this device to AWAY or ONLINE. The status lasts until the next call, or until all streams of this session are closed.',
+      'Sets this device to AWAY or ONLINE. The status lasts until the next call or until all streams of this session are closed.',
     errors: { types: [InvalidInput] },
     args: {
       status: t.arg({ type: PresenceStatusRef, required: true }),
       expiresInSeconds: t.arg.int({
-        description: `A lease of ${minLeaseSeconds} to ${maxLeaseSeconds} seconds: renew it by calling again. Once it has expired, this device counts as disconnected until
-the next call, even if a proxy keeps its streams open. Without a lease, the device counts as connected as long as it has a stream.`,
+        description: `A lease of ${minLeaseSeconds} to ${maxLeaseSeconds} seconds, which you renew by calling the mutation again. After the lease has expired, this device counts as disconnected until the next call, even if a proxy keeps its streams open. Without a lease, the device counts as connected as long as it has a stream.`,
       }),
     },
     resolve: (_, { status, expiresInSeconds = null }, context) =>
@@ -68,16 +68,14 @@ the next call, even if a proxy keeps its streams open. Without a lease, the devi
 );
 
 defineNotice('PresenceChanged', {
-  description: `The presence of the viewer, or of a user who shares a chat with the viewer, changed. Sent only to subscriptions that select
-\`... on PresenceChanged\`, and not through chats with more than ${maxPresenceAudience} people online on one node: fetch \`User.presence\` there. Not stored, never replayed; its envelope repeats the last cursor of this stream. After each
-CaughtUp, fetch the presences that you show: you may have missed earlier changes.`,
+  description: `The presence of the viewer or of a user who shares a chat with the viewer has changed. Sent only to subscriptions that select \`... on PresenceChanged\`. It is not sent through chats with more than ${maxPresenceAudience} people online on one node, so fetch \`User.presence\` there. Never stored or replayed; the envelope repeats the last cursor of this stream. After each CaughtUp, fetch the presences that you show, because you may have missed changes.`,
   fields: (t) => ({
     userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),
     user: t.field({
       type: UserRef,
       nullable: true,
       description:
-        'Its `presence` is the one in this event, the same for every receiver: select it, and a normalized cache updates the user.',
+        'The `presence` of this user is the one in this event, which is the same for every receiver. If you select it, a normalized cache updates the user.',
       resolve: async ({ userId, presence }, _, { loaders }): Promise<User | null> => {
         const user = await loaders.of(userById).load(userId);
         if (user === null) return null;

@@ -17,7 +17,7 @@ import { registerNode } from '../api/node.ts';
 const foundUsers = 'users';
 
 const UserKindRef = builder.enumType('UserKind', {
-  values: { HUMAN: {}, BOT: { description: "A program with the bot's API key speaks for it." } },
+  values: { HUMAN: {}, BOT: { description: 'A program with the API key of the bot acts as the bot.' } },
 });
 
 builder.prismaObjectFields(UserRef, (t) => ({
@@ -28,13 +28,13 @@ builder.prismaObjectFields(UserRef, (t) => ({
   key: t.exposeString('key', {
     nullable: true,
     extensions: asciiSize(maxExternalKeyLength),
-    description: "The embedding product's own key for the user, visible to everyone who can see the user.",
+    description: 'The key that the embedding product uses for the user, visible to everyone who can see the user.',
   }),
   custom: t.expose('custom', {
     type: 'JSON',
     extensions: asciiSize(maxCustomBytes),
     description:
-      'An object that only API keys and the tokens of other systems write, visible to everyone who can see the user.',
+      'An object that only API keys and the tokens of other systems can change, visible to everyone who can see the user.',
   }),
 }));
 
@@ -47,7 +47,7 @@ builder.queryField('user', (t) =>
   t.field({
     type: UserRef,
     nullable: true,
-    description: 'By exact name, ignoring case; null if there is no such user.',
+    description: 'Finds a user by exact username, ignoring case; null if there is no such user.',
     args: { username: t.arg.string({ required: true }) },
     resolve: (_, { username }, context) => {
       requireAsker(context);
@@ -60,7 +60,7 @@ builder.queryField('users', (t) =>
   t.field({
     type: UserConnectionRef,
     description:
-      'Finds users by username and display name: each word of `search`, such as `ada` or `@ada`, must be the beginning of a word in one of them. Users who share a chat of at most 1,000 members with the viewer come first, then those whose names contain the words in full; within each group, the order is by username. An empty search finds no one.',
+      'Finds users by username and display name: each word of `search`, such as `ada` or `@ada`, must be the beginning of a word in one of these names. Users who share a chat of at most 1,000 members with the viewer come first, followed by users whose names contain the complete words; within each group, users are ordered by username. An empty search finds no one.',
     args: { search: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },
     complexity: (args) => ({ ...pageComplexity(args), field: searchCost }),
     resolve: async (_, { search, ...args }, context) => {
@@ -93,7 +93,7 @@ builder.mutationField('updateProfile', (t) =>
 );
 
 defineEvent('UserUpdated', {
-  description: 'The profile of the viewer, or of a user who shares a chat with the viewer, changed.',
+  description: 'The profile of the viewer or of a user who shares a chat with the viewer has changed.',
   load: async ({ userId }, loaders) => {
     const user = userId === null ? null : await loaders.of(userById).load(userId);
     return user && { user };
@@ -103,7 +103,7 @@ defineEvent('UserUpdated', {
       type: UserRef,
       nullable: true,
       description:
-        'Has the same type as `user` in every other event, so that one selection covers them all. Never null here.',
+        'Has the same type as `user` in every other event, so that one selection covers all of them. Never null here.',
       resolve: ({ user }) => user,
     }),
   }),

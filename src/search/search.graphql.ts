@@ -28,9 +28,9 @@ defineFeature('SEARCH');
 
 const MessagePartRef = builder.enumType('MessagePart', {
   values: {
-    FILE: { description: 'At least one file.' },
-    PICTURE: { description: 'At least one picture.' },
-    LINK: { description: 'An address that begins with http:// or https://.' },
+    FILE: { description: 'The message has at least one file.' },
+    PICTURE: { description: 'The message has at least one picture.' },
+    LINK: { description: 'The message contains a URL that begins with http:// or https://.' },
   },
 });
 
@@ -39,7 +39,7 @@ const MessageSortRef = builder.enumType('MessageSort', {
     NEWEST: {},
     OLDEST: {},
     RELEVANCE: {
-      description: `The best of the newest ${maxCounted.toLocaleString('en')} matches first: whole words before beginnings of words, and words with the same accents as the query before those without.`,
+      description: `The newest ${maxCounted.toLocaleString('en')} matches, best match first: whole words rank above beginnings of words, and words with the same accents as the query rank above those without.`,
     },
   },
 });
@@ -52,13 +52,15 @@ const MessageFilter = builder.inputType('MessageFilter', {
     sentAfter: t.field({ type: 'DateTime' }),
     sentBefore: t.field({ type: 'DateTime' }),
     has: t.field({ type: MessagePartRef }),
-    mentionsViewer: t.boolean({ description: 'Whether it mentions the viewer, or everyone in one of their chats.' }),
+    mentionsViewer: t.boolean({
+      description: 'Whether the message mentions the viewer, or everyone in one of the chats of the viewer.',
+    }),
     isPinned: t.boolean(),
   }),
 });
 
 const TextRangeRef = builder.objectRef<Span>('TextRange').implement({
-  description: 'In code points; `end` is exclusive.',
+  description: 'Measured in code points; `end` is exclusive.',
   fields: (t) => ({ start: t.exposeInt('start'), end: t.exposeInt('end') }),
 });
 
@@ -70,13 +72,13 @@ const MessageSearchEdgeRef = builder.objectRef<FoundEdge>('MessageSearchEdge').i
     node: t.field({ type: MessageRef, resolve: ({ node }) => node }),
     snippet: t.string({
       description:
-        'The part of the message around the first match, on one line; the beginning of the message if nothing is matched.',
+        'The part of the message around the first match, on one line, or the beginning of the message if nothing is matched.',
       extensions: textSize(maxSnippetLength),
       resolve: ({ snippet }) => snippet().text,
     }),
     ranges: t.field({
       type: [TextRangeRef],
-      description: 'What to highlight in `snippet`.',
+      description: 'The parts of `snippet` to highlight.',
       complexity: { field: 1, multiplier: maxRanges },
       resolve: ({ snippet }) => snippet().ranges,
     }),
@@ -119,10 +121,7 @@ function readFilter(filter: FilterArgument | null | undefined): SearchFilter {
 builder.queryField('searchMessages', (t) =>
   t.field({
     type: MessageSearchConnectionRef,
-    description: `Searches every message that the viewer may read; a new one is found within a second. All words must match, and each may be
-the beginning of a word; case and accents are ignored. "A phrase" in quotes matches whole words in this order; \`-word\`
-excludes a word; \`or\` separates alternatives. Without \`query\`, finds everything that matches \`filter\`; without either,
-nothing. NEWEST first by default. Up to ${maxSearchLength} characters and ${maxSearchWords} words.`,
+    description: `Searches all messages that the viewer may read; a new message is found within a second. All words must match, and each can be the beginning of a word; case and accents are ignored. "A phrase" in quotes matches whole words in this order, \`-word\` excludes a word, and \`or\` separates alternatives. Without \`query\`, finds everything that matches \`filter\`; without either, finds nothing. The default order is NEWEST. The query can have up to ${maxSearchLength} characters and ${maxSearchWords} words.`,
     args: {
       query: t.arg.string(),
       filter: t.arg({ type: MessageFilter }),

@@ -25,7 +25,9 @@ export type HeldWebhook = {
   failures: number;
 };
 
-/** An attempt to deliver. `number` counts the attempts of the webhook; `status` is null if there was no answer. */
+/**
+ * An attempt to deliver an event. `number` counts the attempts of the webhook; `status` is null if there was no answer.
+ */
 export type DeliveryAttempt = {
   number: bigint;
   cursor: string;

@@ -36,17 +36,17 @@ const WebhookStatusRef = builder.enumType('WebhookStatus', {
     ACTIVE: {},
     PAUSED: {
       description:
-        'Paused by updateWebhook or by the server, e.g. because the receiver answered 410, the owner lost the rights that the webhook runs with, or the API key expired.',
+        'Paused by updateWebhook or by the server, e.g. because the receiver responded with 410, the owner lost the rights that the webhook needs, or the API key expired.',
     },
     FAILING: {
       description:
-        'Five attempts in a row have failed. The server keeps trying, with pauses of at most five minutes, and loses nothing while the cursor is in the log.',
+        'Five attempts in a row have failed. The server keeps trying, with pauses of at most five minutes, and nothing is lost while the cursor is in the log.',
     },
   },
 });
 
 const WebhookDeliveryRef = builder.objectRef<DeliveryAttempt>('WebhookDelivery').implement({
-  description: 'An attempt to deliver.',
+  description: 'An attempt to deliver an event.',
   fields: (t) => ({
     cursor: t.exposeString('cursor', {
       extensions: cursorSize,
@@ -56,7 +56,7 @@ const WebhookDeliveryRef = builder.objectRef<DeliveryAttempt>('WebhookDelivery')
     attempt: t.exposeInt('attempt', {
       description: '1 for the first attempt, 2 for the first retry.',
     }),
-    status: t.exposeInt('status', { nullable: true, description: 'The HTTP status; null if there was no answer.' }),
+    status: t.exposeInt('status', { nullable: true, description: 'The HTTP status; null if there was no response.' }),
     durationMs: t.exposeInt('durationMs'),
   }),
 });
@@ -64,7 +64,7 @@ const WebhookDeliveryRef = builder.objectRef<DeliveryAttempt>('WebhookDelivery')
 const WebhookRef = builder.prismaNode('Webhook', {
   id: { field: 'id' },
   description:
-    'A subscription that the server keeps: it sends each event to the URL, in order, as the document selects it.',
+    'A subscription that the server maintains: it sends each event to the URL, in order, with the fields that the document selects.',
   fields: (t) => ({
     url: t.exposeString('url', { extensions: asciiSize(maxUrlLength) }),
     document: t.exposeString('document', { extensions: asciiSize(maxDocumentBytes) }),
@@ -72,27 +72,27 @@ const WebhookRef = builder.prismaNode('Webhook', {
     owner: t.field({
       type: UserRef,
       nullable: true,
-      description: 'The admin whose rights it runs with. Null for a webhook that belongs to an API key.',
+      description: 'The admin whose rights the webhook has. Null if the webhook belongs to an API key.',
       resolve: ({ ownerId }, _, { loaders }) => (ownerId === null ? null : loaders.of(userById).load(ownerId)),
     }),
     apiKey: t.field({
       type: ApiKeyRef,
       nullable: true,
-      description: 'The API key whose scopes it runs with. Null for a webhook that belongs to an admin.',
+      description: 'The API key whose scopes the webhook has. Null if the webhook belongs to an admin.',
       resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
     }),
     status: t.expose('status', { type: WebhookStatusRef }),
     cursor: t.exposeString('cursor', {
       extensions: cursorSize,
       description:
-        'The cursor of the last event that the receiver accepted, up to a second behind. It also moves past events that are not for the webhook.',
+        'The cursor of the last event that the receiver accepted, which can be up to a second behind. The cursor also moves past events that are not for the webhook.',
     }),
     lastDeliveredAt: t.expose('lastDeliveredAt', { type: 'DateTime', nullable: true }),
     lastError: t.exposeString('lastError', {
       nullable: true,
       extensions: textSize(1_000),
       description:
-        'Why the last failed attempt failed, or why the webhook paused. Later successes do not clear it. It contains nothing of the response except the status.',
+        'Why the last failed attempt failed, or why the webhook was paused. Later successes do not clear it. It contains nothing from the response except the status.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
   }),
@@ -140,21 +140,21 @@ const CreatedWebhookRef = builder.objectRef<CreatedWebhook>('CreatedWebhook').im
     webhook: t.field({ type: WebhookRef, resolve: ({ webhook }) => webhook }),
     secret: t.exposeString('secret', {
       extensions: asciiSize(64),
-      description: 'Shown only once. It signs each delivery as Standard Webhooks specifies.',
+      description: 'Shown only once. Used to sign each delivery as specified by Standard Webhooks.',
     }),
   }),
 });
 
-const urlDescription = `An https: URL of at most ${maxUrlLength} characters, at a public address unless the server allows private ones.`;
-const documentDescription = `One subscription to \`events\`, \`chatEvents\` or, for a key with MESSAGES_READ, \`allEvents\`; at most ${maxDocumentBytes / 1_024} KiB.
-The body of each delivery is its result for one event, or a list of results if the receiver asks for batches.`;
+const urlDescription = `An https: URL of at most ${maxUrlLength} characters, whose host must have a public address unless the server allows private ones.`;
+const documentDescription = `A single subscription to \`events\`, \`chatEvents\` or, for a key with MESSAGES_READ, \`allEvents\`; at most ${maxDocumentBytes / 1_024} KiB.
+The body of each delivery is the result of this subscription for one event, or a list of results if the receiver asks for batches.`;
 
 const CreateWebhookInput = builder.inputType('CreateWebhookInput', {
   fields: (t) => ({
     url: t.string({ required: true, description: urlDescription }),
     document: t.string({ required: true, description: documentDescription }),
     variables: t.field({ type: 'JSON' }),
-    after: t.string({ description: 'Starts after this cursor, instead of now.' }),
+    after: t.string({ description: 'Start after this cursor instead of now.' }),
   }),
 });
 
@@ -166,7 +166,8 @@ const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
     variables: t.field({ type: 'JSON' }),
     isPaused: t.boolean(),
     after: t.string({
-      description: 'Continues after this cursor: an earlier one delivers events again, and a later one skips events.',
+      description:
+        'Continue after this cursor: an earlier cursor delivers events again, and a later cursor skips events.',
     }),
   }),
 });
@@ -198,7 +199,7 @@ async function create(
 builder.mutationFields((t) => ({
   createWebhook: t.field({
     type: CreateWebhookResultRef,
-    description: `For admins, and for programs whose key has WEBHOOKS. The webhook runs with the rights of its creator, and pauses when the creator loses them. The first request is a ping.`,
+    description: `For admins, and for programs whose key has the scope WEBHOOKS. The webhook has the rights of its creator, and pauses when the creator loses them. The first request to the receiver is a ping.`,
     args: { input: t.arg({ type: CreateWebhookInput, required: true }) },
     resolve: (_, { input: { url, document, variables, after } }, context, { schema }) =>
       create(context, schema, { url, document, variables: variables ?? null, after: after ?? null }),
@@ -206,7 +207,7 @@ builder.mutationFields((t) => ({
   updateWebhook: t.field({
     type: WebhookRef,
     description:
-      'For the owner; other admins can only pause and resume it. Resumes where it stopped, unless `after` is given.',
+      'For the owner; other admins can only pause and resume the webhook. The webhook resumes where it stopped, unless `after` is given.',
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: UpdateWebhookInput, required: true }) },
     resolve: async (_, { input }, context, { schema }) => {
@@ -233,7 +234,7 @@ builder.mutationFields((t) => ({
   }),
   rotateWebhookSecret: t.field({
     type: CreateWebhookResultRef,
-    description: 'For the owner. For a day, deliveries are also signed with the previous secret.',
+    description: 'For the owner. For one day, deliveries are also signed with the previous secret.',
     args: { webhookId: t.arg.id({ required: true }) },
     resolve: (_, { webhookId }, context) =>
       rotateWebhookSecret(context, requireCaller(context), decodeId('Webhook', webhookId, ['webhookId'])),

@@ -62,7 +62,7 @@ export const chatRoutes: readonly Route[] = [
     path: '/api/by-key/chats/{key}',
     id: 'getChatByKey',
     tag: 'Chats',
-    summary: 'The chat with a key of your own',
+    summary: 'The chat with the given external key',
     document: 'query ($key: String!) { chatByKey(key: $key) { ...PlainChat } }',
     result: 'chatByKey',
   },
@@ -71,7 +71,7 @@ export const chatRoutes: readonly Route[] = [
     path: '/api/by-key/chats/{key}',
     id: 'putChatByKey',
     tag: 'Chats',
-    summary: 'Create or update the chat with a key of your own',
+    summary: 'Create or update the chat with the given external key',
     document: `mutation (
       $key: String!, $type: ChatType!, $name: String, $description: String, $memberIds: [ID!], $ownerIds: [ID!],
       $custom: JSON

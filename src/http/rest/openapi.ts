@@ -16,7 +16,7 @@ import { routes } from './table.ts';
 
 const description = `Nearly everything here runs a GraphQL document of the same server, with the same rules and limits;
 \`/graphql\` can do more. Times are in UTC. Ignore properties, enum values and events that you do not know: more will be added.
-Enum values may be sent in lower case.`;
+You can send enum values in lower case.`;
 
 /**
  * Describes the REST API as OpenAPI 3.1, from the table of routes and the schema. `version`: that of the server.

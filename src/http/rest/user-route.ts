@@ -19,7 +19,7 @@ export const userRoutes: readonly Route[] = [
     path: '/api/by-key/users/{key}',
     id: 'getUserByKey',
     tag: 'Users',
-    summary: 'The user with a key of your own',
+    summary: 'The user with the given external key',
     document: 'query ($key: String!) { userByKey(key: $key) { ...PlainUser } }',
     result: 'userByKey',
   },
@@ -28,7 +28,7 @@ export const userRoutes: readonly Route[] = [
     path: '/api/by-key/users/{key}',
     id: 'putUserByKey',
     tag: 'Users',
-    summary: 'Create or update the user with a key of your own',
+    summary: 'Create or update the user with the given external key',
     document: `mutation ($key: String!, $username: String, $displayName: String, $email: String, $custom: JSON) {
       upsertUser(input: {
         key: $key, username: $username, displayName: $displayName, email: $email, custom: $custom
