@@ -3,30 +3,31 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { defineConfig } from 'vitest/config';
 
-// For the workers and the servers that they start: compiling takes a fifth of the CPU time of a server's start.
+// This cache serves the workers and the servers that they start. Compiling takes a fifth of the CPU time of a server's
+// start.
 process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'parley-compile-cache');
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // `npm run test:full` runs these.
+    // `npm run test:full` runs these tests.
     exclude: ['test/full/**'],
     globalSetup: 'test/support/global-setup.ts',
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
     maxWorkers: 2,
-    // Room for short-lived objects: collecting them takes less CPU time this way.
+    // More room for short-lived objects, so that collecting them takes less CPU time.
     execArgv: ['--max-semi-space-size=64'],
-    // No file depends on freshly loaded modules; reloading all code for each file took most of the time.
+    // No file depends on freshly loaded modules, and reloading all code for each file took most of the time.
     isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,
-    // As long as the tests' streams wait for a frame, because the machine may be busy.
+    // The time for which the tests' streams wait for a frame, because the machine may be busy.
     expect: { poll: { timeout: 10_000 } },
-    // A leftover `.only`, or a file without tests, must not look like a passing run.
+    // A leftover `.only` or a file without tests must not look like a passing run.
     allowOnly: false,
     passWithNoTests: false,
-    // Node itself loads what is tested, as it does in production; Vite would load a second copy of graphql.
+    // Node itself loads the code under test, as in production. Vite would load a second copy of graphql.
     experimental: { viteModuleRunner: false },
   },
 });

@@ -3,10 +3,10 @@ import process from 'node:process';
 import { defineConfig, mergeConfig } from 'vitest/config';
 import ordinary from './vitest.config.ts';
 
-// With cached code, a server uses less memory at the start, so handling a file then seems to need more.
+// With cached code, a server uses less memory at the start, so handling a file would then appear to need more.
 delete process.env['NODE_COMPILE_CACHE'];
 
-/** The files whose tests `npm test` repeats less often (test/support/rounds.ts). */
+/** The files that `npm test` runs with fewer repetitions (test/support/rounds.ts). */
 const repeated = globSync('test/**/*.test.ts').filter((path) =>
   readFileSync(path, 'utf8').includes('support/rounds.ts'),
 );

@@ -1,5 +1,5 @@
-// The edges of the server: what clients reach through GraphQL and other HTTP routes. Each new edge is imported here,
-// and no other file may import one.
+// The edges of the server, which clients reach through GraphQL and other HTTP routes. Import each new edge here; no
+// other file may import an edge.
 import './account/account-deletion.graphql.ts';
 import './account/account.graphql.ts';
 import './account/email.graphql.ts';
@@ -63,7 +63,7 @@ import { serveImport } from './import/import.http.ts';
 import { createWebhookKeeper } from './webhook/webhook-delivery.http.ts';
 import { serveIncomingWebhooks } from './message/incoming-webhook.http.ts';
 
-/** The whole API: by now, the GraphQL edges have registered their types on the builder. */
+/** The whole API. When this line runs, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
 /** The functions of the `*.http.ts` edges, from which role.ts makes a node's handlers and its webhook keeper. */

@@ -1,15 +1,18 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
-/** What was read: the settings' values by name, and what is wrong with the files that they come from. */
+/**
+ * The result of reading the environment: the values of the settings by name, and the problems with the files that they
+ * come from.
+ */
 export type Environment = { values: Record<string, string | undefined>; problems: string[] };
 
 const maxFileBytes = 1024 * 1024;
 
 /**
- * Reads the settings with these names: from the environment; from a file that `NAME_FILE` names, which is how container
- * platforms provide secrets; and otherwise from the file that CONFIG_FILE names, in the syntax of .env files. A problem
- * names the setting and the path, never what the file contains.
+ * Reads the settings with these names. A setting comes from the environment, from a file that `NAME_FILE` names (which
+ * is how container platforms provide secrets), or otherwise from the file that CONFIG_FILE names, which has the syntax
+ * of .env files. A problem names the setting and the path, but never the contents of the file.
  */
 export function readEnvironment(env: Record<string, string | undefined>, names: readonly string[]): Environment {
   const problems: string[] = [];
@@ -17,7 +20,7 @@ export function readEnvironment(env: Record<string, string | undefined>, names: 
   for (const name of names) {
     const path = values[`${name}_FILE`];
     if (path === undefined) continue;
-    // The environment overrides the file, no matter which form either of them uses.
+    // The environment overrides CONFIG_FILE, whichever of the two forms (`NAME` or `NAME_FILE`) each of them uses.
     const isReplaced = env[name] && !env[`${name}_FILE`];
     if (isReplaced) continue;
     const isGivenTwice = values[name] !== undefined && (env[name] || !env[`${name}_FILE`]);

@@ -1,14 +1,14 @@
 /**
- * The expected failures: a closed set, thrown by the domain, translated once at the GraphQL edge into the members of a
- * result union. Any error of the domain that this file does not define is a server fault: logged, and masked for the
+ * The expected failures: a closed set that the domain throws and that the GraphQL edge, in a single place, translates
+ * into members of a result union. Any other error of the domain is a server fault, which is logged and masked for the
  * client.
  */
 export type ErrorCode = 'INVALID_INPUT' | 'INVALID_CREDENTIALS' | 'NOT_FOUND' | 'FORBIDDEN' | 'CONFLICT' | 'LAST_OWNER';
 
 /**
- * The problems that an input field can have, as codes for programs: it is missing or empty; it is too short, too long
- * or has too many entries; it cannot be read; a rule forbids it; it names something that does not exist or that the
- * asker cannot see; or it is a duplicate. The schema's FieldErrorCode has the same list.
+ * What can be wrong with an input field, as codes for programs: the field is missing or empty; it is too short, too
+ * long or has too many entries; it cannot be parsed; a rule forbids the value; the value names something that does not
+ * exist or that the asker cannot see; or it is a duplicate. The schema's FieldErrorCode has the same list.
  */
 export const fieldErrorCodes = [
   'REQUIRED',
@@ -21,18 +21,23 @@ export const fieldErrorCodes = [
   'DUPLICATE',
 ] as const;
 
-/** One refused input field: its path within the input, e.g. `['email']`, and what is wrong with it. */
+/** A refused input field: its path within the input, e.g. `['email']`, and what is wrong with it. */
 export type FieldError = { path: string[]; code: (typeof fieldErrorCodes)[number]; message: string };
 
-/** What all expected failures have in common. The message is written for the client. */
+/** The base class of all expected errors. The message is written for the client. */
 export abstract class ExpectedError extends Error {
   abstract readonly code: ErrorCode;
 }
 
-/** The maximum number of refused fields that an error names: in a list of 1,000 ids, every id may be wrong. */
+/**
+ * The maximum number of refused fields that an error names. Without a limit, a list of 1,000 ids could cause an error
+ * with 1,000 entries.
+ */
 export const maxFieldErrors = 50;
 
-/** Names the fields that were refused, the first `maxFieldErrors` of them; nothing has been changed. */
+/**
+ * Some input fields were refused, and nothing was changed. The error names the first `maxFieldErrors` of these fields.
+ */
 export class InvalidInput extends ExpectedError {
   readonly code = 'INVALID_INPUT';
   readonly fields: FieldError[];
@@ -44,19 +49,23 @@ export class InvalidInput extends ExpectedError {
   }
 }
 
-/** A password, token or code is wrong. A sign-in does not say whether the email address or the password is. */
+/**
+ * A password, token or code is wrong. For a sign-in, the error does not say whether the email address or the password
+ * was wrong.
+ */
 export class InvalidCredentials extends ExpectedError {
   readonly code = 'INVALID_CREDENTIALS';
 }
 
-/** Missing, or hidden from the viewer: the two look the same. */
+/** The object does not exist or is hidden from the viewer; the error does not say which. */
 export class NotFound extends ExpectedError {
   readonly code = 'NOT_FOUND';
 }
 
 /**
- * The asker can see the object, but may not do this to it. `until`: when a temporary refusal ends, such as a
- * suspension, a ban or a mute. `reason`: the reason that a moderator gave, which the asker can read.
+ * The asker can see the object, but may not perform this action on it. `until` is when the refusal ends if it is
+ * temporary, such as a suspension, a ban or a mute. `reason` is the reason that a moderator gave; the asker can read
+ * it.
  */
 export class Forbidden extends ExpectedError {
   readonly code = 'FORBIDDEN';
@@ -71,8 +80,8 @@ export class Forbidden extends ExpectedError {
 }
 
 /**
- * A value is already in use, or another request is doing the same or has done it. `fields`: the inputs whose values are
- * taken, e.g. `['username']`.
+ * A value is already in use, or another request is performing or has performed the same action. `fields` names the
+ * inputs whose values are already in use, e.g. `['username']`.
  */
 export class Conflict extends ExpectedError {
   readonly code = 'CONFLICT';
@@ -84,15 +93,15 @@ export class Conflict extends ExpectedError {
   }
 }
 
-/** The last owner of a chat with other members cannot leave or step down. */
+/** The last owner of a chat that has other members cannot leave or give up the role. */
 export class LastOwner extends ExpectedError {
   readonly code = 'LAST_OWNER';
 }
 
-/** No access token, or one that is not (or no longer) valid. Reported as a top-level error. */
+/** The access token is missing, invalid or no longer valid. Reported as a top-level error. */
 export class Unauthenticated extends Error {}
 
-/** Which limit was reached: its setting, and how many uses it allows in how many seconds. */
+/** The limit that was reached: the name of its setting, and how many uses it allows per how many seconds. */
 export type ReachedLimit = { limit: string; count: number; windowSeconds: number };
 
 /** Too many requests; `retryAfterSeconds` says when to try again. Reported as a top-level error. */
@@ -107,31 +116,34 @@ export class RateLimited extends Error {
   }
 }
 
-/** More bytes than accepted; the message states the limit. Answered with status 413, or as a top-level error. */
+/** More bytes than accepted; the message states the limit. Reported with status 413 or as a top-level error. */
 export class TooLarge extends Error {}
 
-/** The file store, or the database, has no room for more. Answered with status 507. */
+/** The file store or the database is full. Reported with status 507. */
 export class StoreFull extends Error {
   constructor(options: ErrorOptions = {}) {
     super('The server has no room for more files.', options);
   }
 }
 
-/** The remote file store doesn't answer, or refuses access. Answered with status 503. */
+/** The remote file store doesn't answer, or refuses access. Reported with status 503. */
 export class StoreUnavailable extends Error {}
 
-/** The keys of an issuer cannot be fetched, so its tokens cannot be verified. Answered with status 503. */
+/** The public keys of a token issuer cannot be fetched, so its tokens cannot be verified. Reported with status 503. */
 export class IssuerUnavailable extends Error {}
 
-/** What keeps the server from starting. Its message tells the operator what to do; it needs no stack. */
+/**
+ * A problem that keeps the server from starting. The message tells the operator what to do, so no stack trace is
+ * needed.
+ */
 export class CannotStart extends Error {}
 
 const maxCauses = 5;
 
 /**
- * What a log may contain about a fault: where it happened and what PostgreSQL refused (the table, the constraint),
- * never the values. PostgreSQL's `detail` and `where` quote the row, so a sign-up that fails would write an email
- * address and a password hash into the log.
+ * Returns what a log may contain about a fault: where it happened and what PostgreSQL refused (the table, the
+ * constraint), but never the values. PostgreSQL's `detail` and `where` quote the row, so logging them for a failed
+ * sign-up would write an email address and a password hash into the log.
  */
 export function describeFault(error: unknown, causes = 0): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };

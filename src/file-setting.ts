@@ -7,7 +7,7 @@ const s3Location = parsedBy(parseS3Location).describe(
   's3://bucket, with ?endpoint=, public-endpoint=, region=, prefix= and path-style= where needed',
 );
 
-/** The file settings, a subset of those in config.ts. */
+/** The settings for files, which are a subset of the settings in config.ts. */
 export const fileSettings = {
   fileStore: {
     name: 'FILE_STORE',
@@ -24,8 +24,8 @@ export const fileSettings = {
   },
   fileInlineBytes: {
     name: 'FILE_INLINE_BYTES',
-    // Files of this size upload about five times as fast when inline, and download just as fast. At 64 KiB uploads are
-    // still twice as fast, but downloads are slower (64 users, 2,000 files, measured).
+    // Files up to this size upload about five times as fast when they are inline, and download just as fast. At 64 KiB,
+    // uploads are still twice as fast but downloads are slower (measured with 64 users and 2,000 files).
     default: '16384',
     wants: wholeNumber(0, maxInlineBytes),
     meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps all files out of it.',

@@ -55,7 +55,7 @@ describe('examples run as they are:', () => {
   beforeAll(async () => {
     server = await startServer();
   });
-  // Each example begins with users of its own, who may have the same names.
+  // Each example begins with new users, who may have the same names as earlier ones.
   afterEach(() => freeNames(server));
 
   test.skipIf(!isCurlInstalled)('the first conversation, with curl alone (skipped without curl)', async () => {
@@ -481,7 +481,7 @@ describe('examples run as they are:', () => {
       ...['docs/incoming-webhooks.md graphql', 'docs/incoming-webhooks.md bash', 'docs/incoming-webhooks.md bash'],
       ...['docs/identity.md js', ...['bash', 'bash', 'bash', 'json'].map((language) => `docs/identity.md ${language}`)],
       ...['docs/identity.md json', 'docs/identity.md json', 'docs/identity.md json'],
-      // An operator's commands change the machine, so no test runs them.
+      // An operator's commands change the machine, so no test runs these commands.
       ...Array.from({ length: 10 }, () => 'docs/operating.md shell'),
       // Tested by test/full/contributing.test.ts.
       ...['sql', 'prisma', 'ts', 'ts', 'ts', 'ts', 'ts', 'md'].map((language) => `CONTRIBUTING.md ${language}`),
@@ -517,7 +517,7 @@ describe('what the documents say is true:', () => {
     );
   });
 
-  test('clients.md lists how often each thing may be done', () => {
+  test('clients.md lists how often each activity is allowed', () => {
     const rows = sectionOf('docs/clients.md', 'How often').match(/^\| .*$/gm) ?? [];
     expect(rows.slice(2).map((row) => row.split('|').map((cell) => cell.trim()))).toEqual(
       Object.values(activityRules).map(({ activity, quotas: { session, account, address } }) => {
@@ -532,7 +532,7 @@ describe('what the documents say is true:', () => {
     for (const { method, path, summary } of routes) {
       expect(cells).toContainEqual(['', `\`${method} ${path}\``, summary, '']);
     }
-    // Five routes have handlers of their own.
+    // Five of the listed routes are not in `routes`, because they have separate handlers.
     expect(listed).toHaveLength(routes.length + 5);
   });
 
@@ -640,20 +640,20 @@ describe('what the documents say is true:', () => {
   );
 });
 
-/** The files and the names of polls, which CONTRIBUTING.md adds as an example. */
+/** The files and the type names of polls, which CONTRIBUTING.md adds as an example. */
 const addedByExample = /[/_]polls?[./]/;
 const namedByExample = /^(addPoll|Poll[A-Z]\w*)$/;
 
-/** Names that no code here contains: from the proposal, clients, AWS, systemd and Kubernetes. */
+/** Names that no code here contains. They come from the proposal, clients, AWS, systemd and Kubernetes. */
 const foreignNames = new Set([
   ...['DashMap', 'HttpLink', 'retryAttempts', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
   ...['PersistedQueryLink', 'persistedExchange', 'persistedDocuments', 'persistConfig'],
   ...['TimeoutStopSec', 'terminationGracePeriodSeconds', 'useSyncExternalStore'],
-  // A trigger composes these.
+  // A trigger composes these names.
   ...['UNBAN_MEMBER', 'UNMUTE_MEMBER'],
 ]);
 
-/** Subscribes without a `graphql` tag, which only Relay's compiler can read. */
+/** Subscribes without a `graphql` tag, because only Relay's compiler can read such tags. */
 const subscribeWithRelay = `
 const text = 'subscription { events { cursor event { __typename ... on NewMessage { message { content } } } } }';
 environment.getNetwork().execute({ name: 'Events', operationKind: 'subscription', text }, {}, {})
@@ -664,7 +664,7 @@ const folders = ['core', 'redis', 'postgres', 'log', 'live', 'slices', 'api', 'h
 
 type ImportRule = { files: string[]; mayImport: string[]; refused: string[] };
 
-/** The import table of architecture.md: one rule for each row. */
+/** Reads the import table of architecture.md, and returns one rule for each row. */
 function readImportTable(): ImportRule[] {
   const rows = sectionOf('docs/architecture.md', 'Layers and slices').match(/^\| `src\/.*$/gm) ?? [];
   return rows.map((row) => {
@@ -674,7 +674,7 @@ function readImportTable(): ImportRule[] {
   });
 }
 
-/** The same from .oxlintrc.json, which lists the forbidden imports. */
+/** Reads the same rules from .oxlintrc.json, which lists the forbidden imports. */
 async function readLintedImports(): Promise<ImportRule[]> {
   const { overrides } = JSON.parse(await read('.oxlintrc.json'));
   const rules = new Map<string, ImportRule>();
@@ -685,7 +685,7 @@ async function readLintedImports(): Promise<ImportRule[]> {
     if (!Array.isArray(rule)) continue;
     const { patterns, paths = [] } = rule[1];
     const refused = new Set(/\(([\w|]+)\)\(\/\|/.exec(patterns[0].regex)?.[1]?.split('|'));
-    // These two are not in the first pattern, because files are called client.ts too.
+    // These two folders are not in the first pattern, because some files are also called client.ts.
     const refuses = (ending: string) => patterns.some(({ regex }: { regex: string }) => regex.endsWith(ending));
     if (refuses('client/') || refuses('(client|web)/')) refused.add('client');
     if (refuses('(client|web)/')) refused.add('web');
@@ -710,7 +710,7 @@ async function listFiles(folder: string): Promise<string[]> {
     .map((entry) => relative(root, join(entry.parentPath, entry.name)));
 }
 
-/** The text under that heading, up to the next heading of the same or a higher level. */
+/** Returns the text under that heading, up to the next heading of the same or a higher level. */
 function sectionOf(path: string, heading: string): string {
   const text = documentAt(path);
   const found = new RegExp(`^(#+) ${heading}$`, 'm').exec(text);
@@ -720,7 +720,7 @@ function sectionOf(path: string, heading: string): string {
   return end === -1 ? after : after.slice(0, end);
 }
 
-/** The code of every block in that language: in the section under a heading, or in the whole document. */
+/** Returns the code of every block in that language, either in the section under a heading or in the whole document. */
 function blocksIn(path: string, language: string, heading?: string): string[] {
   const text = heading === undefined ? documentAt(path) : sectionOf(path, heading);
   const blocks = [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(
@@ -730,7 +730,7 @@ function blocksIn(path: string, language: string, heading?: string): string[] {
   return blocks;
 }
 
-/** Replaces code blocks with blanks, and keeps the length of the text. */
+/** Replaces code blocks with blanks, without changing the length of the text. */
 function withoutBlocks(text: string): string {
   return text.replace(/^ *```.*?^ *```$/gms, (block) => block.replace(/[^\n]/g, ' '));
 }
@@ -739,7 +739,7 @@ function withoutCode(text: string): string {
   return withoutBlocks(text).replace(/`[^`\n]+`/g, (span) => ' '.repeat(span.length));
 }
 
-/** The anchors that GitHub derives from the headings. */
+/** Returns the anchors that GitHub derives from the headings. */
 function headingsOf(text: string): string[] {
   return [...withoutBlocks(text).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -756,8 +756,8 @@ function pointAt(url: string, text: string): string {
 }
 
 /**
- * Runs a program until the test is over. `says` waits for a line with that text, and fails if the program ends without
- * one.
+ * Runs a program until the test is over. `says` waits for a line that contains the given text, and fails if the program
+ * ends without one.
  */
 function run(program: string, args: string[]) {
   const child = spawn(program, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });

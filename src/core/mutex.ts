@@ -1,6 +1,7 @@
 /**
- * Runs pieces of work with the same key one at a time, within this process and in the order of arrival. Work that would
- * block on a database lock held by the same kind of work then waits here, without occupying one of the few connections.
+ * Runs tasks that have the same key one at a time, in the order in which they arrive, within this process. A task that
+ * would otherwise block on a database lock held by another task of the same kind waits here instead, without occupying
+ * one of the few connections.
  */
 export class KeyedMutex<Key> {
   readonly #last = new Map<Key, Promise<unknown>>();

@@ -1,29 +1,33 @@
 /**
- * Text in the form in which words are searched: NFKC, without invisible characters, with ASCII digits.
- * `placeOf` maps a position in this text, its end included, to the place in the original; both are in UTF-16 units.
+ * Text in the form in which the server searches for words: normalized to NFKC, without invisible characters, and with
+ * ASCII digits. `placeOf` maps a position in this text (the end of the text is allowed) to the corresponding position
+ * in the original; both positions are in UTF-16 units.
  */
 export type NormalText = { text: string; placeOf: (position: number) => number };
 
-/** Runs of more than 16 marks are cut, because ordering them takes quadratic time. No language comes near. */
+/**
+ * Runs of more than 16 combining marks are cut, because ordering them takes quadratic time. No language needs nearly as
+ * many.
+ */
 const tooManyMarks = /(\p{M}{16})\p{M}+/gu;
 
-/** What NFKC may combine: a run of Hangul in any of its forms, or one character with its marks. */
+/** A sequence that NFKC may combine: a run of Hangul in any of its forms, or one character with its marks. */
 const unit =
   /[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdc]+|\P{M}[\p{M}\uff9e\uff9f\u0640]*|\p{M}+/gu;
 
-/** A part of a text that is normalized on its own. */
+/** A part of a text that can be normalized independently of the rest. */
 const units = new RegExp(`(?:${unit.source}){1,64}`, 'gu');
 
 /**
- * Invisible characters that separate words; and U+2116, U+2120 and U+2122 (№, ℠ and ™), which would become
+ * Invisible characters that separate words, and U+2116, U+2120 and U+2122 (№, ℠ and ™), which NFKC would turn into
  * letters.
  */
 const blank = /[\u115f\u1160\u200b\u2116\u2120\u2122\u2800\u3164\uffa0]/g;
 
-/** ½ and the like, which would merge with the digits before them into one number. */
+/** Fractions such as ½, which would merge with the digits before them into one number. */
 const fraction = /[\u00bc-\u00be\u2150-\u215f\u2189]/g;
 
-/** Letters that are used as an apostrophe: in Ukrainian обʼєкт, in Hawaiʻi, and in transcriptions such as Qurʾan. */
+/** Letters that serve as apostrophes: in Ukrainian обʼєкт, in Hawaiʻi, and in transcriptions such as Qurʾan. */
 const apostrophe = /[\u02b9\u02bb-\u02bf\ua78b\ua78c]/g;
 
 /** Emoji that NFKC would turn into letters or punctuation: ‼ ⁉ ℹ Ⓜ. */
@@ -31,8 +35,8 @@ const keptEmoji = /[\u203c\u2049\u2139\u24c2]/;
 const otherThanKept = /[^\u203c\u2049\u2139\u24c2]+/g;
 
 /**
- * Characters that neither display nor separate anything, such as soft hyphens, joiners and variation selectors; and
- * skin tones and the Arabic tatweel.
+ * Characters that neither display anything nor separate words, such as soft hyphens, joiners and variation selectors,
+ * and also skin tones and the Arabic tatweel.
  */
 const invisible = /\p{Default_Ignorable_Code_Point}|\p{Emoji_Modifier}|\u0640/gu;
 
@@ -44,10 +48,10 @@ export function normalizeText(text: string): string {
   return ascii.test(text) ? text : normalizePart(text);
 }
 
-/** A stretch of a text: where it begins in the original and in the normalized text. */
+/** A section of a text, with its start in the original and in the normalized text. */
 type Stretch = { original: string; text: string; place: number; position: number; places?: readonly number[] };
 
-/** The same, with the places in the original, at a higher cost. */
+/** Normalizes a text and also maps positions back to the original, which costs more than `normalizeText`. */
 export function normalizeWithPlaces(text: string): NormalText {
   if (ascii.test(text)) return { text, placeOf: (position) => position };
   const stretches: Stretch[] = [];
@@ -64,7 +68,7 @@ export function normalizeWithPlaces(text: string): NormalText {
   };
 }
 
-/** The index of the stretch that has this position. */
+/** Returns the index of the stretch that contains this position. */
 function indexOf(stretches: readonly Stretch[], position: number): number {
   let [low, high] = [0, stretches.length - 1];
   while (low < high) {
@@ -79,7 +83,7 @@ function placeIn(stretch: Stretch | undefined, position: number): number {
   if (stretch === undefined) return 0;
   const { original, text, place } = stretch;
   if (original === text) return place + position - stretch.position;
-  // Only what is displayed is normalized character by character, which is slow.
+  // Normalizing character by character is slow, so this runs only for the stretches in which a position is looked up.
   stretch.places ??= listPlaces(original);
   return place + (stretch.places[position - stretch.position] ?? 0);
 }
@@ -99,7 +103,8 @@ function normalizePart(text: string): string {
     .replace(blank, ' ')
     .replace(fraction, ' $&')
     .replaceAll('\u00b4', "'")
-    // A ligature of 18 letters: 10,000 of them would become 180,000 characters. It becomes what people type instead.
+    // U+FDFA is a ligature that NFKC expands to 18 letters, so 10,000 of them would become 180,000 characters. It is
+    // replaced with the word that people type instead.
     .replaceAll('\ufdfa', 'صلعم');
   const normal = keptEmoji.test(prepared)
     ? prepared.replace(otherThanKept, (part) => part.normalize('NFKC'))
@@ -109,7 +114,10 @@ function normalizePart(text: string): string {
 
 const digits = new Map<string, string>();
 
-/** The digits 0 to 9 of each script are next to each other; there are a few hundred in total. */
+/**
+ * Converts a decimal digit of any script to ASCII. The digits 0 to 9 of each script are consecutive code points; there
+ * are a few hundred digits in total.
+ */
 function asciiDigit(digit: string): string {
   const known = digits.get(digit);
   if (known !== undefined) return known;

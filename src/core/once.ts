@@ -1,4 +1,6 @@
-/** Remembers what `compute` returns for each key: several servers in one process, as in tests, share the result. */
+/**
+ * Caches the result of `compute` for each key, so that several servers in one process (as in tests) share the result.
+ */
 export function onceFor<Key extends object, Value>(compute: (key: Key) => Value): (key: Key) => Value {
   const known = new WeakMap<Key, { value: Value }>();
   return (key) => {

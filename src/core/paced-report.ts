@@ -1,12 +1,12 @@
 import type { Report } from './report.ts';
 
-/** How many reports with the same message may be written within `windowMs`. */
+/** The maximum number of reports with the same message that are written in `windowMs`. */
 const pace = { most: 100, windowMs: 10_000 };
 
 type Window = { endsAt: number; count: number; omitted: number };
 
 /**
- * Passes on at most 100 reports with the same message in 10 s, so that a flood of requests cannot fill a disk. At the
+ * Forwards at most 100 reports with the same message per 10 s, so that a flood of requests cannot fill the disk. At the
  * end of the 10 s, one more report says how many were left out.
  */
 export function paced(report: Report, { most, windowMs } = pace): Report {

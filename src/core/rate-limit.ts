@@ -14,29 +14,33 @@ import { noMetrics, type Metrics } from './metric.ts';
 import type { Report } from './report.ts';
 import { requestScope } from './request-scope.ts';
 
-/** How many keys are remembered, so that a key that keeps trying is reported only once per window. */
+/**
+ * The number of recently reported keys to remember, so that a key that keeps exceeding its limit is reported only once
+ * per window.
+ */
 const maxReported = 10_000;
 
 /**
- * Whose quota is used. A network or email address is hashed before it is stored in PostgreSQL or Redis. `email` stands
- * for an account that may not exist; it is never logged.
+ * The subject whose quota is used. A network or email address is hashed before it is stored in PostgreSQL or Redis.
+ * `email` stands for an account that may not exist; it is never logged.
  */
 export type Counted = { userId?: bigint; sessionId?: bigint; keyId?: bigint; address?: string; email?: string };
 
-/** The user or program that does something, and the network address of the request. */
+/** The user or program that performs an action, and the network address of the request. */
 export type Actor = { asker: Caller; address: string };
 
-/** Where the shared limits run their statements: a pool of PostgreSQL connections. */
+/** The pool of PostgreSQL connections on which the shared limits run their statements. */
 export type LimitStore = { query: (statement: { text: string; values?: unknown[]; name?: string }) => Promise<Result> };
 type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
 /**
- * Counters that all nodes share, in Redis: `client` has the methods of ioredis that rate-limiter-flexible calls, and
- * each key begins with `prefix`. While Redis fails, each limit counts where it would count without Redis.
+ * Counters in Redis that all nodes share: `client` has the methods of ioredis that rate-limiter-flexible calls, and
+ * each key begins with `prefix`. While Redis is failing, each limit falls back to the counter that it would use without
+ * Redis.
  */
 export type SharedCounters = { client: object; prefix: string };
 
-/** Deletes up to `limit` counters whose window is over, and returns how many. */
+/** Deletes up to `limit` counters whose window has ended, and returns how many it deleted. */
 export async function pruneLimits(store: LimitStore, limit: number): Promise<number> {
   const { rowCount } = await store.query({
     text: `delete from rate_limits where key in (select key from rate_limits where expire < $1 limit $2)`,
@@ -46,16 +50,19 @@ export async function pruneLimits(store: LimitStore, limit: number): Promise<num
 }
 
 /**
- * How much of a quota an action takes: `count` actions together, which are either all allowed or all refused; or one
- * action of this `weight`, which an unused quota allows even if it is heavier than the whole quota, and which then uses
- * it up.
+ * How much of a quota an action uses: either `count` actions, which are all allowed or all refused together, or one
+ * action of this `weight`. If an action is heavier than the whole quota, an unused quota still allows it, and the
+ * action uses up the quota.
  */
 export type Use = { count?: number; weight?: number };
 
-/** How much of a quota is left, and in how many seconds its window ends. `setting`: the name of the limit's setting. */
+/**
+ * How much of a quota is left, and how many seconds remain until its window ends. `setting` is the name of the setting
+ * that configures the limit.
+ */
 export type LimitState = { setting: string; quota: Quota; remaining: number; resetSeconds: number };
 
-/** Counts requests and refuses those beyond a quota. Each server has one. */
+/** Counts requests and refuses those beyond a quota. Each server has one instance. */
 export class RateLimits {
   readonly #quotas: Quotas;
   readonly #report: Report;
@@ -64,7 +71,7 @@ export class RateLimits {
   readonly #limiters = new Map<LimitName, RateLimiterAbstract>();
   readonly #reported = createLru<string, true>(maxReported);
 
-  /** With `quotas` null, nothing is refused. */
+  /** If `quotas` is null, nothing is refused. */
   constructor({
     quotas,
     store,
@@ -88,11 +95,11 @@ export class RateLimits {
   }
 
   /**
-   * Counts an activity against the quotas of the session, the account and the address, in this order: a use that the
-   * session's quota refuses takes nothing from the account's. Uses by programs count per session and per account, and
-   * never per address; a server key that names no user has one quota, as large as that of an address, because it works
-   * for many users. Throws RateLimited like `take`. Returns the state of the limit with the smallest share left; null
-   * if limits are off.
+   * Counts an activity against the quotas of the session, the account and the address, in this order. If the session's
+   * quota refuses the activity, it does not count against the account's quota. For programs, an activity counts per
+   * session and per account but never per address. A server key that names no user works for many users, so it has a
+   * single quota, as large as the quota of an address. Throws RateLimited in the same cases as `take`. Returns the
+   * state of the limit that has the smallest share left, or null if limits are off.
    */
   async count(activity: Activity, { asker, address }: Actor, use: Use = {}): Promise<LimitState | null> {
     if (this.#quotas === null) return null;
@@ -104,8 +111,9 @@ export class RateLimits {
   }
 
   /**
-   * Takes a use from a quota. Throws RateLimited, with the time until the window ends, if the quota is used up. The
-   * first refusal in each window is reported to the operator. Returns the state of the limit; null if limits are off.
+   * Uses up part of a quota. If the quota is used up, throws a RateLimited that says when the window ends. The
+   * first refusal in each window is reported to the operator. Returns the state of the limit, or null if limits are
+   * off.
    */
   async take(name: LimitName, counted: Counted, { count = 1, weight }: Use = {}): Promise<LimitState | null> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
@@ -122,7 +130,7 @@ export class RateLimits {
     }
   }
 
-  /** Takes one use from a quota, and returns whether one was left. */
+  /** Uses one unit of a quota, and returns whether there was one left. */
   async tries(name: LimitName, counted: Counted): Promise<boolean> {
     try {
       await this.take(name, counted);
@@ -133,7 +141,7 @@ export class RateLimits {
     }
   }
 
-  /** Throws RateLimited if the quota is already used up. Uses nothing. */
+  /** Throws RateLimited if the quota is already used up. Does not use any of the quota. */
   async refuseExhausted(name: LimitName, counted: Counted): Promise<void> {
     const [limiter, quota] = [this.#limiters.get(name), this.#quotas?.[name]];
     if (limiter === undefined || quota === undefined) return;
@@ -143,7 +151,7 @@ export class RateLimits {
     throw this.#refuse(name, { counted, quota, key, waitMs: state.msBeforeNext });
   }
 
-  /** Gives one use back, for something that should not have counted. */
+  /** Gives back one unit, for an action that should not have been counted. */
   async giveBack(name: LimitName, counted: Counted): Promise<void> {
     await this.#limiters.get(name)?.reward(keyOf(counted, this.#isHashed(name)), 1);
   }
@@ -172,7 +180,7 @@ export class RateLimits {
   }
 }
 
-/** The limit with the smallest share of its quota left. */
+/** Returns the state of the limit that has the smallest share of its quota left. */
 export function tightest(states: readonly (LimitState | null)[]): LimitState | null {
   let found: LimitState | null = null;
   for (const each of states) if (each !== null && (found === null || shareOf(each) < shareOf(found))) found = each;
@@ -190,7 +198,7 @@ function createLimiter(
 ): RateLimiterAbstract {
   if (quota === undefined) throw new Error(`there is no quota for ${name}`);
   const options = { keyPrefix: name, points: quota.count, duration: quota.windowSeconds };
-  // Refusing a flood of requests then costs the database, or Redis, nothing.
+  // Once a key is over its quota, refusing further requests costs the database or Redis nothing.
   const inMemoryBlockOnConsumed = quota.count + 1;
   const usual = limitRules[name].isShared
     ? new RateLimiterPostgres({
@@ -213,7 +221,10 @@ function createLimiter(
   });
 }
 
-/** The library expects int8 columns to be numbers, but our connections read them as bigint. */
+/**
+ * Runs a statement and converts bigints to numbers: the library expects int8 columns to be numbers, but the server's
+ * connections read them as bigint.
+ */
 async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitStore['query']>[0]): Promise<Result> {
   const result = await store.query(statement);
   const rows = result.rows.map((row) =>
@@ -225,8 +236,8 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
 }
 
 /**
- * A short key. In PostgreSQL and Redis, email and network addresses are stored only as hashes; in memory, a hash would
- * cost more than the counting.
+ * Returns a short key. In PostgreSQL and Redis, email addresses and network addresses are stored only as hashes; in
+ * memory they are not hashed, because that would cost more than the counting.
  */
 function keyOf({ userId, sessionId, keyId, address, email }: Counted, isHashed: boolean): string {
   const text = [userId, sessionId, keyId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');

@@ -1,10 +1,13 @@
-/** How many texts are remembered, and the longest one: nearly all clients send the same few. */
+/**
+ * How many strings are remembered, and the maximum length of such a string. Nearly all clients send the same few
+ * strings.
+ */
 const limits = { count: 256, length: 256 };
 
 /**
- * Makes a function of a short text remember its results: most requests have the same headers. `read` must always return
- * the same for the same text, and callers must not change what it returns. Give it whole texts, such as the value of a
- * header: a part of a string may keep all of it in memory.
+ * Returns a function that caches the results of `read`, a function of a short string. This helps because most requests
+ * have the same headers. `read` must always return the same result for the same string, and callers must not modify the
+ * result. Pass whole strings, such as the value of a header: a substring may keep the entire original string in memory.
  */
 export function rememberByText<Value>(read: (text: string) => Value): (text: string) => Value {
   const known = new Map<string, { value: Value }>();
@@ -13,7 +16,8 @@ export function rememberByText<Value>(read: (text: string) => Value): (text: str
     if (found !== undefined) return found.value;
     const value = read(text);
     if (text.length > limits.length) return value;
-    // A client that keeps sending new texts makes others wait for one more reading of theirs.
+    // A client that keeps sending new strings therefore costs the other clients only one more call of `read` per
+    // string.
     if (known.size >= limits.count) known.clear();
     known.set(text, { value });
     return value;

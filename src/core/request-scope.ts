@@ -5,18 +5,22 @@ import type { Caller } from './asker.ts';
 export type RequestScope = {
   /** Identifies the request in the log and in its response. */
   requestId: string;
-  /** The trace that the request belongs to, in 32 hexadecimal digits; null if there is none. */
+  /** The ID of the trace that the request belongs to, in 32 hexadecimal digits; null if there is none. */
   traceId: string | null;
-  /** Who makes the request; null until that is known, and for those who are not signed in. */
+  /** The caller who sent the request; null until the caller is known, and if the sender is not signed in. */
   caller: Caller | null;
-  /** The root field of its operation, `several` if it has more than one; null until that is known. */
+  /**
+   * The root field of the request's operation, or `several` if there is more than one; null until the operation is
+   * known.
+   */
   operation: string | null;
   /** Whether the log already says that a limit has refused the request. */
   isRefusalLogged: boolean;
 };
 
 /**
- * The request that the current code runs for. Passing it as an argument would touch every function between a request
- * and a line in the log; Node 24 carries it along at a cost too small to measure in a request (docs/monitoring.md).
+ * The request that the current code is processing. Passing it as an argument would change the signature of every
+ * function between a request and a log line. Node 24 propagates it at a cost that is too small to measure in a request
+ * (docs/monitoring.md).
  */
 export const requestScope = new AsyncLocalStorage<RequestScope>();

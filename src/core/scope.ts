@@ -1,6 +1,6 @@
 /**
- * What a program may do with its API key: all scopes, in the order in which the API lists them. Must match the enum
- * `scope`.
+ * All scopes that an API key can have, in the order in which the API lists them. A scope is something that a program
+ * may do with the key. The list must match the enum `scope` in the database.
  */
 export const scopes = [
   'USERS_READ',
@@ -18,7 +18,7 @@ export const scopes = [
 /** One thing that a program may do with its API key. */
 export type Scope = (typeof scopes)[number];
 
-/** What a bot may do as a member of chats, like anyone else, whatever the scopes of its key. */
+/** The scopes that a bot always has as a member of chats, like any other member, whatever the scopes of its key. */
 export const memberScopes: ReadonlySet<Scope> = new Set([
   'USERS_READ',
   'CHATS_READ',

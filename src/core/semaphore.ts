@@ -1,6 +1,6 @@
 type Waiting = { count: number; start: () => void };
 
-/** A semaphore: work waits, in the order of arrival, until enough permits are free. */
+/** A semaphore. Tasks wait until enough permits are free, and start in the order in which they arrived. */
 export class Semaphore {
   readonly #total: number;
   #free: number;

@@ -1,12 +1,12 @@
 import type { Caller, Program } from './asker.ts';
 import type { Scope } from './scope.ts';
 
-/** A role on the whole server, as `server_role` in the database. */
+/** A role on the whole server, with the same values as the enum `server_role` in the database. */
 type ServerRole = 'USER' | 'MODERATOR' | 'ADMIN';
 
 /**
- * The role that counts. On a device, it is the user's own. For a program, it is the one that its scopes grant, but
- * never higher than the role of the user it acts as.
+ * Returns the role that applies to the caller. On a device, this is the user's own role. For a program, it is the role
+ * that its scopes grant, but never a higher role than that of the user it acts as.
  */
 export function effectiveRole(caller: Caller, role: ServerRole): ServerRole {
   if (caller.kind === 'SESSION') return role;
@@ -21,7 +21,7 @@ function roleOf(scopes: ReadonlySet<Scope>): ServerRole {
   return scopes.has('MODERATE') ? 'MODERATOR' : 'USER';
 }
 
-/** Whether a program's scopes cover all that a user with this role may do as staff. */
+/** Whether a program's scopes allow everything that a user with this role may do as server staff. */
 export function coversRole({ scopes }: Pick<Program, 'scopes'>, role: ServerRole): boolean {
   return ranks[roleOf(scopes)] >= ranks[role];
 }

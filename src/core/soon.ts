@@ -1,4 +1,7 @@
-/** A value, or a promise of it. Code that mostly has its values at hand avoids the cost of promises. */
+/**
+ * A value or a promise of a value. Code that usually has its values already can use this type to avoid the cost of
+ * promises.
+ */
 export type Soon<Value> = Value | Promise<Value>;
 
 /** Whether the value still has to be awaited. */
@@ -6,12 +9,12 @@ export function isPromise<Value>(value: Value | PromiseLike<Value>): value is Pr
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** Uses a value now if it is at hand, and otherwise when it arrives. */
+/** Uses a value immediately if it is available, and otherwise when its promise resolves. */
 export function whenThere<Value, Result>(value: Soon<Value>, use: (value: Value) => Soon<Result>): Soon<Result> {
   return isPromise(value) ? Promise.resolve(value).then(use) : use(value);
 }
 
-/** Waits for those values that are not at hand. */
+/** Waits for those values that are still promises. */
 export function allThere<Value>(values: readonly Soon<Value>[]): Soon<readonly Value[]> {
   return values.some(isPromise) ? Promise.all(values) : (values as readonly Value[]);
 }

@@ -14,13 +14,13 @@ const lineBreaks = /[\u2028\u2029]/;
 /** Characters that change the direction of text, including the text that follows a name. */
 const bidiControls = /\p{Bidi_Control}/u;
 /**
- * Characters that display something by themselves: neither blanks (a Braille pattern without dots, a null note head),
- * nor what Unicode calls ignorable (fillers, joiners, selectors), nor marks, which need a letter. The database's checks
- * contain the same characters as ranges: `npm run text-rule` prints them.
+ * Characters that are visible on their own. The set excludes blank characters (such as a Braille pattern without dots,
+ * or a null note head), characters that Unicode calls ignorable (fillers, joiners, selectors), and marks, which need a
+ * letter. The checks in the database list the same characters as ranges: `npm run text-rule` prints these ranges.
  */
 const visible = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{M}\p{Cc}\u2800\ufff9-\ufffb\u{1d159}]/u;
 
-/** Whether a text displays anything. */
+/** Whether a text has any visible characters. */
 export function isVisible(text: string): boolean {
   return visible.test(text);
 }
@@ -31,8 +31,8 @@ export function readLine(value: string, path: string[], maxLength: number, error
 }
 
 /**
- * Reads the name of a user or a chat: a line in Unicode's normal form (NFC) that displays something, and that does not
- * change the direction of text. The database's `is_name` applies the same rule.
+ * Reads the name of a user or a chat: a line that is normalized to NFC, has at least one visible character, and does
+ * not change the direction of text. The database's `is_name` applies the same rule.
  */
 export function readName(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   const before = errors.length;
@@ -46,8 +46,8 @@ export function readName(value: string, path: string[], maxLength: number, error
 }
 
 /**
- * Reads multi-line text that displays something: normalizes line ends to newlines and refuses other controls except
- * tab. The database's `is_text` applies the same rule.
+ * Reads multi-line text that has at least one visible character: normalizes line ends to newlines, and refuses control
+ * characters other than tab and newline. The database's `is_text` applies the same rule.
  */
 export function readText(value: string, path: string[], maxLength: number, errors: FieldError[]): string {
   const before = errors.length;
@@ -60,8 +60,8 @@ export function readText(value: string, path: string[], maxLength: number, error
 const displaysNothing = { code: 'REQUIRED', message: 'must contain something that is visible' } as const;
 
 /**
- * Composing characters never shortens a text to less than a third, so one that is far too long is left as it is and
- * refused.
+ * NFC never shortens a text to less than a third of its length, so a text that is far too long is returned unchanged,
+ * and the caller refuses it.
  */
 function normalizeShort(value: string, maxLength: number): string {
   return value.length > maxLength * 8 ? value : value.normalize('NFC');
@@ -77,7 +77,8 @@ function read(text: string, { path, maxLength, refused }: Rule, errors: FieldErr
 
 function problemWith(text: string, maxLength: number, refused: RegExp): Omit<FieldError, 'path'> | null {
   if (text === '') return { code: 'REQUIRED', message: 'must not be empty' };
-  // A string of n UTF-16 units has at least n / 2 code points: don't spread a huge string just to count them.
+  // A string of n UTF-16 units has at least n / 2 code points, so there is no need to spread a huge string just to
+  // count them.
   if (text.length > maxLength * 2 || [...text].length > maxLength) {
     return { code: 'TOO_LONG', message: `must be at most ${maxLength} characters long` };
   }

@@ -1,24 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/**
- * A place in a trace, as the header `traceparent` names it: the trace, one of its spans, and whether that span is
- * recorded.
- */
+/** A span context, as in the header `traceparent`: the trace, one of its spans, and whether that span is recorded. */
 export type TraceParent = { traceId: string; spanId: string; isSampled: boolean };
 
-/** Attributes of a span, under the names in OpenTelemetry’s semantic conventions where they define one. */
+/** The attributes of a span. Their names come from OpenTelemetry’s semantic conventions where these define one. */
 export type Attributes = Record<string, string | number | boolean>;
 
-/**
- * What a span records: how a request is served, what another system does for us, what an event causes, or anything
- * else.
- */
+/** What a span records: serving a request, a call to another system, the processing of an event, or anything else. */
 export type SpanKind = 'SERVER' | 'CLIENT' | 'CONSUMER' | 'INTERNAL';
 
-/** `startedAt`: when the span began, in ms since 1970; by default now. */
+/** `startedAt` is when the span began, in ms since 1970; the default is now. */
 export type SpanOptions = { kind?: SpanKind; startedAt?: number; attributes?: Attributes };
 
-/** A recorded part of a trace. `end` must be called once; `endedAt` is in ms since 1970. */
+/** A recorded part of a trace. Call `end` exactly once; `endedAt` is in ms since 1970. */
 export interface Span {
   readonly parent: TraceParent;
   child(name: string, options?: SpanOptions): Span;
@@ -28,25 +22,26 @@ export interface Span {
 }
 
 /**
- * Starts a span under a parent from another process, or starts a new trace. Returns null if the sampler leaves it out.
+ * Starts a span under a parent from another process, or starts a new trace if there is no parent. Returns null if the
+ * sampler does not select the trace.
  */
 export type Tracer = (name: string, options: SpanOptions & { parent: TraceParent | null }) => Span | null;
 
-/** Without tracing, it is never set, and reading it costs a few nanoseconds. */
+/** The current span. Without tracing it is never set, and reading it takes a few nanoseconds. */
 const currentSpan = new AsyncLocalStorage<Span>();
 
-/** The span that the current code belongs to, if it is recorded. */
+/** Returns the span that the current code belongs to, if that span is recorded. */
 export function spanNow(): Span | undefined {
   return currentSpan.getStore();
 }
 
-/** Runs `work` in that span, or in none. */
+/** Runs `work` in the given span, or outside of any span if there is none. */
 export function withSpan<Result>(span: Span | null | undefined, work: () => Result): Result {
   if (span == null) return spanNow() === undefined ? work() : currentSpan.exit(work);
   return currentSpan.run(span, work);
 }
 
-/** Runs `work` in a new span under the current one, if that is recorded. */
+/** Runs `work` in a new child of the current span, if there is a current span. */
 export async function inSpan<Result>(
   name: string,
   work: () => Promise<Result>,
@@ -65,12 +60,12 @@ export async function inSpan<Result>(
   }
 }
 
-/** Prints a place in a trace as the header `traceparent`. https://www.w3.org/TR/trace-context/ */
+/** Formats a span context as the value of the header `traceparent`. https://www.w3.org/TR/trace-context/ */
 export function formatTraceParent({ traceId, spanId, isSampled }: TraceParent): string {
   return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
 }
 
-/** Reads a `traceparent`; null if it is not valid. */
+/** Parses the value of a `traceparent` header; returns null if it is not valid. */
 export function parseTraceParent(text: string): TraceParent | null {
   const match = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/.exec(text);
   const [, traceId = '', spanId = '', flags = ''] = match ?? [];

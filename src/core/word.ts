@@ -5,21 +5,24 @@ import { foldWord } from './fold.ts';
  * `start` and `end` are positions in the normalized text.
  */
 export type Piece = {
-  /** Folded. */
+  /** The folded text. */
   text: string;
-  /** As it was before folding. */
+  /** The text before folding. */
   original: string;
   isRun: boolean;
-  /** The parts of a camelCase word, folded, and where each begins in it; empty for other words. */
+  /** The folded parts of a camelCase word, and the offset of each part in the word; empty for other words. */
   parts: readonly { text: string; offset: number }[];
   start: number;
   end: number;
 };
 
-/** Longer words are cut into pieces of this many UTF-16 units, in texts and in searches. */
+/**
+ * The maximum length of a piece, in UTF-16 units. Longer words are cut into pieces of this length, both in texts and in
+ * search queries.
+ */
 const maxWordLength = 64;
 
-/** Letters, digits and marks of scripts without spaces between words. */
+/** Letters, digits and marks of scripts that do not separate words with spaces. */
 const runCharacter = String.raw`(?:(?=[\p{L}\p{M}\p{N}])[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc]|[\u3099\u309a])`;
 const wordCharacter = String.raw`(?:(?!${runCharacter}|\p{sc=Hang})[\p{L}\p{N}\p{M}])`;
 // Flags, keycaps, and all other emoji.
@@ -29,7 +32,7 @@ const pattern = new RegExp(
     `${runCharacter}+`,
     String.raw`\p{sc=Hang}+`,
     emoji,
-    // In C++ and C#, the signs belong to the name.
+    // In names such as C++ and C#, the signs are part of the word.
     String.raw`(?!\p{M})${wordCharacter}+(?:\+\+(?!\p{L})|\+(?![+\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L}{1,2})#(?![\p{L}\p{N}])|(?<=(?<![\p{L}\p{N}])\p{L})#(?=\p{N}))?`,
   ].join('|'),
   'gu',
@@ -42,12 +45,15 @@ const ascii = /^[\x00-\x7f]*$/;
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
 /**
- * The properties of a piece that are the same wherever it occurs. `cuts`: the piece's text, cut if it is too long;
- * empty for a run without letters and digits.
+ * The properties that all occurrences of the same piece share. `cuts` has the text of the piece, cut up if it is too
+ * long; it is empty for a run without letters and digits.
  */
 type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
 
-/** The pieces of a normalized text, in order and in time linear in its length. Any other characters separate them. */
+/**
+ * Returns the pieces of a normalized text in order, in time proportional to its length. All other characters separate
+ * pieces.
+ */
 export function listPieces(normalized: string): Piece[] {
   const pieces: Piece[] = [];
   const kinds = new Map<string, Kind>();

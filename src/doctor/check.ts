@@ -1,13 +1,13 @@
 /**
- * How severe a finding is. OK: nothing to do. WARN: worth a look. FAIL: until this is fixed, the server does not work,
- * or not safely.
+ * How severe a finding is. OK: there is nothing to do. WARN: the operator should take a look. FAIL: the server does not
+ * work, or is not safe, until this is fixed.
  */
 export type Level = 'OK' | 'WARN' | 'FAIL';
 
-/** One thing that a check has found. `text` says what to do, if anything; it contains no secret. */
+/** One result of a check. `text` says what to do, if there is anything to do, and contains no secrets. */
 export type Finding = { level: Level; text: string };
 
-/** A check, with its name. If it rejects, that counts as a failure with the error's message. */
+/** A named check. If `run` rejects, the check counts as failed, with the message of the error. */
 export type Check = { name: string; run: () => Promise<Finding[]> };
 
 /** How long a check may take, in ms. */
@@ -32,7 +32,7 @@ export async function runCheck({ run }: Check, maxMs = checkMs): Promise<Finding
   return findings;
 }
 
-/** One line for each finding. */
+/** Returns one line of text for each finding. */
 export function printFindings({ name }: Check, findings: readonly Finding[]): string {
   return findings.map(({ level, text }) => `${level.padEnd(4)}  ${name}: ${text}\n`).join('');
 }

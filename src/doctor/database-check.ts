@@ -2,19 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { inspectDatabase, openConnection } from '../postgres/inspection.ts';
 import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
-/** Where the database is: the URL of the pool, and the one that bypasses any pooler. */
+/** How to reach the database: the URL for the pool, and a URL that bypasses any pooler. */
 export type DatabasePlace = { url: string; directUrl: string; poolSize: number };
 
-/** How long a statement may take, in ms. */
+/** The maximum duration of a statement, in ms. */
 const limitMs = 4_000;
-/** How long a notification may take, in ms. */
+/** How long a notification may take to arrive, in ms. */
 const notifyMs = 2_000;
-/** A node's connections in addition to its pool: for searches and for LISTEN. */
+/** The connections that a node uses in addition to its pool: for searches and for LISTEN. */
 const furtherConnections = 4;
-/** If clocks differ by this much, in ms, tokens and measured delays are wrong. */
+/** How far the clocks may differ, in ms, before tokens and measured delays are unreliable or wrong. */
 const skewMs = { suspicious: 1_000, wrong: 30_000 };
 
-/** The checks of the database. */
+/** Lists the checks of the database. */
 export function databaseChecks(place: DatabasePlace): Check[] {
   return [
     { name: 'database', run: () => checkDatabase(place) },

@@ -7,7 +7,7 @@ import { mailCheck } from './mail-check.ts';
 import { machineChecks } from './machine-check.ts';
 import { redisCheck } from './redis-check.ts';
 
-/** What is checked. `database`: null while the embedded PostgreSQL is not running. */
+/** What is checked. `database` is null while the embedded PostgreSQL is not running. */
 export type Patient = StoreSettings & {
   database: DatabasePlace | null;
   redis: RedisTarget | null;
@@ -16,7 +16,7 @@ export type Patient = StoreSettings & {
 };
 
 /**
- * Runs every check, one after the other, and prints one line for each finding. Resolves to whether no finding is a
+ * Runs every check, one after the other, and prints one line for each finding. Resolves to true if no finding is a
  * FAIL. No line contains a secret.
  */
 export async function examine(patient: Patient, print: (lines: string) => void): Promise<boolean> {

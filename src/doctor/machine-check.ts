@@ -5,12 +5,18 @@ import { buffer } from 'node:stream/consumers';
 import { openStore, type StoreSettings } from '../file/store/open.ts';
 import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
-/** Free space in bytes: below the first, uploads will soon be refused; below the second, the operator is warned. */
+/**
+ * Thresholds of free disk space, in bytes. Below `least`, uploads will soon be refused; below `comfortable`, the
+ * operator is warned.
+ */
 const space = { least: 512 * 1024 ** 2, comfortable: 5 * 1024 ** 3 };
-/** File descriptors in addition to those of connections: files, the database, the store. */
+/**
+ * The file descriptors that a node needs in addition to those of its connections: for files, the database and the
+ * store.
+ */
 const furtherDescriptors = 1_000;
 
-/** The checks of the machine that the node runs on, and of the file store. */
+/** Lists the checks of the machine that the node runs on, and of the file store. */
 export function machineChecks(settings: StoreSettings & { maxConnections: number }): Check[] {
   return [
     { name: 'file store', run: () => checkStore(settings) },
@@ -54,7 +60,7 @@ async function checkDisk(dataDir: string): Promise<Finding[]> {
   return [free < space.comfortable ? warn(`${text}: make room soon.`) : ok(text)];
 }
 
-/** The folder may be missing until the server has started. */
+/** Checks the nearest parent that exists, because the folder itself may be missing until the server has started. */
 async function statfsOfParent(folder: string): Promise<{ bavail: number; bsize: number }> {
   try {
     return await statfs(folder);

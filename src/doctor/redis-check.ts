@@ -4,12 +4,15 @@ import { RedisAway, RedisLink } from '../redis/redis-link.ts';
 import type { RedisTarget } from '../redis/redis-url.ts';
 import { fail, ok, type Check, type Finding } from './check.ts';
 
-/** The oldest version with sharded channels. */
+/** The oldest major version that supports sharded channels. */
 const oldest = 7;
-/** How long a message may take from publishing to arriving, in ms. */
+/** How long a message may take to arrive after it is published, in ms. */
 const messageMs = 1_000;
 
-/** Checks that a node can do everything that it does in Redis, under names that only this check uses. */
+/**
+ * Checks that a node can do everything that it needs to do in Redis, using key and channel names that only this check
+ * uses.
+ */
 export function redisCheck(target: RedisTarget | null): Check {
   return { name: 'Redis', run: async () => [await checkRedis(target)] };
 }
@@ -32,7 +35,10 @@ async function checkRedis(target: RedisTarget | null): Promise<Finding> {
   }
 }
 
-/** Valkey reports the version of Redis that it corresponds to, and its own name. */
+/**
+ * Reads the name and version of the server. Valkey reports the version of Redis that it is compatible with, and also
+ * its own version.
+ */
 async function readVersion(link: RedisLink): Promise<{ version: number; name: string }> {
   const info = await link.run((commander) => commander.info('server'));
   const valueOf = (field: string) => new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(info)?.[1];
@@ -42,8 +48,8 @@ async function readVersion(link: RedisLink): Promise<{ version: number; name: st
 }
 
 /**
- * Does in Redis what a node does. Returns what failed, or null; rejects with the error if Redis refuses a
- * command.
+ * Performs the same operations in Redis as a node. Returns the finding if something failed, and null otherwise; rejects
+ * if Redis refuses a command.
  */
 async function findMissing(link: RedisLink): Promise<Finding | null> {
   const name = `parley:doctor:${randomBytes(8).toString('hex')}`;

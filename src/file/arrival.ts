@@ -5,14 +5,14 @@ import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
 
 /**
- * How many requests may upload files at the same time on this node. A browser sends six at a time, and a whole office
- * may share one address.
+ * The maximum number of concurrent requests that upload files to this node. A browser sends six requests at a time, and
+ * a whole office may share one address.
  */
 export const maxArriving = { perPerson: 32, perAddress: 200, inAll: 1_000 };
 
 /**
- * While a user's arriving bytes do not exceed this, the server does not count what the user has stored; `add_files`
- * does so in any case.
+ * As long as the bytes that a user is uploading do not exceed this number, the server does not check how much the user
+ * has stored; `add_files` checks that in any case.
  */
 const uncountedBytes = 64 * 1024;
 
@@ -21,13 +21,16 @@ const retryAfterSeconds = 5;
 /** What one user is uploading: the number of requests, and the number of bytes to keep free for them. */
 type Share = { count: number; bytes: number };
 
-/** The user who sends files, their network address, and the declared size of the request; null if it declares none. */
+/**
+ * The user who sends files, their network address, and the declared size of the request, which is null if the request
+ * declares none.
+ */
 export type Sender = { asker: Asker; address: string; declaredBytes: number | null };
 
 /**
- * The requests that are uploading files right now. Each counts towards the limits of its user, its address and this
- * node from the start, and its bytes count towards the user's quota before they become a file: many unfinished uploads
- * get no more room than finished ones.
+ * The requests that are uploading files right now. Each request counts towards the limits of its user, its address and
+ * this node from the start, and its bytes count towards the user's quota even before they become a file. Many
+ * unfinished uploads therefore cannot use more space than finished ones.
  */
 export class Arrivals {
   readonly #client: Queryable;
@@ -44,8 +47,9 @@ export class Arrivals {
   }
 
   /**
-   * Runs `work` with an arrival, which ends when `work` does. Throws RateLimited when the user, the address or the node
-   * has too many uploads already, and TooLarge when the declared size exceeds the room left in the user's quota.
+   * Creates an arrival and runs `work` with it; the arrival ends when `work` settles. Throws RateLimited if the user,
+   * the address or the node already has too many uploads, and TooLarge if the declared size exceeds what is left of the
+   * user's quota.
    */
   async during<Result>(sender: Sender, work: (arrival: Arrival) => Promise<Result>): Promise<Result> {
     const { asker, address, declaredBytes } = sender;
@@ -104,7 +108,8 @@ export class Arrival {
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
   /**
-   * The bytes that this request adds to the user's share: those reserved, or those received if there are more.
+   * The bytes that this request adds to the user's share: the reserved bytes, or the received bytes if there are more
+   * of them.
    */
   #held = 0;
   #left: number | null = null;
@@ -126,20 +131,21 @@ export class Arrival {
   }
 
   /**
-   * Reserves room for a request that declares its size. Throws TooLarge when there is none. The declared size includes
-   * what surrounds the files, which is not counted separately, so slightly less than the declared size is reserved.
+   * Reserves room for a request that declares its size. Throws TooLarge if the quota has too little space left. The
+   * declared size includes what surrounds the files, which is not counted separately, so slightly less than the
+   * declared size is reserved.
    */
   async reserve(declaredBytes: number): Promise<void> {
     await this.#hold(declaredBytes - uncountedBytes);
   }
 
-  /** Adds `bytes` to what has been received. Throws TooLarge when there is no room for them. */
+  /** Adds `bytes` to the number of received bytes. Throws TooLarge if they exceed what is left of the quota. */
   async take(bytes: number): Promise<void> {
     this.#received += bytes;
     await this.#hold(this.#received);
   }
 
-  /** Releases the held bytes: nothing more of this request will arrive. */
+  /** Releases the reserved bytes, because no more data will arrive with this request. */
   end(): void {
     this.#share.bytes -= this.#held;
     this.#held = 0;
@@ -147,7 +153,7 @@ export class Arrival {
 
   async #hold(bytes: number): Promise<void> {
     if (bytes <= this.#held) return;
-    // The bytes are added before the check, so that later requests already count them.
+    // The bytes are added before the check, so that concurrent requests take them into account.
     const together = (this.#share.bytes += bytes - this.#held);
     this.#held = bytes;
     if (together <= uncountedBytes) return;

@@ -6,14 +6,14 @@ import { inChat, requireMay } from '../chat/locked-chat.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Gives the asker an avatar, or removes it (null). The previous one is deleted, its links stop working, and its bytes
- * are deleted unless another file has the same ones. Users who share a chat with the asker receive UserUpdated if
- * anything changed. Throws InvalidInput unless the file is a picture that the asker uploaded and that nothing uses yet.
- * The edge (api/limit.ts) limits how often a user may do this.
+ * Sets the asker's avatar, or removes it if `fileId` is null. The previous avatar is deleted and its links stop
+ * working. Its bytes are deleted too, unless another file has the same bytes. Users who share a chat with the asker
+ * receive UserUpdated if anything changed. Throws InvalidInput unless the file is a picture that the asker uploaded and
+ * that is not in use yet. The GraphQL edge (api/limit.ts) limits how often a user may do this.
  */
 export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
   return inTransaction(db, async (transaction) => {
-    // Locks the user, so that two changes take turns. Raw SQL, for the lock.
+    // Locks the user, so that concurrent changes run one after the other. Raw SQL, for the lock.
     const { rows } = await transaction.query<User>(
       `select ${columns.user('u')} from users u where u.id = $1 and u.deleted_at is null for no key update`,
       [asker.userId],
@@ -27,10 +27,10 @@ export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: big
 }
 
 /**
- * Gives a chat an avatar, or removes it, if the asker may change the chat's name; the chat's members receive
- * ChatUpdated. The file stays the asker's upload: it counts for their quota, and is deleted with their account. Throws
- * NotFound for a chat that the asker cannot see, and Forbidden for one that they cannot change and for a single chat,
- * which has no avatar.
+ * Sets or removes the avatar of a chat if the asker may change the chat's name. The members of the chat receive
+ * ChatUpdated. The file remains an upload of the asker: it counts towards their quota, and is deleted with their
+ * account. Throws NotFound if the asker cannot see the chat. Throws Forbidden if they may not change it, or if it is a
+ * single chat, because single chats have no avatar.
  */
 export async function setChatAvatar(
   db: Db,
@@ -45,7 +45,7 @@ export async function setChatAvatar(
   });
 }
 
-/** Locks the file's row: another message or avatar that is about to use the file waits. */
+/** Locks the row of the file, so that any other message or avatar that is about to use the file has to wait. */
 async function requireFreePicture(client: Queryable, asker: Asker, fileId: bigint): Promise<void> {
   // Raw SQL, for the lock.
   const { rows } = await client.query<{ isPicture: boolean }>(

@@ -4,10 +4,15 @@ import type { StagedBytes } from './store/store.ts';
 /** A part of a file, from `start` (inclusive) to `end` (exclusive). */
 export type Span = { start: number; end: number };
 
-/** A part of a file and its replacement: nothing, other bytes, or (null) the same number of zeros. */
+/**
+ * A part of a file and its replacement. The replacement is empty, other bytes, or null for the same number of zeros.
+ */
 export type Edit = Span & { bytes: Uint8Array | null };
 
-/** Replaces these spans with zeros. Overlapping spans are merged, so that no byte is written twice. */
+/**
+ * Returns the edits that replace these spans with zeros. Overlapping spans are merged, so that no byte is written
+ * twice.
+ */
 export function blankOut(spans: readonly Span[]): Edit[] {
   const merged: Edit[] = [];
   for (const { start, end } of spans.toSorted((one, other) => one.start - other.start)) {
@@ -18,7 +23,9 @@ export function blankOut(spans: readonly Span[]): Edit[] {
   return merged;
 }
 
-/** Merges both lists in file order. Edits of the second list that overlap one of the first are dropped. */
+/**
+ * Merges both lists, sorted by position in the file. Drops edits of the second list that overlap an edit of the first.
+ */
 export function joinEdits(first: readonly Edit[], second: readonly Edit[]): Edit[] {
   const edits: Edit[] = [];
   const isFirst = new Set(first);
@@ -32,8 +39,8 @@ export function joinEdits(first: readonly Edit[], second: readonly Edit[]): Edit
 }
 
 /**
- * Applies these edits, which must be in order and must not overlap. Takes time linear in the file and the edits, and
- * holds one chunk of the file at a time.
+ * Applies these edits, which must be in order and must not overlap. Takes time proportional to the size of the file and
+ * the number of edits, and holds only one chunk of the file in memory at a time.
  */
 export async function* edited(content: StagedBytes['content'], edits: readonly Edit[]): AsyncGenerator<Buffer> {
   let position = 0;

@@ -1,7 +1,7 @@
 /**
- * Types that a browser can display without executing any of their content. Never SVG or HTML, which can contain
- * scripts. A PDF can only be downloaded: browsers do not start their PDF viewer inside a sandbox, and outside it, the
- * viewer would not be contained.
+ * Types that a browser can display without executing any of their content. Never add SVG or HTML, which can contain
+ * scripts. PDF files can only be downloaded, because browsers do not start their PDF viewer inside a sandbox, and
+ * without the sandbox nothing would contain the viewer.
  */
 const shown = new Set([
   'image/png',
@@ -18,17 +18,17 @@ const shown = new Set([
 ]);
 
 /**
- * Returns the `content-disposition` of a file (RFC 6266): displayed inline or saved under its name. The name appears in
- * ASCII and, if it has other characters, also in the encoding of RFC 8187.
+ * Returns the `content-disposition` header of a file (RFC 6266), which says whether the browser displays the file or
+ * saves it under its name. The name appears in ASCII and, if it has other characters, also in the encoding of RFC 8187.
  */
 export function describeDisposition(contentType: string, name: string): string {
   return describe(shown.has(contentType) ? 'inline' : 'attachment', name);
 }
 
 /**
- * Like `describeDisposition`, for a store that sets neither `nosniff` nor a sandbox. Only types that no browser treats
- * as a page or a script, whatever the bytes, are displayed; everything else, including plain text, is served as a
- * download.
+ * Like `describeDisposition`, but for a store that sets neither `nosniff` nor a sandbox. Only those types are displayed
+ * that no browser treats as a page or a script, whatever the bytes are. Everything else, including plain text, is
+ * served as a download.
  */
 export function describeUnguarded(contentType: string, name: string): { contentType: string; disposition: string } {
   const isSafe = shown.has(contentType) && /^(image|audio|video)\//.test(contentType);
@@ -45,7 +45,10 @@ function describe(disposition: 'inline' | 'attachment', name: string): string {
   return `${disposition}; filename="${plain}"${extended}`;
 }
 
-/** RFC 8187's attr-char: encodeURIComponent leaves four more characters unencoded. */
+/**
+ * Encodes a name as RFC 8187 requires: four characters that encodeURIComponent leaves unencoded are not in the RFC's
+ * attr-char.
+ */
 function encodeExtended(name: string): string {
   return encodeURIComponent(name.toWellFormed()).replace(
     /['()*]/g,

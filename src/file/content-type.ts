@@ -3,8 +3,9 @@ import { fileTypeFromBuffer, fileTypeFromFile } from 'file-type';
 import type { StagedBytes } from './store/store.ts';
 
 /**
- * Detects the media type of staged bytes: by its signature, which need not be at the start; else plain text if the
- * first bytes are valid UTF-8; else unknown bytes. The type that the uploader declares is ignored.
+ * Detects the media type of staged bytes. The type is that of a known signature, which need not be at the start;
+ * otherwise plain text if the first bytes are valid UTF-8; otherwise `application/octet-stream`. The type that the
+ * uploader declares is ignored.
  */
 export async function tellContentType({ content, head, size }: StagedBytes): Promise<string> {
   const isWhole = size === head.length;

@@ -17,14 +17,14 @@ const refusals = {
 };
 
 /**
- * `GET /files/:id/:name?expires&viewer&session&size&signature`: the bytes of a file or, with `size`, of a thumbnail,
- * for a valid link.
+ * Serves `GET /files/:id/:name?expires&viewer&session&size&signature`: for a valid link, the bytes of a file or, with
+ * `size`, of a thumbnail.
  */
 export function serveDownload(services: Services): Handler {
   const lookup = new FileLookup(services.db);
   return async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-    // A client that already has the bytes usually gets a 304.
+    // A client that already has the bytes usually gets a 304, so the bytes are not read yet.
     const withBytes = request.method === 'GET' && request.headers['if-none-match'] === undefined;
     const id = pathname.split('/')[2] ?? '';
     const followed = await followLink({ ...services, lookup }, { id, query: searchParams, withBytes });
@@ -89,7 +89,7 @@ async function sendFile(
   else await send(bytes, response).catch(passOver);
 }
 
-/** Sends one chunk while the next is read. */
+/** Sends each chunk while the next one is being read. */
 async function send(bytes: NodeJS.ReadableStream, response: ServerResponse): Promise<void> {
   for await (const chunk of bytes) {
     await sendChunk(response, chunk);
@@ -98,19 +98,22 @@ async function send(bytes: NodeJS.ReadableStream, response: ServerResponse): Pro
   response.end();
 }
 
-/** Redirects to the store. Not cached: the next request checks again that the user may see the file. */
+/**
+ * Redirects to the store. The redirect is not cached, so the next request checks again that the user may see the file.
+ */
 function redirect(response: ServerResponse, location: string): void {
   for (const name of ['etag', 'accept-ranges', 'content-disposition']) response.removeHeader(name);
   response.writeHead(302, { location, 'cache-control': 'no-store' }).end();
 }
 
 /**
- * The headers of every response about the file. The sandbox keeps a file that is a web page from running in our origin.
+ * Sets the headers that every response with the file has. If the file is a web page, the sandbox keeps it from running
+ * in the server's origin.
  */
 function describe(response: ServerResponse, file: FoundFile, etag: string): void {
   response.setHeader('etag', etag);
   response.setHeader('accept-ranges', 'bytes');
-  // Checked each time, because the session or the user's access may end before the link expires.
+  // The browser has to revalidate each time, because the session or the user's access may end before the link expires.
   response.setHeader('cache-control', 'private, no-cache');
   response.setHeader('content-disposition', describeDisposition(file.contentType, file.name));
   response.setHeader('content-security-policy', "default-src 'none'; sandbox");
@@ -123,7 +126,10 @@ function matches(header: string | undefined, etag: string): boolean {
   return (header ?? '').split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === etag);
 }
 
-/** Whether to honour the range: with If-Range, only if the client has a part of this very file. */
+/**
+ * Whether to honour the Range header. With an If-Range header, it is honoured only if the client already has a part of
+ * this exact file.
+ */
 function wantsRange({ headers }: IncomingMessage, etag: string): boolean {
   const condition = headers['if-range'];
   return headers.range !== undefined && (condition === undefined || condition === etag);

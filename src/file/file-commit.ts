@@ -12,9 +12,10 @@ import type { Asker } from '../core/asker.ts';
 type Unit = { uploaderId: bigint; files: PreparedFile[]; partialId: string | null };
 
 /**
- * How many files one transaction saves (more only if a single unit has more), and how many units can wait. While the
- * database works on one batch, this process prepares the next: with a batch of 64, 64 concurrent uploads all went into
- * one, and each side waited for the other (measured: a fifth slower).
+ * The maximum number of files that one transaction saves (it saves more only if a single unit has more), and the
+ * maximum number of units that wait. While the database processes one batch, this process prepares the next. With a
+ * batch size of 64, all 64 concurrent uploads went into a single batch, so the database and this process waited for
+ * each other, which was a fifth slower (measured).
  */
 const maxBatch = 32;
 const lockNotAvailable = '55P03';
@@ -22,9 +23,9 @@ const maxWaiting = 10_000;
 
 /**
  * Saves files in short transactions; see BatchCommit. Files whose bytes are inline are saved together in one statement,
- * no matter which users upload them. A user's files go through a separate lane if their bytes must first go to a store,
- * if they arrived in parts, or if saving them together with others' fails (because the user is over their quota, or
- * another transaction is adding to their files).
+ * even if they belong to different users. A user's files go through a separate lane if their bytes must first go to a
+ * store, if they arrived in parts, or if saving them together with the files of other users fails because the user is
+ * over their quota or another transaction is adding to that user's files.
  */
 export class FileCommit {
   readonly #db: Db;
@@ -37,7 +38,7 @@ export class FileCommit {
     this.#batches = new BatchCommit({
       maxWaiting,
       refusal: 'The server is receiving too many files: try again.',
-      // One lane per user: a commit that waits for the user's previous one holds no connection.
+      // One lane per user, so that a commit that waits for the user's previous one does not hold a connection.
       maxLanes: Infinity,
       laneOf: ({ uploaderId }) => uploaderId,
       isAlone: ({ files, partialId }) => partialId !== null || !isInline(files),
@@ -70,14 +71,14 @@ export class FileCommit {
     }
   }
 
-  /** A unit that exceeds its user's quota fails alone. */
+  /** If a unit exceeds its user's quota, only that unit fails. */
   async #commitOfOne(units: Unit[]): Promise<Outcome<SharedFile[]>[]> {
     const made = await this.#keep(units);
     if (made === null) throw overQuota(this.#userQuotaBytes);
     return units.map(({ files }) => ({ value: made.splice(0, files.length) }));
   }
 
-  /** Stores the bytes and inserts the rows in one transaction. Returns null if they exceed the quota. */
+  /** Stores the bytes and inserts the rows in one transaction. Returns null if the files exceed the quota. */
   async #keep(batch: Unit[]): Promise<SharedFile[] | null> {
     const insertion = new FileInsertion(own(batch));
     const files = batch.flatMap((unit) => unit.files);
@@ -88,9 +89,9 @@ export class FileCommit {
       const made = allOrNull(await insertion.insert(client, terms));
       if (made === null) return null;
       if (partialId !== null) await completePartial(client, partialId, made);
-      // This happens under the locks and before the commit, so no sweep removes these bytes, and no row refers to bytes
-      // that are not there. It comes after all statements, so a transaction that has to be repeated has not moved any
-      // bytes.
+      // The bytes are stored while the locks are held and before the commit, so that no sweep removes them and no row
+      // refers to bytes that do not exist. They are stored after all statements, so that a transaction that has to be
+      // retried has not stored any bytes yet.
       await settleAll(stagedOf(files).map((staged) => staged.keep()));
       return made;
     });
@@ -102,8 +103,8 @@ export class FileCommit {
 }
 
 /**
- * A unit that fails because of its user does not make the others fail. A batch whose outcome is unknown, or whose bytes
- * are already in the store, is not repeated.
+ * If a unit fails because of its user, the other units do not fail. A batch is not retried if its outcome is unknown or
+ * if its bytes are already in the store.
  */
 function remedyFor(error: unknown, units: readonly Unit[], failures: number): Remedy {
   if (error instanceof TooLarge) return 'DIVIDE';
@@ -126,8 +127,8 @@ function allOrNull(files: (SharedFile | null)[]): SharedFile[] | null {
 }
 
 /**
- * How many units, counted from the first, one transaction takes. A partial upload gets its own transaction, so that it
- * fails alone.
+ * Returns how many units, counted from the first, the next transaction saves. A partial upload gets its own
+ * transaction, so that no other upload fails with it.
  */
 function countTogether(waiting: readonly Unit[]): number {
   let files = 0;
@@ -139,8 +140,8 @@ function countTogether(waiting: readonly Unit[]): number {
 }
 
 /**
- * Like Promise.all, but rejects only after every promise has settled: the rollback that follows releases the locks, and
- * no bytes may still be moving by then.
+ * Like Promise.all, but rejects only after every promise has settled. The rollback that follows releases the locks, and
+ * by then no bytes may still be on their way to the store.
  */
 async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(promises);
@@ -148,8 +149,8 @@ async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
 }
 
 /**
- * Records the file of a partial upload. Throws Conflict if it already has one, or has been deleted. Raw SQL: part of
- * the file batch.
+ * Records the file that a partial upload became. Throws Conflict if the partial upload already has a file or has been
+ * deleted. Raw SQL, because this statement is part of the file batch.
  */
 async function completePartial(client: Queryable, partialId: string, [file]: SharedFile[]): Promise<void> {
   const { rowCount } = await client.query('update partial_uploads set file_id = $2 where id = $1 and file_id is null', [

@@ -12,8 +12,8 @@ export type { FoundFile };
 export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gone' };
 
 /**
- * Returns the file of a signed link if the link's session is live and its user may still see the file. `withBytes`:
- * include the bytes if they are inline.
+ * Returns the file of a signed link if the link's session is live and its user may still see the file. `withBytes` says
+ * whether to include the bytes if they are inline.
  */
 export async function followLink(
   { db, fileLinks, lookup }: { db: Db; fileLinks: FileLinks; lookup: FileLookup },
@@ -28,7 +28,7 @@ export async function followLink(
   return found === null ? { refusal: 'gone' } : { file: found };
 }
 
-/** The file that the global id in a link names; null for anything else. */
+/** Parses the global id in a link; returns null if it is not the id of a file. */
 function readSubject(id: string): { kind: LinkedKind; fileId: bigint } | null {
   const parsed = parseId(id);
   if (parsed === null || parsed.key.includes('_')) return null;
@@ -39,10 +39,10 @@ function readSubject(id: string): { kind: LinkedKind; fileId: bigint } | null {
 /** Both ends are zero-based and inclusive. */
 export type ByteRange = { start: number; end: number };
 
-/** What is known about the bytes to be opened. `bytes`: the inline bytes, if they have been read already. */
+/** The known properties of the bytes to open. `bytes` has the inline bytes if they have already been read. */
 type StoredBytes = Pick<FoundFile, 'hash' | 'isInline' | 'bytes'>;
 
-/** Opens the bytes of a file. Rejects when they are lost, which is an internal error. */
+/** Opens the bytes of a file. Rejects with an internal error if the bytes are lost. */
 export async function openFile(
   services: { files: FileStorage },
   file: StoredBytes,
@@ -53,7 +53,7 @@ export async function openFile(
   return found;
 }
 
-/** Opens the bytes of a file; null when they do not exist, for example because the file has just been deleted. */
+/** Opens the bytes of a file; returns null if they do not exist, for example because the file has just been deleted. */
 export async function findBytes(
   { files }: { files: Pick<FileStorage, 'db' | 'store'> },
   { hash, bytes, isInline }: StoredBytes,
@@ -66,8 +66,8 @@ export async function findBytes(
 }
 
 /**
- * Returns the URL at which the client can GET the file directly, valid for minutes and with these headers, or null if
- * the file is available only through this server.
+ * Returns a URL from which the client can GET the file directly, with these headers and for a few minutes; returns null
+ * if the file is available only through this server.
  */
 export async function linkFile(
   { files }: { files: FileStorage },

@@ -16,7 +16,7 @@ export type PreparedFile = {
   note: string | null;
 };
 
-/** The staged bytes of the files and of their thumbnails. */
+/** Lists the staged bytes of the files and of their thumbnails. */
 export function stagedOf(files: readonly PreparedFile[]): StagedBytes[] {
   const thumbnails = files.flatMap(({ picture }) => picture?.thumbnails ?? []);
   return [...files, ...thumbnails].map(({ staged }) => staged);
@@ -25,18 +25,18 @@ export function stagedOf(files: readonly PreparedFile[]): StagedBytes[] {
 /** A prepared file and its uploader. */
 export type OwnedFile = PreparedFile & { uploaderId: bigint };
 
-/** PostgreSQL's SQLSTATE when its disk is full. */
+/** PostgreSQL's SQLSTATE for a full disk. */
 const diskFull = '53100';
 
 /**
- * The input of the database's type new_blob: a file, or a thumbnail of the file at position `owner` (counted from 1).
+ * A value of the database's type new_blob: a file, or a thumbnail of the file at position `owner` (counted from 1).
  */
 type Blob = { staged: StagedBytes; contentType: string; owner: number } & (
   | { name: string; uploaderId: bigint; picture: Picture | null; note: string | null }
   | { thumbnailSize: string }
 );
 
-/** The rows of files, of their thumbnails and of the bytes of both, which one statement inserts. */
+/** Inserts the rows of files, of their thumbnails, and of the bytes of both, in one statement. */
 export class FileInsertion {
   readonly #files: readonly OwnedFile[];
   readonly #blobs: readonly Blob[];
@@ -55,11 +55,12 @@ export class FileInsertion {
   }
 
   /**
-   * Inserts the rows, with the bytes that are inline. The caller stores the other bytes before the transaction ends;
-   * until then their hashes are locked. Returns the files in the order in which the constructor received them. Returns
-   * null for all files of a user if they would exceed `quotaBytes`, or if another transaction is adding to that user's
-   * files and `waits` is false. Rejects with NotFound for users who have just been deleted, and with StoreFull when the
-   * database has no room. Raw SQL: the file batch is one call for the files of many users.
+   * Inserts the rows, including the inline bytes. The caller must store the other bytes before the transaction ends;
+   * until then, the hashes of these bytes are locked. Returns the files in the order in which the constructor received
+   * them. For a user whose files would exceed `quotaBytes`, returns null in place of each file. Does the same if
+   * another transaction is adding to that user's files and `waits` is false. Rejects with NotFound for users who have
+   * just been deleted, and with StoreFull when the database has no room. Raw SQL, because one call saves the files of
+   * many users.
    */
   async insert(
     client: Queryable,
@@ -83,7 +84,7 @@ export class FileInsertion {
   }
 }
 
-/** The blob in the form of the database's type new_blob. */
+/** Converts the blob to the database's type new_blob. */
 function describe(blob: Blob, start: number | null): Record<string, string | number | null> {
   const { staged, contentType, owner } = blob;
   const common = { owner, hash: staged.hash, size: staged.size, content_type: contentType, start };
@@ -101,7 +102,10 @@ async function orFull<Result>(statement: Promise<Result>): Promise<Result> {
   }
 }
 
-/** Joins all inline bytes into one value, which is sent in binary: an array would be sent as hexadecimal text. */
+/**
+ * Concatenates all inline bytes into a single value, which is sent in binary; an array would be sent as hexadecimal
+ * text.
+ */
 function joinInline(blobs: readonly Blob[]): { starts: (number | null)[]; content: Buffer } {
   const pieces: Buffer[] = [];
   let next = 1;

@@ -8,15 +8,18 @@ import { deriveKey, deriveKeys, type AccessTokenKeys } from '../account/token-ke
 
 const lifetimeMs = 24 * 60 * 60_000;
 const purpose = 'parley file links';
-/** Links made within the same hour are equal, so that a browser's cache finds the file. */
+/**
+ * Links to the same file that are made within the same hour are identical, so that a browser finds the file in its
+ * cache.
+ */
 const stepMs = 60 * 60_000;
 
-/** What a link leads to: a file, or one that is kept with a report, for the server staff. */
+/** What a link leads to: a regular file, or a file that is kept with a report for the server staff. */
 export type LinkedKind = 'File' | 'ReportedFile';
 
 /**
- * The file a link gives access to, the asker it was made for (a session of a user), and when it expires. A link works
- * while that session is live and that user may see the file: each request checks both.
+ * The file that a link gives access to, the session and the user for whom the link was made, and when the link expires.
+ * A link works only while that session is live and that user may see the file; each request checks both conditions.
  */
 export type FileLink = {
   kind: LinkedKind;
@@ -27,9 +30,9 @@ export type FileLink = {
   expiresAt: Date;
 };
 
-/** Makes and reads links to files. Each link is for one session of a user, and for at most a day. */
+/** Makes and reads links to files. Each link is made for one session of a user, and is valid for at most a day. */
 export class FileLinks {
-  /** A KeyObject: with bytes as its key, an HMAC takes 13 µs instead of 2 (Node 24, measured). */
+  /** This is a KeyObject because an HMAC with raw bytes as its key takes 13 µs instead of 2 (measured with Node 24). */
   readonly #signing: KeyObject;
   readonly #verifying: readonly KeyObject[];
 
@@ -39,7 +42,7 @@ export class FileLinks {
     this.#verifying = deriveKeys(keys, purpose);
   }
 
-  /** The query string of a link that is valid for 23 to 24 hours. */
+  /** Returns the query string of a link that is valid for 23 to 24 hours. */
   sign({ viewerId, sessionId, thumbnail, ...file }: Omit<FileLink, 'expiresAt'>, now = Date.now()): string {
     const expires = Math.floor((now + lifetimeMs) / stepMs) * (stepMs / 1000);
     const terms = {
@@ -53,8 +56,8 @@ export class FileLinks {
   }
 
   /**
-   * The signed link to that file, with its terms; null if the signature is not ours. The caller checks whether it has
-   * expired.
+   * Returns the signed link to that file, or null if the signature is not this server's. The caller must check whether
+   * the link has expired.
    */
   read(file: Pick<FileLink, 'kind' | 'fileId'>, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', session = '', signature = ''] = ['expires', 'viewer', 'session', 'signature'].map(
@@ -80,7 +83,7 @@ export class FileLinks {
   }
 }
 
-/** The terms of a link, as stated in its query string. */
+/** The parameters of a link, as they appear in its query string. */
 type Terms = { expires: string; viewer: string; session: string; size?: string };
 
 function signatureOf(
@@ -97,17 +100,17 @@ function isThumbnailSize(size: string): size is ThumbnailSize {
 }
 
 /**
- * A file's URL contains at most this many characters of its name, from the end: a page of 100 messages may have 2,000
- * URLs.
+ * The maximum number of characters of a file's name in its URL, counted from the end of the name. The limit exists
+ * because a page of 100 messages may have 2,000 URLs.
  */
 const maxNameInUrl = 24;
 
-/** The length of the longest URL of a file: up to 12 bytes for each character of its name, plus the rest. */
+/** The maximum length of a file's URL: up to 12 bytes for each character of the name, plus the rest of the URL. */
 export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
 
 /**
- * The relative URL at which the asker reads the file or a thumbnail of it, for at most a day and while their session is
- * live.
+ * Returns the relative URL at which the asker can read the file or a thumbnail of it. The URL works for at most a day,
+ * while the asker's session is live.
  */
 export function fileUrl(
   links: FileLinks,

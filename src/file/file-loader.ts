@@ -5,14 +5,17 @@ import { toPages, type Page, type PageRequest } from '../postgres/page.ts';
 import { fileColumns, type SharedFile } from './shared-file.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** Files by id; null for one that was deleted. The caller has checked that the asker may see them. */
+/**
+ * Loads files by id; yields null for a file that was deleted. The caller must have checked that the asker may see the
+ * files.
+ */
 export const fileById = defineLoader({ load: loadFiles });
 
-/** The files of a message, by the message's id, in the order in which they were sent. */
+/** Loads the files of a message, by the id of the message, in the order in which they were sent. */
 export const filesOf = defineLoader({ load: listMessageFiles });
 
 /**
- * A page of each chat's files, in the order of their messages: only those that the asker can see. A cursor's key is the
+ * Loads a page of each chat's files that the asker can see, in the order of their messages. A cursor's key is the
  * message's seq and the file's position in the message.
  */
 export const chatFilesIn = definePageLoader({
@@ -23,7 +26,7 @@ export const chatFilesIn = definePageLoader({
 /** A file with the seq of its message and its position in that message. */
 export type PlacedFile = SharedFile & { seq: number; place: number };
 
-/** Raw SQL, at half Prisma's cost: events and pages run this, for many files in one statement. */
+/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many files in one statement. */
 async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(SharedFile | null)[]> {
   const { rows } = await pool.query<SharedFile>({
     name: 'files_by_id',
@@ -34,7 +37,7 @@ async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(Sha
   return fileIds.map((id) => found.get(id) ?? null);
 }
 
-/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
+/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many messages in one statement. */
 async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Promise<SharedFile[][]> {
   const { rows } = await pool.query<SharedFile & { messageId: bigint }>({
     name: 'message_files',
@@ -47,7 +50,10 @@ async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Pr
   return messageIds.map((id) => byMessage.get(id) ?? []);
 }
 
-/** Raw SQL: a page for each chat in one statement, with the visibility rule; Prisma has no limit per chat. */
+/**
+ * Raw SQL, because one statement reads a page for each chat and applies the visibility rule; Prisma has no limit per
+ * chat.
+ */
 async function listChatFiles(
   { pool }: Db,
   readers: readonly ChatReader[],

@@ -5,8 +5,8 @@ import { fileChat, fileColumns, fileVisibleTo, type SharedFile } from './shared-
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * A request for a file, or for a thumbnail of it: the user and the session that the link was made for, and whether to
- * include inline bytes in the result.
+ * A request for a file or for a thumbnail of it. It names the user and the session that the link was made for, and says
+ * whether to include inline bytes in the result.
  */
 export type FileQuestion = {
   viewerId: bigint;
@@ -16,21 +16,22 @@ export type FileQuestion = {
   withBytes: boolean;
 };
 
-/** A file, or a thumbnail in the form of a file. `bytes`: the inline bytes, if they were requested. */
+/** A file, or a thumbnail that is described like a file. `bytes` has the inline bytes if they were requested. */
 export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null };
 
 type Asked = FileQuestion & { resolve: (file: FoundFile | null) => void; reject: (error: unknown) => void };
 
 /**
- * How many files one statement finds, and how many statements run at the same time: the database works on one while
- * this process reads the other.
+ * How many files one statement looks up, and how many statements run at the same time: the database processes one
+ * statement while this process reads the result of the other.
  */
 const maxTogether = 50;
 const maxUnderWay = 2;
 
 /**
- * Finds files that users may see. Requests that arrive while statements run share the next statement, for example when
- * a page shows fifty thumbnails. A result is never older than its request.
+ * Looks up files and checks that users may see them. Requests that arrive while statements run share the next
+ * statement, for example when a page shows fifty thumbnails. A result always reflects a state of the database after its
+ * request was made.
  */
 export class FileLookup {
   readonly #db: Db;
@@ -41,7 +42,7 @@ export class FileLookup {
     this.#db = db;
   }
 
-  /** The file; null when it does not exist, the user may not see it, or the session has ended. */
+  /** Returns the file, or null if the file does not exist, the user may not see it, or the session has ended. */
   find(question: FileQuestion): Promise<FoundFile | null> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...question, resolve, reject });
@@ -64,7 +65,10 @@ export class FileLookup {
   }
 }
 
-/** Raw SQL, at a third of Prisma's cost: this runs for every download, and finds up to 50 files in one statement. */
+/**
+ * Raw SQL, which costs a third as much as Prisma: this runs for every download, and finds up to 50 files in one
+ * statement.
+ */
 async function findAll(client: Queryable, questions: readonly FileQuestion[]): Promise<Map<number, FoundFile>> {
   const { rows } = await client.query<FoundFile & { place: number; isThumbnail: boolean }>({
     name: 'find_files',
@@ -100,8 +104,8 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
 }
 
 /**
- * The bytes with that hash; null when they are not inline or have been deleted. Raw SQL, at a third of Prisma's cost:
- * an export runs this for every inline file.
+ * Returns the bytes with that hash, or null if they are not inline or have been deleted. Raw SQL, which costs a third
+ * as much as Prisma: an export runs this for every inline file.
  */
 export async function readInline({ pool }: Db, hash: string): Promise<Buffer | null> {
   const { rows } = await pool.query<{ bytes: Buffer | null }>({

@@ -1,17 +1,21 @@
 /** The maximum length of a file name, in characters. */
 export const maxFileNameLength = 255;
-/** When a name is shortened, an extension of up to this many characters is kept. */
+/** The maximum length of an extension that is kept when a name is shortened, in characters, including the dot. */
 const maxExtensionLength = 20;
 
-/** Characters that no name needs: controls, bidirectional marks (they make `txt.exe` look like `exe.txt`), U+FFFD. */
+/**
+ * Characters that no file name needs: control characters, bidirectional marks (which make `txt.exe` look like
+ * `exe.txt`), and U+FFFD.
+ */
 const unwanted = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffd]/gu;
 
 /**
- * Returns a name that is safe to display and to save the file under: one line of 1 to 255 characters without a path, or
- * `file` if nothing else is left. Nothing depends on a name, so an invalid one is corrected rather than refused.
+ * Returns a name that is safe to display and to save the file under: one line of 1 to 255 characters without a path. If
+ * no other characters are left, the name is `file`. Nothing depends on the name, so an invalid name is corrected rather
+ * than refused.
  */
 export function cleanFileName(given: string): string {
-  // Far longer than any kept name, yet short enough to process character by character.
+  // This is far longer than any name that is kept, but short enough to process character by character.
   const bounded = given.length > 10_000 ? given.slice(0, 5_000) + given.slice(-5_000) : given;
   const last = bounded.toWellFormed().split(/[/\\]/).at(-1) ?? '';
   const line = last.replace(unwanted, '').trim();

@@ -4,14 +4,15 @@ import type { Chore } from '../core/housekeeping.ts';
 import type { FileStore } from './store/store.ts';
 import type { Report } from '../core/report.ts';
 
-/** How long an unused upload, an interrupted upload, and the record of missing bytes are kept. */
+/** How long unused uploads, interrupted uploads, and rows with missing bytes are kept. */
 const graceMs = 24 * 60 * 60_000;
 const prefixCount = 256;
 
 type Sweeping = { db: Db; store: FileStore };
 
 /**
- * Keeps the store and the tables consistent. Any node with access to the store can run it, even while other nodes do.
+ * Creates the housekeeping tasks that keep the file store and the tables consistent. Any node with access to the store
+ * can run them, even while other nodes do.
  */
 export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
   let nextPrefix = randomInt(prefixCount);
@@ -34,7 +35,7 @@ export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
 
 /** Deletes uploads that neither a message nor an avatar has used in time. Returns how many. */
 export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<number> {
-  // Raw SQL: with `skip locked`, an upload that is being attached does not hold up the sweep.
+  // Raw SQL, for `skip locked`: an upload that is being attached does not hold up the sweep.
   const { rowCount } = await db.pool.query(
     `delete from files where id in (
       select id from files where message_id is null and not is_avatar and created_at < $1
@@ -55,7 +56,8 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
       const name = Buffer.from(hash).toString('hex');
       await lockHash(transaction, name);
       await transaction.prisma.looseBlob.deleteMany({ where: { hash } });
-      // Before the commit: a crash in between leaves the row, and the next sweep examines it again.
+      // The bytes are removed before the commit: if the process crashes in between, the row remains, and the next sweep
+      // examines it again.
       if ((await deleteUnusedBlob(transaction, name)) === 'stored') await store.remove(name);
     });
   }
@@ -63,20 +65,21 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
 }
 
 /**
- * Waits until no other transaction is storing or removing the bytes with this hash. Holds the lock until the
+ * Waits until no other transaction is storing or removing the bytes with this hash. The lock is held until the
  * transaction ends.
  */
 async function lockHash(client: Queryable, hash: string): Promise<void> {
-  // Raw SQL: an advisory lock, which the same function takes when files are added.
+  // Raw SQL, for an advisory lock: the same function also takes it when files are added.
   await client.query('select lock_hashes(array[$1])', [hash]);
 }
 
 /**
- * Deletes the row of these bytes if nothing refers to them. Returns where the bytes are; null when they are still in
- * use.
+ * Deletes the row of these bytes if nothing refers to them. Returns where the bytes are stored, or null if they are
+ * still in use.
  */
 async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
-  // Raw SQL: one statement checks, deletes and says where the bytes are, without reading inline bytes.
+  // Raw SQL, because one statement checks for references, deletes the row and says where the bytes are, without reading
+  // inline bytes.
   const { rows } = await client.query<{ place: 'inline' | 'stored' }>(
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)
@@ -89,14 +92,15 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
 }
 
 /**
- * Compares what the store has under these two hex digits with the rows. Removes bytes without a row and bytes that a
- * row has inline, marks rows whose bytes are missing, and deletes those rows and their files once the bytes have been
- * missing for a day: a disk that was not mounted may come back. Returns how many are missing.
+ * Compares the bytes in the store whose hashes begin with these two hex digits with the rows of the database. Removes
+ * bytes that have no row or whose row has the bytes inline, and marks rows whose bytes are missing. Deletes such rows
+ * and their files once the bytes have been missing for a day; the delay allows for a disk that is temporarily not
+ * mounted. Returns how many rows have missing bytes.
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
   const { db, store } = sweeping;
-  // The rows come first: bytes that are added in the meantime look like strays, and `removeStray` checks again under
-  // their lock. Raw SQL: Prisma cannot express a range of bytes.
+  // The rows are read first, so bytes that are added in the meantime look like strays; `removeStray` checks again while
+  // it holds their lock. Raw SQL: Prisma cannot express a range of byte strings.
   const { rows } = await db.pool.query<{ hash: string; missingSince: Date | null }>(
     `select encode(hash, 'hex') as hash, missing_since as "missingSince" from blobs
     where bytes is null and hash >= decode($1, 'hex')
@@ -132,16 +136,20 @@ async function noteMissing(
   { missing, found }: { missing: { hash: string }[]; found: { hash: string }[] },
 ): Promise<void> {
   const hashesOf = (rows: { hash: string }[]) => rows.map(({ hash }) => Buffer.from(hash, 'hex'));
-  // Marks the missing ones. Raw SQL, like the next: one parameter for any number of hashes, and the database's time.
+  // Marks the rows whose bytes are missing. Raw SQL, here and in the next statement, because it needs only one
+  // parameter for any number of hashes, and uses the database's clock.
   await client.query(
     'update blobs set missing_since = now() where hash = any ($1) and missing_since is null and bytes is null',
     [hashesOf(missing)],
   );
-  // Unmarks those that have reappeared.
+  // Unmarks the rows whose bytes have reappeared.
   await client.query('update blobs set missing_since = null where hash = any ($1)', [hashesOf(found)]);
 }
 
-/** Deletes the files and thumbnails of lost bytes, those of reports included, unless the same bytes have just been added again. */
+/**
+ * Deletes the files and thumbnails whose bytes are lost, including files kept with reports, unless the same bytes have
+ * just been added again.
+ */
 async function forgetLost(db: Db, hash: string): Promise<void> {
   await inTransaction(db, async (transaction) => {
     await lockHash(transaction, hash);

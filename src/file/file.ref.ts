@@ -1,7 +1,7 @@
 import { builder } from '../api/builder.ts';
 import type { SharedFile } from './shared-file.ts';
 
-/** The type `File`, without its fields. */
+/** The GraphQL type `File`, without its fields. */
 export const FileRef = builder.objectRef<SharedFile>('File');
 
 /** A page of files. */

@@ -16,7 +16,7 @@ export type { SharedFile, StagedBytes };
 /** The maximum number of files in a message, and in one request. */
 export const maxFiles = 10;
 
-/** Where files are stored, and their limits. */
+/** The storage for files, and its limits. */
 export type FileStorage = StoreAccess & {
   db: Db;
   /** The maximum size of a file, in bytes. */
@@ -25,14 +25,14 @@ export type FileStorage = StoreAccess & {
   userQuotaBytes: number;
   /** Decodes and cleans pictures. */
   pictures: Pictures;
-  /** Writes new files to the tables. */
+  /** Inserts new files into the tables. */
   commit: FileCommit;
 };
 
 /**
- * Stages a user's bytes in the store, and holds them in memory only until they are written. Throws TooLarge as soon as
- * they exceed the limit or the rest of the user's quota, and StoreFull when there is no room; in either case, nothing
- * is left behind. Pass the result to `saveFile`, or discard it.
+ * Stages a user's bytes in the store. The bytes stay in memory only until they are written. Throws TooLarge as soon as
+ * they exceed the maximum file size or what is left of the user's quota, and StoreFull if the store has no room; in
+ * either case, nothing is left behind. The caller must pass the result to `saveFile` or discard it.
  */
 export async function stageFile(
   { store, maxUploadBytes }: FileStorage,
@@ -45,7 +45,7 @@ export async function stageFile(
 /** A staged file with the name that its sender gave it. */
 export type NewFile = { name: string; staged: StagedBytes };
 
-/** `saveFiles` for one. */
+/** Saves a single file; see `saveFiles`. */
 export async function saveFile(
   keeping: FileStorage,
   asker: Pick<Asker, 'userId'>,
@@ -57,10 +57,11 @@ export async function saveFile(
 }
 
 /**
- * Turns staged bytes into files, all or none, and returns these in the same order. Only the asker sees them until they
- * are used. Throws InvalidInput for a broken picture, RateLimited for too many pictures, and TooLarge when concurrent
- * uploads have used up the quota. `partialId` names the partial upload that becomes this file: of several attempts, one
- * creates the file and the others get Conflict. In every case, the staged bytes are released.
+ * Turns all of the staged bytes into files, or none of them, and returns the files in the same order. Only the asker
+ * can see the files until they are used. Throws InvalidInput for a broken picture, RateLimited for too many pictures,
+ * and TooLarge when concurrent uploads have used up the quota. `partialId` names the partial upload that becomes this
+ * file: if there are several attempts, one creates the file and the others get Conflict. In every case, the staged
+ * bytes are released.
  */
 export async function saveFiles(
   keeping: FileStorage,
@@ -92,7 +93,7 @@ async function prepare(
     return { ...file, staged: await eraseMetadata(store, file.contentType, staged), picture: null, note: null };
   }
   const { isUnclear, ...developed } = await pictures.develop(store, asker, { staged, contentType: file.contentType });
-  // No browser shows this type, so the file can only be downloaded.
+  // Browsers do not display this type, so the file can only be downloaded.
   return { ...file, ...developed, ...(isUnclear && { contentType: 'application/octet-stream' }) };
 }
 
@@ -107,8 +108,8 @@ async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arr
 }
 
 /**
- * The files with these ids that the asker may see, in no particular order. Raw SQL, at a third of Prisma's cost: `node`
- * and `nodes` run this.
+ * Returns those of the files with these ids that the asker may see, in no particular order. Raw SQL, at a third of
+ * Prisma's cost: `node` and `nodes` run this.
  */
 export async function findVisibleFiles(
   { pool }: Db,

@@ -28,8 +28,9 @@ const codes: Record<number, string> = {
 };
 
 /**
- * The GraphQL multipart request specification: the operation, then a map from the files to its variables, then the
- * files, which are streamed into the file store. The operation is executed once all files have arrived.
+ * Implements the GraphQL multipart request specification: a request has the operation, then a map from the files to its
+ * variables, then the files, which are streamed into the file store. The operation is executed once all files have
+ * arrived.
  */
 export function serveGraphqlUpload(options: GraphqlOptions): Handler {
   const { services } = options;
@@ -51,7 +52,7 @@ export function serveGraphqlUpload(options: GraphqlOptions): Handler {
       const body = { errors: [{ message: refusal.message, extensions: { code } }] };
       await refuse(request, response, { ...refusal, body });
     } finally {
-      // Has no effect on uploads that a mutation has kept.
+      // This has no effect on uploads that a mutation has kept.
       await Promise.all(uploads.map(({ staged }) => staged.discard()));
     }
   };
@@ -78,7 +79,7 @@ async function execute(
   const sender = { isKnown: isKnown(context.asker) };
   const preparation = prepareParams(options.documents, params, sender);
   const execution = { preparation, variables };
-  // Checked before the server accepts any file.
+  // The operation is checked before the server accepts any file.
   if ('errors' in preparation) return executePrepared(options, execution, { asker: context.asker, from: request });
   if (preparation.operation.operation === OperationTypeNode.SUBSCRIPTION) {
     throw new BadMultipart('"operations" must hold a query or a mutation.');
@@ -111,7 +112,7 @@ function readField(text: string, name: string): unknown {
   return json;
 }
 
-/** Returns, for each file, the functions that assign it to its variable. */
+/** Returns, for each file, the functions that assign an upload to the variable. */
 function readMap(map: unknown, variables: Record<string, unknown>): Map<string, ((upload: Upload) => void)[]> {
   if (!isRecord(map)) throw new BadMultipart('"map" must be a JSON object.');
   const entries = Object.entries(map);
@@ -126,7 +127,10 @@ function readMap(map: unknown, variables: Record<string, unknown>): Map<string, 
   );
 }
 
-/** Paths such as `variables.file` or `variables.input.files.0`, where a null stands for the file. */
+/**
+ * Resolves a path such as `variables.file` or `variables.input.files.0`, at which the variables must have a null as a
+ * placeholder for the file.
+ */
 function findPlace(path: unknown, variables: Record<string, unknown>): (upload: Upload) => void {
   const [root, ...keys] = typeof path === 'string' ? path.split('.') : [];
   const last = keys.pop();

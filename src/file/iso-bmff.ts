@@ -3,23 +3,26 @@ import type { Span } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
 
 /**
- * The changes to make to a file in place: the spans to zero, and the positions of types (of boxes and items) that
- * become `free`.
+ * The changes to make in place: the spans to fill with zeros, and the positions of the types (of boxes and items) to
+ * rename to `free`.
  */
 export type Erasure = { blank: Span[]; free: number[] };
 
 /** The file's boxes are invalid or exceed a limit. */
 export class BadBoxes extends Error {}
 
-/** More than cameras and recorders write: a fragmented video has two boxes per fragment. */
+/** More boxes than cameras and recorders write: a fragmented video has two boxes per fragment. */
 const maxBoxes = 20_000;
-/** The maximum nesting depth of the boxes that are parsed: `meta`, or the tracks of a video. */
+/** The maximum nesting depth at which boxes are parsed: `meta`, or the tracks of a video. */
 const maxDepth = 4;
 const maxTraces = 1_000;
 const maxTableBytes = 256 * 1024;
-/** For all tables together: an item takes at least 6 bytes, but an extent may take none. */
+/**
+ * The limit for the entries of all tables together. The size of the file does not limit them: an item takes at least 6
+ * bytes, but an extent may take none.
+ */
 const maxTableSteps = 20_000;
-/** When all boxes are in memory, this many are read before the event loop can run other work. */
+/** How many boxes are read before the event loop can run other work, when all boxes are in memory. */
 const boxesPerTurn = 1_000;
 
 type Box = Span & { type: string; body: number };
@@ -63,7 +66,7 @@ export class BoxFile {
     if (head.length < 8) throw new BadBoxes('A box is incomplete.');
     const size = head.readUInt32BE(0);
     const isLarge = size === 1 && head.length === 16;
-    // Size 0: the box extends to the end.
+    // A size of 0 means that the box extends to the end.
     const length = isLarge ? Number(head.readBigUInt64BE(8)) : size === 0 ? limit - start : size;
     const body = start + (isLarge ? 16 : 8);
     const end = start + length;
@@ -71,12 +74,12 @@ export class BoxFile {
     return { start, end, body, type: head.toString('latin1', 4, 8) };
   }
 
-  /** Counts table entries before they are read. Throws BadBoxes when the total is too high. */
+  /** Adds to the count of table entries, before the entries are read. Throws BadBoxes when the total is too high. */
   countSteps(count: number): void {
     if ((this.#stepsLeft -= count) < 0) throw new BadBoxes('Its tables have too many entries.');
   }
 
-  /** Reads the contents of a box. Throws BadBoxes if they are larger than a table may be. */
+  /** Reads the table in a box. Throws BadBoxes if the box is larger than the maximum size of a table. */
   async read({ body, end }: Box): Promise<Table> {
     if (end - body > maxTableBytes) throw new BadBoxes('A table is too large.');
     const pieces: Buffer[] = [];
@@ -90,7 +93,7 @@ export class BoxFile {
   }
 }
 
-/** A sequence of numbers of any width. */
+/** Bytes that are read as a sequence of numbers of any width. */
 class Table {
   readonly #bytes: Buffer;
   #at = 0;
@@ -121,7 +124,7 @@ class Table {
   }
 }
 
-/** Visits the boxes of the file itself, of a video or of one of its tracks. */
+/** Visits the boxes of the whole file, of a video, or of one of the video's tracks. */
 async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }, erasure: Erasure): Promise<void> {
   if (depth > maxDepth) throw new BadBoxes('Its boxes are nested too deep.');
   for await (const box of file.boxesIn(span)) {
@@ -132,7 +135,7 @@ async function visit(file: BoxFile, { depth, ...span }: Span & { depth: number }
   }
 }
 
-/** User data, other metadata such as XMP, and space that editors have left unused. */
+/** The types of boxes for user data, for other metadata such as XMP, and for space that editors have left unused. */
 const metadataTypes = new Set(['udta', 'uuid', 'meta', 'ilst', 'free', 'skip']);
 
 function free({ start, body, end, type }: Box, erasure: Erasure): void {
@@ -164,13 +167,13 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
   if (places === undefined) throw new BadBoxes('Its items have no locations.');
   const spans = readPlaces(await file.read(places), { file, ids: new Set(traces.keys()), idat: boxes.get('idat') });
   for (const span of spans) blank(span, erasure);
-  // With the item's type changed, no reader looks for metadata in the zeroed bytes.
+  // Once an item's type is changed, no reader looks for metadata in the zeroed bytes.
   for (const typeAt of traces.values()) if (typeAt !== null) rename(typeAt, erasure);
 }
 
 /**
- * Returns the span if it lies within `limit`, else throws BadBoxes. Offsets too large to be exact numbers are never
- * within a file.
+ * Returns the span if it lies within `limit`, else throws BadBoxes. Offsets that are too large to be exact numbers are
+ * always outside the file.
  */
 function within(span: Span, limit: Span): Span {
   const isThere = span.start >= limit.start && span.start < span.end && span.end <= limit.end;
@@ -192,7 +195,7 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
     const idWidth = infoVersion >= 3 ? 4 : 2;
     const id = info.take(idWidth);
     info.take(2);
-    // Older entries have no item type, only a media type. They are not pictures either.
+    // Older entries have no item type but only a media type. Such items are not pictures either.
     const isTyped = infoVersion >= 2;
     const type = isTyped ? info.text(4) : 'mime';
     if (!['Exif', 'mime', 'uri '].includes(type)) continue;

@@ -1,23 +1,28 @@
-/** Annex K of ITU-T T.81: the luminance table, which encoders scale by quality. Its order doesn't matter here. */
+/**
+ * The luminance table of Annex K of ITU-T T.81, which encoders scale by quality. The order of the numbers doesn't
+ * matter here.
+ */
 const luminance = [
   ...[16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29],
   ...[51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121],
   ...[120, 101, 72, 92, 95, 98, 112, 100, 103, 99],
 ];
 
-/** The coarseness of the table for a quality from 1 to 100, as libjpeg scales it: the sum of its steps. */
+/**
+ * Returns the coarseness of the table, which is the sum of its steps, as libjpeg scales it for a quality from 1 to 100.
+ */
 function coarsenessOf(quality: number): number {
   const scale = quality < 50 ? 5_000 / quality : 200 - quality * 2;
   return luminance.reduce((sum, step) => sum + Math.min(255, Math.max(1, Math.floor((step * scale + 50) / 100))), 0);
 }
 
 const maxMarkers = 1_000;
-/** For a JPEG without a readable table: re-encoding must not lose any detail. */
+/** The quality for a JPEG without a readable table, chosen so that re-encoding loses no detail. */
 const unknownQuality = 95;
 
 /**
- * Returns the lowest quality, from 50 to 100, at which libjpeg quantizes no more coarsely than this JPEG was, judging
- * by the beginning of the file. Re-encoded at this quality, a picture keeps its detail.
+ * Returns the lowest quality, from 50 to 100, at which libjpeg quantizes no more coarsely than the encoder of this JPEG
+ * did, judging by the beginning of the file. A picture that is re-encoded at this quality keeps its detail.
  */
 export function estimateJpegQuality(head: Buffer): number {
   const coarseness = readCoarseness(head);
@@ -26,7 +31,7 @@ export function estimateJpegQuality(head: Buffer): number {
   return 100;
 }
 
-/** The coarseness of the first 8-bit table (DQT). */
+/** Returns the coarseness of the first 8-bit table (DQT), or null if none is found. */
 function readCoarseness(head: Buffer): number | null {
   let position = 2;
   for (let count = 0; count < maxMarkers && position + 4 < head.length; count += 1) {

@@ -11,7 +11,9 @@ import { storeSmallInline } from './store/inline.ts';
 import { openStore, type StoreSettings } from './store/open.ts';
 import { PartialFiles } from './store/partial.ts';
 
-/** Where files are kept, their limits in bytes, and whether this node receives uploads. */
+/**
+ * The settings that say where files are stored, what their limits in bytes are, and whether this node receives uploads.
+ */
 export type FileSettings = StoreSettings & {
   maxUploadBytes: number;
   userQuotaBytes: number;

@@ -1,6 +1,9 @@
 import { crc32 } from 'node:zlib';
 
-/** EXIF with only an orientation: a TIFF of one tag (1 is upright, 2 to 8 are rotated or mirrored). */
+/**
+ * Returns EXIF data that has only an orientation: a TIFF with a single tag (1 is upright, 2 to 8 are rotated or
+ * mirrored).
+ */
 function describeOrientation(orientation: number): Buffer {
   const tiff = Buffer.alloc(26);
   tiff.write('MM\0*', 'latin1');
@@ -14,14 +17,14 @@ function describeOrientation(orientation: number): Buffer {
   return tiff;
 }
 
-/** The same EXIF data, in the form of a JPEG segment. */
+/** Returns the same EXIF data as a JPEG segment. */
 export function jpegOrientation(orientation: number): Buffer {
   const exif = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), describeOrientation(orientation)]);
   const head = Buffer.from([0xff, 0xe1, 0, exif.length + 2]);
   return Buffer.concat([head, exif]);
 }
 
-/** The same EXIF as a PNG chunk. */
+/** Returns the same EXIF data as a PNG chunk. */
 export function pngOrientation(orientation: number): Buffer {
   const exif = describeOrientation(orientation);
   const named = Buffer.concat([Buffer.from('eXIf', 'latin1'), exif]);
@@ -31,7 +34,7 @@ export function pngOrientation(orientation: number): Buffer {
   return Buffer.concat([length, named, check]);
 }
 
-/** The same EXIF as a WebP chunk. */
+/** Returns the same EXIF data as a WebP chunk. */
 export function webpOrientation(orientation: number): Buffer {
   const exif = describeOrientation(orientation);
   const head = Buffer.from('EXIF\0\0\0\0', 'latin1');

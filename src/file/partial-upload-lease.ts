@@ -1,14 +1,14 @@
 import { Conflict } from '../errors.ts';
 import type { Lease, Leases } from '../postgres/lease.ts';
 
-/** The expiry is long because an upload should outlast a restart of the database. */
+/** The lease lasts long enough for an upload to survive a restart of the database. */
 const times = { expiry: 15_000, renewal: 1_000 };
-/** How long a request waits for the previous one to stop. */
+/** How long a request waits for the previous request to stop. */
 const patienceMs = 20_000;
 
 /**
- * The right to write to a partial upload. `askToRelease` is called when another request wants the lease, when it is
- * lost, and before the node shuts down.
+ * The exclusive right to write to a partial upload. `askToRelease` is called when another request wants the lease, when
+ * the lease is lost, and before the node shuts down.
  */
 export type PartialUploadLease = {
   lock: (signal: AbortSignal, askToRelease: () => Promise<void> | void) => Promise<void>;
@@ -16,8 +16,8 @@ export type PartialUploadLease = {
 };
 
 /**
- * Lets one request at a time write to a partial upload, across all nodes. The next request asks the holder to stop: the
- * holder's connection may be half-open, with its client already gone.
+ * Lets one request at a time write to a partial upload, across all nodes. The next request asks the holder of the lease
+ * to stop, because the holder's connection may be half-open with its client already gone.
  */
 export class PartialUploadLeases {
   readonly #leases: Leases;
@@ -26,7 +26,7 @@ export class PartialUploadLeases {
     this.#leases = leases;
   }
 
-  /** Creates a lease that one request can take. The tus server calls its methods. */
+  /** Creates a lease that one request can take. The tus server calls the methods of the lease. */
   newLock(id: string): PartialUploadLease {
     let lease: Lease | undefined;
     return {
@@ -41,7 +41,10 @@ export class PartialUploadLeases {
     };
   }
 
-  /** Asks all lease holders on this node to stop, before the node shuts down: the bytes received by then are kept. */
+  /**
+   * Asks all lease holders on this node to stop before the node shuts down. The bytes that have been received by then
+   * are kept.
+   */
   letGo(): void {
     this.#leases.askToRelease();
   }

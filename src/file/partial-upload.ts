@@ -10,7 +10,7 @@ import type { Asker } from '../core/asker.ts';
 
 /** How long a partial upload may stay incomplete before it is deleted. */
 const partialLifetimeMs = 24 * 60 * 60_000;
-/** How many incomplete uploads a user can have. */
+/** The maximum number of incomplete uploads of a user. */
 const maxUnfinished = 20;
 /** The maximum size of the metadata that a client sends with an upload, in bytes. */
 const maxMetadataBytes = 4_096;
@@ -31,22 +31,25 @@ export type PartialUpload = {
 /** The partial upload has already become a file, so it cannot be deleted. */
 export class FileExists extends Error {}
 
-/** What a client sends to begin an upload. */
+/** The data with which a client begins an upload. */
 export type NewPartial = Pick<PartialUpload, 'id' | 'name' | 'metadata' | 'size'>;
 
 /**
- * The uploads that arrive in parts. The rows say whose they are and how many bytes are reserved for them; the sizes of
- * the partial files say how much has arrived. Reserved bytes count towards the quota from the beginning, so that
- * partial uploads cannot take more room than files.
+ * The uploads that arrive in parts. The rows say whom the uploads belong to and how many bytes are reserved for them;
+ * the sizes of the partial files say how many bytes have arrived. Reserved bytes count towards the quota from the
+ * beginning, so that partial uploads cannot take more room than files.
  */
 export class PartialUploads {
   /** How long an upload may stay incomplete before it is deleted, in ms. */
   readonly lifetimeMs = partialLifetimeMs;
   readonly #files: FileStorage;
   readonly #bytes: PartialFiles;
-  /** Keyed by user: a user's uploads begin one at a time, because each one counts the others. */
+  /**
+   * Keyed by user. The uploads of a user begin one at a time, because beginning an upload counts the user's other
+   * uploads.
+   */
   readonly #beginning = new KeyedMutex<bigint>();
-  /** The uploads that are being completed: a repeated request waits for the same result. */
+  /** The uploads that are being completed. If a request is repeated, it waits for the same result. */
   readonly #completing = new Map<string, Promise<SharedFile>>();
 
   constructor(files: FileStorage, bytes: PartialFiles) {
@@ -60,10 +63,10 @@ export class PartialUploads {
   }
 
   /**
-   * Begins an upload for the asker. Without a size, as much is reserved as the limit and the quota allow. Throws
+   * Begins an upload for the asker. If the size is unknown, reserves as much as the limit and the quota allow. Throws
    * TooLarge for an upload over the limit or over what is left of the quota, RateLimited for a user with too many
-   * incomplete uploads, InvalidInput for too much metadata, and StoreFull when there is no room. An upload that fails
-   * leaves nothing behind.
+   * incomplete uploads, InvalidInput for too much metadata, and StoreFull when there is no room. A failed call leaves
+   * nothing behind.
    */
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
@@ -79,7 +82,10 @@ export class PartialUploads {
     }
   }
 
-  /** One of the asker's uploads. Throws NotFound for another user's upload, and for one that has been deleted. */
+  /**
+   * Finds one of the asker's uploads. Throws NotFound for an upload that belongs to another user, has expired or has
+   * been deleted.
+   */
   async find(asker: Asker, id: string): Promise<PartialUpload> {
     const upload = await this.#db.prisma.partialUpload.findFirst({
       where: { id, userId: asker.userId, createdAt: { gt: new Date(Date.now() - partialLifetimeMs) } },
@@ -89,7 +95,7 @@ export class PartialUploads {
     return { ...upload, size: size === null ? null : Number(size), reservedBytes: Number(reservedBytes) };
   }
 
-  /** How many bytes of the upload have arrived. Throws NotFound if they are not on this machine. */
+  /** Returns how many bytes of the upload have arrived. Throws NotFound if the bytes are not on this machine. */
   async offsetOf({ id, size, fileId }: PartialUpload): Promise<number> {
     if (fileId !== null && size !== null) return size;
     const offset = await this.#bytes.sizeOf(id);
@@ -100,8 +106,8 @@ export class PartialUploads {
   }
 
   /**
-   * Declares the size of the whole upload. Declaring the same size again changes nothing. Throws InvalidInput for a
-   * different size, and TooLarge for more bytes than are reserved.
+   * Declares the size of the whole upload. Declaring the same size again changes nothing. Throws InvalidInput if a
+   * different size has been declared before, and TooLarge if the size exceeds the reserved bytes.
    */
   async declareSize({ id, size: known, reservedBytes }: PartialUpload, size: number): Promise<void> {
     if (known === size) return;
@@ -121,16 +127,16 @@ export class PartialUploads {
     try {
       return await this.#bytes.append(upload.id, offset, bounded(source, offset, upload.reservedBytes));
     } catch (error) {
-      // Another node may have completed it since it was looked up.
+      // Another node may have completed the upload since it was looked up.
       if ((await this.#findCompleted(upload.id).catch(() => null)) !== null) return offset;
       throw error;
     }
   }
 
   /**
-   * Turns a complete upload into a file, once: a repeated call returns the same file. Returns null while the upload is
-   * incomplete. Throws NotFound if the file has been deleted, and what `saveFile` throws: with InvalidInput, the upload
-   * is deleted; after any other error you can try again.
+   * Turns a complete upload into a file. This happens only once: a repeated call returns the same file. Returns null
+   * while the upload is incomplete. Throws NotFound if the file has been deleted, and the errors of `saveFile`. After
+   * InvalidInput, the upload is deleted; after any other error, the caller can try again.
    */
   async complete(asker: Asker, id: string): Promise<SharedFile | null> {
     const upload = await this.find(asker, id);
@@ -156,14 +162,14 @@ export class PartialUploads {
 
   /**
    * Deletes expired uploads, and bytes that belong to no incomplete upload (if the user has been deleted, for example).
-   * Returns how many had expired.
+   * Returns how many uploads had expired.
    */
   async sweep(limit: number): Promise<number> {
     const ids = await this.#bytes.list();
     const { partialUpload } = this.#db.prisma;
     const known = await partialUpload.findMany({ where: { id: { in: ids }, fileId: null }, select: { id: true } });
     const kept = new Set(known.map(({ id }) => id));
-    // A row is written before its bytes, so bytes without a row are useless.
+    // A row is written before its bytes, so bytes without a row belong to no upload.
     for (const id of ids) if (!kept.has(id)) await this.#bytes.remove(id);
     const expired = await partialUpload.findMany({
       where: { createdAt: { lte: new Date(Date.now() - partialLifetimeMs) } },
@@ -206,16 +212,16 @@ export class PartialUploads {
       await this.#bytes.remove(id);
       return file;
     } catch (error) {
-      // The bytes are invalid, and repeating the request would not change that.
+      // The content is invalid, so a retry would fail as well.
       if (error instanceof InvalidInput) await this.#remove(id);
-      // Another node may have completed it first, and removed the bytes while this one was reading them.
+      // Another node may have completed the upload first, and removed the bytes while this node was reading them.
       const fileId = await this.#findCompleted(id).catch(() => null);
       if (fileId !== null) return this.#findFile(asker, fileId);
       throw error;
     }
   }
 
-  /** The id of the file that the upload has become; null while there is none. */
+  /** Returns the id of the file that the upload became, or null if it has not become one. */
   async #findCompleted(id: string): Promise<bigint | null> {
     const upload = await this.#db.prisma.partialUpload.findUnique({ where: { id }, select: { fileId: true } });
     return upload?.fileId ?? null;
@@ -237,8 +243,8 @@ export class PartialUploads {
 }
 
 /**
- * The chore that removes abandoned partial uploads. Every node with the role `api` runs it, for the bytes in its own
- * folder.
+ * Creates the housekeeping task that removes abandoned partial uploads. Every node with the role `api` runs it, for the
+ * bytes in its own folder.
  */
 export function partialChore(partials: PartialUploads): Chore {
   return { name: 'abandoned partial uploads', clear: (limit) => partials.sweep(limit) };

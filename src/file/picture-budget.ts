@@ -1,22 +1,22 @@
 import { createLru } from '../core/lru.ts';
 import { RateLimited } from '../errors.ts';
 
-/** The processing time that about a hundred phone photos take. A user regains used time at the rate below. */
+/** The processing time of about a hundred phone photos. A user regains used time at the rate of `regainedPerMs`. */
 const budgetMs = 120_000;
 const regainedPerMs = 0.1;
 const maxPeople = 100_000;
 
-/** The processing time that each user's pictures have recently taken on this node. */
+/** How much processing time each user's pictures have recently used on this node. */
 export class PictureBudget {
   readonly #used = createLru<string, { ms: number; at: number }>(maxPeople);
   readonly #now: () => number;
 
-  /** `now`: a monotonic clock in milliseconds. */
+  /** `now` is a monotonic clock in milliseconds. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Throws RateLimited, which says when to retry, if the user has used up their time. */
+  /** If the user has used up their time, throws a RateLimited that says when to retry. */
   check(person: string): void {
     const excess = this.#usedBy(person) - budgetMs;
     if (excess < 0) return;

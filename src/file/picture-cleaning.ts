@@ -7,7 +7,10 @@ import { ByteWindow } from './store/byte-window.ts';
 import type { FileStore, StagedBytes } from './store/store.ts';
 import { findTiffNotes } from './tiff-notes.ts';
 
-/** By content type. In an AVIF, EXIF does not determine the orientation. */
+/**
+ * The function that finds the data to remove, by content type. In an AVIF, EXIF data does not determine the
+ * orientation.
+ */
 const finders: Record<string, NoteFinder> = {
   'image/jpeg': findJpegNotes,
   'image/png': findPngNotes,
@@ -18,10 +21,10 @@ const finders: Record<string, NoteFinder> = {
 };
 
 /**
- * Returns the same picture without the data that, according to its format, a viewer does not display: bytes are removed
- * or zeroed, and no pixel is re-encoded. Returns `staged` itself when there is nothing to remove, and null when that
- * can't be determined, because the picture has too many parts or is damaged. Keeps `orientation` in a metadata entry
- * that holds nothing else.
+ * Returns the same picture without the data that viewers of its format do not display: the bytes are removed or zeroed,
+ * and no pixel is re-encoded. Returns `staged` itself if there is nothing to remove, and null if the data can't be
+ * determined because the picture has too many parts or is damaged. Keeps `orientation` in a metadata entry that holds
+ * nothing else.
  */
 export async function cleanPicture(
   store: FileStore,
@@ -39,12 +42,12 @@ export async function cleanPicture(
   }
 }
 
-/** Returns the edits in file order. */
+/** Returns the edits, sorted by position in the file. */
 async function findEdits(content: StagedBytes['content'], find: NoteFinder, orientation: number): Promise<Edit[]> {
   await using bytes = await ByteWindow.open(content);
   const plain = new PictureWalk(bytes);
   await find(plain, 1);
-  // With no metadata to remove, the file stays unchanged, including its orientation.
+  // If there is no metadata to remove, the file stays unchanged, including its orientation.
   if (plain.edits.length === 0 || orientation === 1) return inOrder(plain.edits);
   const turned = new PictureWalk(bytes);
   await find(turned, orientation);
@@ -61,7 +64,10 @@ async function findBoxNotes(walk: PictureWalk): Promise<void> {
   walk.edits.push(...joinEdits(blankOut(blank), renamed));
 }
 
-/** Byte sequences found before or in any metadata that may hold a location; long enough not to occur by chance. */
+/**
+ * Byte sequences that occur before or in any metadata that may contain a location, and that are too long to occur by
+ * chance.
+ */
 const signs = [
   'Exif\0',
   'http://ns.adobe.com/xap',
@@ -75,7 +81,7 @@ const longest = Math.max(...signs.map((sign) => sign.length));
 
 /**
  * Whether a picture that can't be cleaned may reveal where it was taken. Searches all of its bytes for `signs`. TIFF
- * metadata has no signature, so a TIFF always counts as revealing.
+ * metadata has no signature, so the result is always true for a TIFF.
  */
 export async function mayTellPlace({ content }: StagedBytes, contentType: string): Promise<boolean> {
   if (contentType === 'image/tiff') return true;

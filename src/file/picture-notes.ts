@@ -2,19 +2,19 @@ import { jpegOrientation, pngOrientation, webpOrientation } from './orientation-
 import type { PictureWalk } from './picture-walk.ts';
 
 /**
- * Walks through a picture and records edits that remove the data that a viewer does not display: comments, application
- * and camera data, and anything after the end of the picture. Displayed data keeps every byte, even in a truncated
- * picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
+ * Finds the data in a picture that a viewer does not display, and records edits that remove it: comments, application
+ * data, camera data, and anything after the end of the picture. The displayed data stays the same byte for byte, even
+ * in a truncated picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
  */
 export type NoteFinder = (walk: PictureWalk, orientation: number) => Promise<void>;
 
 /** The application segments that a decoder needs: JFIF, the colour profile, Adobe's colour transform. */
 const jpegApplications: Record<number, string> = { 0xe0: 'JFIF\0', 0xe2: 'ICC_PROFILE\0', 0xee: 'Adobe' };
 
-/** Markers without a length: start of image, restarts, and one for temporary use. */
+/** Whether the marker has no length: start of image, restarts, and a marker for temporary use. */
 const isBareMarker = (marker: number) => marker === 0xd8 || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7);
 
-/** ITU-T T.81, annex B. */
+/** See ITU-T T.81, annex B. */
 export async function findJpegNotes(walk: PictureWalk, orientation: number): Promise<void> {
   if (orientation !== 1) walk.insert(2, jpegOrientation(orientation));
   for (let position = 2; position < walk.size;) {
@@ -62,13 +62,13 @@ const pngChunks = new Set(
 );
 const pngHeaderEnd = 33;
 
-/** PNG specification (third edition), section 5. */
+/** See the PNG specification (third edition), section 5. */
 export async function findPngNotes(walk: PictureWalk, orientation: number): Promise<void> {
   if (orientation !== 1) walk.insert(pngHeaderEnd, pngOrientation(orientation));
   for (let position = 8; position < walk.size;) {
     const head = await walk.look(position, 8);
     const type = head.toString('latin1', 4);
-    // The chunk type is missing or invalid: nothing can be read from here on.
+    // The chunk type is missing or invalid, so nothing after it can be read.
     if (!/^[A-Za-z]{4}$/.test(type)) return walk.cut(position, walk.size);
     const after = position + 12 + head.readUInt32BE(0);
     if (!pngChunks.has(type)) walk.cut(position, after);
@@ -77,10 +77,13 @@ export async function findPngNotes(walk: PictureWalk, orientation: number): Prom
   }
 }
 
-/** The loop count and the colour profile. A viewer does not need the data of other applications. */
+/**
+ * The application extensions with the loop count and the colour profile. A viewer does not need the data of other
+ * applications.
+ */
 const gifApplications = new Set(['NETSCAPE2.0', 'ANIMEXTS1.0', 'ICCRGBG1012']);
 
-/** GIF89a. The format has no orientation. */
+/** GIF89a. Walks through a GIF89a file. The format has no orientation. */
 export async function findGifNotes(walk: PictureWalk): Promise<void> {
   const packed = (await walk.look(10, 1))[0] ?? 0;
   for (let position = 13 + colourTableBytes(packed); position < walk.size;) {
@@ -100,13 +103,13 @@ function isGifNote(head: Buffer): boolean {
   return head[1] !== 0xff || !gifApplications.has(head.toString('latin1', 3, 14));
 }
 
-/** Ends a GIF at bytes that are not a valid block: no decoder reads past them. */
+/** Ends a GIF where the bytes are not a valid block, because no decoder reads past them. */
 function endGif(walk: PictureWalk, position: number): void {
   walk.overwrite(position, Buffer.from([0x3b]));
   walk.cut(position + 1, walk.size);
 }
 
-/** The size of a colour table in bytes, from the packed byte that describes it. */
+/** Returns the size of a colour table in bytes, from the packed byte that describes the table. */
 function colourTableBytes(packed: number): number {
   return (packed & 0x80) === 0 ? 0 : 3 * 2 ** ((packed & 7) + 1);
 }
@@ -114,10 +117,10 @@ function colourTableBytes(packed: number): number {
 const webpChunks = new Set(['VP8 ', 'VP8L', 'VP8X', 'ALPH', 'ANIM', 'ANMF', 'ICCP']);
 const webpFrameChunks = new Set(['VP8 ', 'VP8L', 'ALPH']);
 const frameHeadBytes = 16;
-/** Flags in the first byte of VP8X: the file has EXIF, the file has XMP. */
+/** Flags in the first byte of VP8X that say whether the file has EXIF and XMP data. */
 const [exifFlag, xmpFlag] = [0x08, 0x04];
 
-/** RFC 9649, section 2. */
+/** See RFC 9649, section 2. */
 export async function findWebpNotes(walk: PictureWalk, orientation: number): Promise<void> {
   const riff = await walk.look(4, 4);
   if (riff.length < 4) return;
@@ -147,12 +150,12 @@ export async function findWebpNotes(walk: PictureWalk, orientation: number): Pro
   if (note.length > 0) walk.insert(walk.size, note);
   if (cutBytes === note.length) return;
   const size = Buffer.alloc(4);
-  // A hostile file may declare the largest size that the field can hold.
+  // A hostile file may declare the largest size that the field can hold, and the new size must not exceed that.
   size.writeUInt32LE(Math.min(0xffff_ffff, riffBytes - cutBytes + note.length));
   walk.overwrite(4, size);
 }
 
-/** Within a frame, data that is not displayed is zeroed, so that the frame keeps its declared length. */
+/** Zeroes data within a frame that is not displayed. It is not removed, so that the frame keeps its declared length. */
 async function findFrameNotes(walk: PictureWalk, { start, end }: { start: number; end: number }): Promise<void> {
   for (let position = start; position + 8 <= end;) {
     const head = await walk.look(position, 8);

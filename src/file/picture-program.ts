@@ -14,23 +14,26 @@ import {
 } from './picture-protocol.ts';
 
 /**
- * A separate process that decodes one picture at a time, so that a picture that makes a decoder crash, hang or use too
- * much memory affects only this process. The server that started the process kills it when a picture takes too long;
- * the process exits by itself when it has used too much memory.
+ * This program runs in a separate process that decodes one picture at a time, so that a picture that makes a decoder
+ * crash, hang or use too much memory affects only this process. The server that started the process kills it when a
+ * picture takes too long; the process exits by itself when it has used too much memory.
  */
 
 /**
- * The limit for all decoded frames together. A picture with more pixels has no thumbnail, and its pixels are never
- * decoded.
+ * The maximum number of pixels, counting all decoded frames. A picture with more pixels has no thumbnail, and its
+ * pixels are never decoded.
  */
 const maxPixels = 300_000_000;
-/** A picture with more pixels is not rotated upright: its metadata gives the orientation instead. */
+/**
+ * The maximum number of pixels of a picture that is rotated upright. For a larger picture, the metadata keeps the
+ * orientation instead.
+ */
 const maxTurnedPixels = 50_000_000;
 const maxMemoryBytes = 1024 * 1024 * 1024;
 const memoryLookMs = 50;
 const headBytes = 256 * 1024;
 
-// The server has other work, and when memory is short, this process is the one to sacrifice.
+// The server has more important work, and when memory is short, this process should be killed first.
 setPriority(5);
 writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined);
 sharp.concurrency(1);
@@ -79,14 +82,14 @@ async function work(content: Buffer | string): Promise<void> {
   }
 }
 
-/** Decodes as much as possible, even if the file is truncated. */
+/** Opens a picture so that as much as possible is decoded, even if the file is truncated. */
 function open(content: Buffer | string, more: SharpOptions = {}) {
   return sharp(content, { limitInputPixels: maxPixels, failOn: 'none', ...more });
 }
 
 function factsOf({ width, height, pageHeight, orientation = 1 }: Metadata): PictureFacts {
   const [across, down] = [width, pageHeight ?? height];
-  // From 5 on, the picture lies on its side: width and height are swapped.
+  // An orientation of 5 or more means that the picture lies on its side, so width and height are swapped.
   return orientation < 5 ? { width: across, height: down, orientation } : { width: down, height: across, orientation };
 }
 
@@ -118,9 +121,10 @@ async function hashOf(content: Buffer): Promise<string> {
 }
 
 /**
- * Rotates the picture upright: a JPEG is re-encoded at its own quality; other formats keep the same samples, and this
- * is verified. Returns null for a picture that is upright, and when that is not possible: too many pixels, more than
- * one frame, more than 8 bits, other colour spaces or formats. Rejects for a truncated file.
+ * Rotates the picture upright. A JPEG is re-encoded at its own quality; other formats keep the same samples, and the
+ * function verifies this. Returns null if the picture is already upright or can't be rotated, because it has too many
+ * pixels, more than one frame, more than 8 bits per sample, or another colour space or format. Rejects if the file is
+ * truncated.
  */
 async function turn(content: Buffer | string, metadata: Metadata): Promise<Buffer | null> {
   const { format, orientation = 1, pages = 1, depth, space, width, height } = metadata;

@@ -1,19 +1,18 @@
 import type { Edit } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
 
-/** The contents of a picture can't be determined in a bounded number of steps. */
+/** The contents of a picture can't be analyzed in a limited number of steps. */
 export class UnclearPicture extends Error {}
 
 const maxSteps = 100_000;
-/** An edit takes memory, so this limit is lower than the one for steps. */
+/** Edits take up memory, so this limit is lower than the limit for steps. */
 const maxEdits = 20_000;
-/** Compressed data is read in strides of this size, between which the event loop can run other work. */
+/** The program reads compressed data in pieces of this size, between which the event loop can run other work. */
 const strideBytes = 32 * 1024;
 
 /**
- * One pass over a picture's file, from the first byte to the last, which records edits that remove the data that a
- * viewer does not display. Counts steps and edits before making them, and throws UnclearPicture when there are too
- * many.
+ * A single pass over the file of a picture, from the first byte to the last, that records edits to remove the data that
+ * a viewer does not display. Counts the steps and edits, and throws UnclearPicture if there are too many.
  */
 export class PictureWalk {
   readonly bytes: ByteWindow;
@@ -52,8 +51,8 @@ export class PictureWalk {
   }
 
   /**
-   * Returns the first position from `position` on that `find` finds, or null if there is none. `find` returns an index
-   * into the bytes passed to it.
+   * Returns the first position, from `position` on, at which `find` finds something, or null if there is none. `find`
+   * returns an index into the bytes that it receives, or null.
    */
   async seek(position: number, find: (seen: Buffer) => number | null, overlap = 0): Promise<number | null> {
     for (let at = position; ;) {

@@ -3,19 +3,24 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { PictureAnswer, PictureFacts, Pixels } from './picture-protocol.ts';
 
-/** The time limit for one picture, until its result has been used. */
+/** The time limit for one picture, which includes using the result. */
 const maxPictureMs = 20_000;
-/** A worker that has been idle for this long is ended. The next picture then waits for another process to start. */
+/**
+ * How long a worker may be idle before its process is ended. The next picture then has to wait until another process
+ * has started.
+ */
 const idleMs = 60_000;
 
 const program = join(import.meta.dirname, 'picture-program.ts');
 
-/** The worker was killed because it took too long, or exited, for example because it used too much memory. */
+/**
+ * The worker was killed because it took too long, or it exited on its own, for example because it used too much memory.
+ */
 export class PictureTooHeavy extends Error {}
 
 /**
- * The result of a worker. `upright` yields the picture rotated upright, and must be read before the next picture
- * starts.
+ * The result of a worker. `upright` yields the picture after it was rotated upright. The caller must read it before the
+ * next picture starts.
  */
 export type Development =
   | { kind: 'unknown' }
@@ -23,15 +28,15 @@ export type Development =
   | { kind: 'decoded'; facts: PictureFacts; pixels: Pixels; upright: (() => AsyncGenerator<Buffer>) | null };
 
 /**
- * A process that decodes pictures, one at a time. It starts with `warm` or the first picture, and is killed when a
- * picture exceeds the time limit: a decoder can neither block nor crash the server.
+ * A process that decodes pictures, one at a time. It starts when `warm` is called or with the first picture, and is
+ * killed when a picture exceeds the time limit, so a decoder can neither block nor crash the server.
  */
 export class PictureWorker {
   #child: ChildProcess | null = null;
   #idle: NodeJS.Timeout | undefined;
   readonly #maxMs: number;
 
-  /** `maxMs`: the time limit for one picture. */
+  /** `maxMs` is the time limit for one picture. */
   constructor(maxMs = maxPictureMs) {
     this.#maxMs = maxMs;
   }
@@ -40,7 +45,7 @@ export class PictureWorker {
   async develop<Result>(content: Buffer | string, use: (found: Development) => Promise<Result>): Promise<Result> {
     clearTimeout(this.#idle);
     const child = this.#started();
-    // The process keeps the server running only while a caller waits for it.
+    // The process keeps the server from exiting only while a caller is waiting for it.
     child.ref();
     child.channel?.ref();
     const timer = setTimeout(() => child.kill('SIGKILL'), this.#maxMs);
@@ -54,7 +59,7 @@ export class PictureWorker {
     }
   }
 
-  /** Starts the process ahead of its first picture. The process exits if no picture arrives. */
+  /** Starts the process before its first picture arrives. The process is ended if no picture arrives for a while. */
   warm(): void {
     if (this.#child !== null) return;
     const child = this.#started();

@@ -12,10 +12,13 @@ export { thumbnailSides, type ThumbnailSize };
 /** The types that are processed as pictures. Other types are plain files; for HEIC, see metadata.ts. */
 const pictureTypes = new Set(['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/avif', 'image/tiff']);
 
-/** At most this many pictures are processed at the same time, each by its own worker, and at most one per user. */
+/**
+ * How many pictures are processed at the same time, each by its own worker. Each user has at most one picture in
+ * progress.
+ */
 const workerCount = 2;
 
-/** A decoded picture's appearance. The caller owns all staged bytes. */
+/** The properties of a decoded picture that users see. The caller owns all staged bytes. */
 export type Picture = {
   width: number;
   height: number;
@@ -25,8 +28,8 @@ export type Picture = {
 
 /**
  * The result of processing a file whose type is a picture type. `staged` shows no sign of metadata about the place or
- * the device, unless `isUnclear`: then the metadata can't be determined, and the file must not be shown as a picture.
- * `note` says what could not be done.
+ * the device. The exception is `isUnclear`, which means that the metadata can't be determined and that the file must
+ * not be shown as a picture. `note` says what could not be done.
  */
 export type DevelopedPicture = {
   staged: StagedBytes;
@@ -54,10 +57,10 @@ export class Pictures {
   });
 
   /**
-   * Processes the staged bytes into a picture: without metadata (EXIF, GPS, XMP, IPTC, comments), and with thumbnails
-   * if it can be decoded. Pixels are re-encoded only to rotate a picture upright, at the same quality. Throws
-   * InvalidInput if no part of it can be decoded, and RateLimited when too many pictures are waiting or the user has
-   * used up their time.
+   * Processes the staged bytes into a picture: removes its metadata (EXIF, GPS, XMP, IPTC, comments), and makes
+   * thumbnails if the picture can be decoded. Pixels are re-encoded only to rotate a picture upright, at the same
+   * quality. Throws InvalidInput if no part of the picture can be decoded, and RateLimited if too many pictures are
+   * waiting or the user has used up their time.
    */
   async develop(
     store: FileStore,
@@ -123,7 +126,10 @@ const notes = {
     'Kept unchanged: its metadata could not be removed, but no sign of the place where it was taken was found.',
 };
 
-/** Returns null if the picture is already upright or can't be rotated; its metadata then gives the orientation. */
+/**
+ * Returns null if the picture is already upright or can't be rotated; in the latter case, its metadata keeps the
+ * orientation.
+ */
 async function stageUpright(store: FileStore, found: Development): Promise<StagedBytes | null> {
   if (found.kind !== 'decoded' || found.upright === null) return null;
   try {

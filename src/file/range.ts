@@ -1,9 +1,10 @@
-/** The bytes from `start` through `end`, inclusive. */
+/** A range of bytes from `start` to `end`, both inclusive. */
 export type ByteRange = { start: number; end: number };
 
 /**
- * Parses a Range header for a file of `size` bytes (RFC 9110, section 14). Returns null if all bytes are to be sent, as
- * for a header of an unsupported kind (several ranges, other units), and 'unsatisfiable' for a range beyond the end.
+ * Parses a Range header for a file of `size` bytes (RFC 9110, section 14). Returns null if all bytes are to be sent,
+ * which includes unsupported kinds of ranges (several ranges, other units), and 'unsatisfiable' for a range beyond the
+ * end of the file.
  */
 export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
   // An empty file has no ranges.

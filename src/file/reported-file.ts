@@ -4,8 +4,9 @@ import type { FileQuestion, FoundFile } from './file-lookup.ts';
 import { fileColumns } from './shared-file.ts';
 
 /**
- * A file that is kept with a report; null when it does not exist, the session has ended, or its user is not one of the
- * server's staff. Raw SQL: one statement checks all of that and reads the bytes, as for other files.
+ * Finds a file that is kept with a report. Returns null if the file does not exist, the session has ended, or the user
+ * is not a member of the server staff. Raw SQL, because one statement checks all of this and reads the bytes, as for
+ * other files.
  */
 export async function findReportedFile(
   { pool }: Db,

@@ -7,7 +7,7 @@ export type SharedFile = {
   contentType: string;
   size: number;
   hash: string;
-  /** In pixels. Null, like all fields of pictures, for a file that is not a picture. */
+  /** In pixels. Like all fields of pictures, it is null if the file is not a picture. */
   width: number | null;
   height: number | null;
   blurhash: string | null;
@@ -16,9 +16,10 @@ export type SharedFile = {
 };
 
 /**
- * Whether the user whose id is the expression `asker` may see the file: a file of a message that they see, the avatar
- * of any user, or of a chat that they see, or an unused upload of their own. A user whose account is erased sees no
- * files. A condition on `files f` and `fileChat`, as SQL.
+ * Returns an SQL condition on `files f` and `fileChat`: whether the user whose id is the expression `asker` may see the
+ * file. A user can see the files of the messages that they can see, the avatars of all users and of the chats that they
+ * can see, and their own unused uploads. A user whose account has been erased cannot see any files. A condition on
+ * `files f` and `fileChat`, as SQL.
  */
 export const fileVisibleTo = (asker: string) =>
   `exists (select from users v where v.id = ${asker} and v.deleted_at is null)
@@ -30,8 +31,8 @@ export const fileVisibleTo = (asker: string) =>
       end`;
 
 /**
- * The joins that follow `files f`. Each row is looked up by its key: a plain join that was planned while the tables
- * were new and empty would read whole tables until they are analyzed.
+ * The joins that follow `files f`. Each row is looked up by its key. PostgreSQL would otherwise keep using a plain join
+ * that it planned while the tables were new and empty, and read whole tables until they are analyzed.
  */
 export const fileChat = `left join lateral (select * from messages where id = f.message_id offset 0) m on true
     left join lateral (select * from chats where id = m.chat_id offset 0) c on true`;

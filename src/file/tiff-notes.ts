@@ -14,7 +14,7 @@ const seenTags = new Set([
   ],
   ...[339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, 34675],
 ]);
-/** Directories of smaller versions of the same picture, which are cleaned as well. */
+/** The tag of directories with smaller versions of the same picture, which are cleaned as well. */
 const subDirectories = 330;
 /** Directories of metadata: EXIF, GPS, interoperability. */
 const noteDirectories = new Set([34665, 34853, 40965]);
@@ -32,8 +32,8 @@ type Format = { isLittle: boolean; isBig: boolean };
 type Entry = { tag: number; value: Span; isInline: boolean; count: number; width: number; raw: Buffer };
 
 /**
- * Finds the edits that remove from a TIFF, in place, the data that a viewer does not display: tags are removed from
- * their directory, which then has fewer entries, and their values are zeroed. Offsets and all displayed data stay
+ * Finds edits that remove, in place, the data in a TIFF that a viewer does not display. They remove tags from their
+ * directory, which then has fewer entries, and zero the values of these tags. Offsets and all displayed data stay
  * unchanged. Throws UnclearPicture if the directories can't be followed.
  */
 export async function findTiffNotes(walk: PictureWalk): Promise<void> {
@@ -60,18 +60,18 @@ class Cleaning {
 
   edits(): Edit[] {
     if (this.#directories.length === 0) return [];
-    // Where these overlap, as only in a hostile file, the bytes are zeroed.
+    // Where the edits overlap, which happens only in hostile files, the bytes are zeroed.
     return joinEdits(blankOut(this.#blank), this.#directories);
   }
 
-  /** Cleans the pages of a picture, one directory after another. */
+  /** Cleans the pages of a picture, following the chain of directories. */
   async follow(first: number): Promise<void> {
     for (let at = first; at !== 0;) at = await this.#cleanDirectory(at, false);
   }
 
   /**
-   * Returns the position of the next directory to clean, or 0 if there is none. `isNote`: the directory holds only
-   * metadata.
+   * Cleans a directory, and returns the position of the next directory to clean, or 0 if there is none. `isNote` says
+   * whether the directory contains only metadata.
    */
   async #cleanDirectory(at: number, isNote: boolean): Promise<number> {
     if (this.#seen.has(at)) return 0;
@@ -125,7 +125,7 @@ class Cleaning {
     }
   }
 
-  /** `value` is the position of the value: within `raw` if `isInline`, else within the file. */
+  /** `value` is the position of the value, within `raw` if `isInline` and otherwise within the file. */
   async #entryAt(at: number): Promise<Entry> {
     const { isBig, isLittle } = this.#format;
     const [entryWidth, offsetWidth] = isBig ? [20, 8] : [12, 4];

@@ -12,15 +12,15 @@ export const tusExtensions = [
   'expiration',
 ] as const;
 
-/** The uploads of one user, as the tus server accesses them. Other users' uploads are NotFound. */
+/** The uploads of one user, as the tus server accesses them. The uploads of other users cause NotFound. */
 export class TusStore extends DataStore {
   readonly #partials: PartialUploads;
   readonly #asker: Asker;
   readonly #declaresLength: boolean;
 
   /**
-   * `declaresLength`: the request declares the upload's size, which `declareUploadLength` checks against the known
-   * size.
+   * `declaresLength` says whether the request declares the size of the upload, which `declareUploadLength` compares
+   * with the known size.
    */
   constructor(partials: PartialUploads, asker: Asker, { declaresLength }: { declaresLength: boolean }) {
     super();
@@ -41,7 +41,7 @@ export class TusStore extends DataStore {
       id,
       offset: await this.#partials.offsetOf(found),
       creation_date: found.createdAt.toISOString(),
-      // The tus server refuses a length for an upload that already has one, even if it is the same length.
+      // The tus server refuses a length if the upload already has one, even if both are the same.
       ...(found.size !== null && !this.#declaresLength && { size: found.size }),
       ...(found.metadata !== null && { metadata: Metadata.parse(found.metadata) }),
     });

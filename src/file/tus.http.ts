@@ -17,22 +17,25 @@ import { senderOf } from '../http/arriving.ts';
 import { limitIdleness } from '../http/idleness.ts';
 import { refusalFor } from '../http/upload-refusal.ts';
 
-/** The path at which uploads are created. Each upload is below it, under its id. */
+/** The path at which uploads are created. Each upload has a path below it, which ends in the id of the upload. */
 const tusPath = '/api/upload/tus';
 const tusVersion = '1.0.0';
-/** The methods that a POST may stand for (X-HTTP-Method-Override). */
+/** The methods that a POST may specify instead of its own (X-HTTP-Method-Override). */
 const overridable = new Set(['PATCH', 'DELETE', 'HEAD']);
 
-/** How long a client that is refused mid-request may keep sending, so that it can read the reason. */
+/**
+ * How long a client may keep sending after it is refused in the middle of a request, so that it can read the reason.
+ */
 const lingerMs = 2_000;
-/** How long a request that holds an upload may take to release it when another request asks for it. */
+/** How long a request that holds the lease of an upload may take to release it when another request asks for it. */
 const letGoMs = 1_000;
 
 /**
- * The tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): resumable uploads from clients with a bearer
- * token, each visible only to the user who created it. Once an upload is complete, GET on it returns its file as
- * `POST /api/upload` does: `{ files: [file] }`. A creation request that includes the whole file receives the same body
- * in its response. Refusals are problems (RFC 9457): tus clients look at the status alone, and show the body as it is.
+ * Serves the tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0): resumable uploads from clients with a
+ * bearer token, each visible only to the user who created it. Once an upload is complete, a GET on it returns the file
+ * in the same form as `POST /api/upload`: `{ files: [file] }`. A creation request that includes the whole file gets a
+ * response with the same body. Refusals are problems (RFC 9457), because tus clients look only at the status and show
+ * the body as it is.
  */
 export function serveTus(services: Services): Handler {
   return async (request, response) => {
@@ -63,8 +66,8 @@ export function serveTus(services: Services): Handler {
 }
 
 /**
- * Some clients and networks support only GET and POST. A GET is never treated as another method, because it must not
- * change anything.
+ * Applies the method that the client specifies, because some clients and networks support only GET and POST. A GET is
+ * never treated as another method, because it must not change anything.
  */
 function overrideMethod(request: IncomingMessage): void {
   const asked = request.headers['x-http-method-override'];
@@ -73,7 +76,7 @@ function overrideMethod(request: IncomingMessage): void {
   if (overridable.has(method)) request.method = method;
 }
 
-/** Needs no authentication, since clients ask before they have a token. */
+/** Describes the protocol. This requires no authentication, because clients ask for it before they have a token. */
 function describeProtocol({ files }: Services): Record<string, string> {
   return {
     'tus-resumable': tusVersion,
@@ -92,7 +95,7 @@ function requireProtocol({ method, headers }: IncomingMessage): void {
   }
 }
 
-/** The request uses another version of the protocol, or none. */
+/** The request uses another version of the protocol, or does not name a version. */
 class WrongProtocol extends Error {}
 
 const unfinished = 'This upload is not complete yet.';
@@ -108,7 +111,7 @@ async function sendFile(services: Services, { asker, request, response }: Exchan
   else sendJson(response, 200, { files: [file] });
 }
 
-/** Creates a server for one request, so that it knows the user. */
+/** Creates a separate server for each request, so that it knows the user. */
 function createServer(services: Services, { asker, request, response }: Exchange): Server {
   const { partials, partialLeases, files, limits } = services;
   const origin = response.getHeader('access-control-allow-origin');
@@ -121,11 +124,11 @@ function createServer(services: Services, { asker, request, response }: Exchange
     // `applyCors` has already decided this.
     ...(origin !== '*' && { allowedOrigins: (asking) => asking === origin }),
     exposedHeaders: ['Upload-Expires'],
-    // Reported by OPTIONS only: `PartialUploads` enforces the limit of each upload.
+    // This is reported only by OPTIONS; `PartialUploads` enforces the limit of each upload.
     maxSize: (_, id) => (id === null ? files.maxUploadBytes : 0),
     namingFunction: () => randomBytes(16).toString('base64url'),
     getFileIdFromRequest: (_, last) => readId(last),
-    // Runs before the request that holds the upload is asked to release it.
+    // This runs before the request that holds the upload is asked to release it.
     onIncomingRequest: async (_, id) => {
       if (request.method !== 'POST') await partials.find(asker, id);
     },
@@ -138,8 +141,8 @@ function createServer(services: Services, { asker, request, response }: Exchange
     },
     onUploadFinish: async (_, { id }) => {
       const file = await completeUpload(services, asker, id);
-      // The protocol requires that the response to a PATCH be a 204, without a body: the client gets the file with a
-      // GET.
+      // The protocol requires that the response to a PATCH be a 204, which has no body, so the client gets the file
+      // with a GET.
       if (file === null || request.method !== 'POST') return {};
       return {
         status_code: 201,
@@ -148,7 +151,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
       };
     },
     onResponseError: (_, error) => {
-      // An error in the tus protocol itself.
+      // The error comes from the tus protocol itself.
       if ('status_code' in error) return undefined;
       const refusal = explain(error, request);
       if (refusal === null) throw error;
@@ -157,7 +160,10 @@ function createServer(services: Services, { asker, request, response }: Exchange
   });
 }
 
-/** If an upload was created without a size, any number of PATCH requests may declare it. */
+/**
+ * Whether the request declares the size of the upload. If an upload was created without a size, any number of PATCH
+ * requests may declare it.
+ */
 function declaresLength({ method, headers }: IncomingMessage): boolean {
   return method === 'PATCH' && headers['upload-length'] !== undefined;
 }
@@ -171,8 +177,8 @@ class ProblemServer extends Server {
 }
 
 /**
- * The same refusal as for any upload, except for statuses that tus clients act on: they retry after 423, and start over
- * after 404.
+ * Returns the same refusal as for any other upload, except for statuses to which tus clients react: they retry after
+ * 423, and start over after 404.
  */
 function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
   if (error instanceof NotFound) return { status: 404, message: error.message };
@@ -186,7 +192,9 @@ function readId(last: string | undefined): string | undefined {
   return last !== undefined && /^[A-Za-z0-9_-]{22}$/.test(last) ? last : undefined;
 }
 
-/** The response has been sent; the server does not read the rest of a refused body. */
+/**
+ * Cuts off the request after its response has been sent, because the server does not read the rest of a refused body.
+ */
 function cutOff(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
   setTimeout(() => {

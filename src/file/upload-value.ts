@@ -1,6 +1,6 @@
 import type { StagedBytes } from './file.ts';
 
-/** A file of a multipart request, as the value of a variable: its bytes are staged, but not yet saved as a file. */
+/** A file of a multipart request, used as the value of a variable. Its bytes are staged but not yet saved as a file. */
 export class Upload {
   readonly name: string;
   readonly staged: StagedBytes;

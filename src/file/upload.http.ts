@@ -16,9 +16,9 @@ import { sendJson, type Handler } from '../http/respond.ts';
 const maxFilesPerRequest = 10;
 
 /**
- * `POST /api/upload`: accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer token.
- * Responds with 201 and `{ files }` in the order of the request, or with a problem (RFC 9457), in which case none of
- * the files was saved.
+ * Serves `POST /api/upload`, which accepts multipart/form-data with 1 to 10 files, in fields of any name, with a bearer
+ * token. Responds with 201 and `{ files }` in the order of the request. If it responds with a problem (RFC 9457)
+ * instead, none of the files was saved.
  */
 export function serveUpload(services: Services): Handler {
   return async (request, response) => {
@@ -33,7 +33,7 @@ export function serveUpload(services: Services): Handler {
       const files = await services.arrivals.during(senderOf(services, asker, request), (arrival) =>
         takeFiles(services, arrival, request),
       );
-      // The response contains links that work for anyone who has them.
+      // The response contains links that work for anyone who has them, so it must not be cached.
       response.setHeader('cache-control', 'no-store');
       sendJson(response, 201, { files });
     } catch (error) {

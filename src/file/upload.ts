@@ -7,12 +7,12 @@ import { fileUrl, type FileLinks } from './file-link.ts';
 import type { PartialUploads } from './partial-upload.ts';
 import { Upload } from './upload-value.ts';
 
-/** What every route needs to receive uploads. */
+/** The services that a route needs to receive uploads. */
 export type Uploading = { files: FileStorage; partials: PartialUploads; fileLinks: FileLinks; limits: RateLimits };
 
 /**
- * Receives the bytes of a file; see `stageFile`. Pass the result to `saveUploads` or to a mutation. Throws RateLimited
- * for too many uploads.
+ * Receives the bytes of a file; see `stageFile`. The caller must pass the result to `saveUploads` or to a mutation.
+ * Throws RateLimited if there are too many uploads.
  */
 export async function stageUpload(
   { files, limits }: Uploading,
@@ -26,7 +26,7 @@ export async function stageUpload(
 /** A file with some fields of GraphQL's `File`, for responses outside GraphQL. */
 export type FileAnswer = { id: string; name: string; contentType: string; size: number; url: string; note?: string };
 
-/** Turns the uploads into files, all or none; see `saveFiles`. */
+/** Turns all of the uploads into files, or none of them; see `saveFiles`. */
 export async function saveUploads(
   uploading: Uploading,
   asker: Asker,
@@ -36,7 +36,10 @@ export async function saveUploads(
   return files.map((file) => answerWith(uploading, asker, file));
 }
 
-/** Turns a partial upload into a file, or finds the file that it became; null while it is incomplete. */
+/**
+ * Turns a partial upload into a file, or finds the file that it has become. Returns null while the upload is
+ * incomplete.
+ */
 export async function completeUpload(uploading: Uploading, asker: Asker, id: string): Promise<FileAnswer | null> {
   const file = await uploading.partials.complete(asker, id);
   return file === null ? null : answerWith(uploading, asker, file);

@@ -4,20 +4,23 @@ import { parseMediaType, splitOutsideQuotes, type MediaType } from './media-type
 /** One entry of an Accept header with its weight, from 0 (refused) to 1. */
 type MediaRange = MediaType & { weight: number };
 
-/** The media types of a single result; the first is used for clients that name neither. */
+/** The media types of a single result. Clients that name neither of them get the first one. */
 const jsonTypes = ['application/json', 'application/graphql-response+json'] as const;
 
 type JsonType = (typeof jsonTypes)[number];
 
 /**
- * Whether an Accept header asks for a stream of results: `text/event-stream` anywhere in its list, as urql sends it,
- * or Apollo's `multipart/mixed;subscriptionSpec=1.0`.
+ * Whether an Accept header asks for a stream of results: `text/event-stream` at any position in its list (urql sends it
+ * in this way), or Apollo's `multipart/mixed;subscriptionSpec=1.0`.
  */
 export function acceptsStream(accept: string | undefined): boolean {
   return readRanges(accept).some((range) => streamKind(range) !== null);
 }
 
-/** The kind of stream that an Accept header names first, wildcards included; null when it accepts neither. */
+/**
+ * Returns the kind of stream that an Accept header names first, including through wildcards; null if the header accepts
+ * neither kind.
+ */
 export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULTIPART' | null {
   if (accept === undefined) return 'EVENT_STREAM';
   for (const range of readRanges(accept)) {
@@ -29,8 +32,8 @@ export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULT
 }
 
 /**
- * The JSON media type for a single result, when an Accept header names one before any stream; otherwise null. urql
- * names both for every operation, and fails at the end of a stream that it has already closed.
+ * Returns the JSON media type for a single result if an Accept header names one before any stream; otherwise null. urql
+ * names both JSON and a stream for every operation, and fails if a stream ends after urql has closed it.
  */
 export function findJsonBeforeStream(accept: string | undefined): JsonType | null {
   const ranges = readRanges(accept);
@@ -39,7 +42,10 @@ export function findJsonBeforeStream(accept: string | undefined): JsonType | nul
   return heaviest(before.filter(isJson));
 }
 
-/** The JSON media type that an Accept header prefers (the earlier of two equals); null when it accepts none. */
+/**
+ * Returns the JSON media type that an Accept header prefers, or null if the header accepts none. If both types have the
+ * same weight, the earlier one is preferred.
+ */
 export function chooseJson(accept: string | undefined): JsonType | null {
   return accept === undefined ? jsonTypes[0] : chooseJsonOf(accept);
 }
@@ -62,12 +68,18 @@ export function accepts(accept: string | undefined, ranges: readonly string[]): 
   return accept === undefined || readRanges(accept).some(({ type }) => ranges.includes(type));
 }
 
-/** Whether the request comes from a browser that shows a page: scripts and other clients accept JSON or anything. */
+/**
+ * Whether the request comes from a browser that is going to display a page: scripts and other clients accept JSON or
+ * anything.
+ */
 export function acceptsPage(accept: string | undefined): boolean {
   return accept !== undefined && accepts(accept, ['text/html']);
 }
 
-/** The first of these content codings that an Accept-Encoding header names and does not refuse; null for none. */
+/**
+ * Returns the first of these content codings that an Accept-Encoding header names and does not refuse; null if there is
+ * none.
+ */
 export function chooseEncoding<Coding extends string>(
   acceptEncoding: string | undefined,
   codings: readonly Coding[],
@@ -76,7 +88,7 @@ export function chooseEncoding<Coding extends string>(
   return codings.find((coding) => accepted.some(({ type }) => type === coding)) ?? null;
 }
 
-/** The accepted ranges, in the order of the header. */
+/** Returns the ranges that the header accepts, in the order of the header. */
 function readRanges(accept = ''): readonly MediaRange[] {
   return readRangesOf(accept);
 }
@@ -92,7 +104,7 @@ function splitRanges(accept: string): MediaRange[] {
   });
 }
 
-/** RFC 9110, 12.4.2; an invalid weight counts as absent. */
+/** See RFC 9110, section 12.4.2. An invalid weight counts as absent. */
 function readWeight(text: string | undefined): number {
   return text !== undefined && /^(0(\.\d*)?|1(\.0*)?)$/.test(text) ? Number(text) : 1;
 }

@@ -16,9 +16,10 @@ const words = new Set([
 const maxSegments = 10;
 
 /**
- * A path as it may be logged: only the words that the server knows. Everything else, such as the token of an incoming
- * webhook, the name of a file or an external key, becomes `*`. What follows the tenth segment is left out, and so is
- * the query string, which may hold the token of a stream or the signature of a link.
+ * Returns the path in a form that may be logged, in which only the words that the server knows remain. Everything else,
+ * such as the token of an incoming webhook, the name of a file or an external key, becomes `*`. Anything after the
+ * tenth segment is omitted, and so is the query string, which may contain the token of a stream or the signature of a
+ * link.
  */
 export function loggablePath(url = '/'): string {
   const [path = '/'] = url.split('?', 1);
@@ -26,7 +27,7 @@ export function loggablePath(url = '/'): string {
   return segments.map((segment) => (segment === '' || words.has(segment) ? segment : '*')).join('/');
 }
 
-/** Writes a line for each response, except to health checks, once it has ended. */
+/** Logs a line for each request when its response has ended. Health checks are not logged. */
 export class AccessLog {
   readonly #log: Logger;
   readonly #addressOf: (request: IncomingMessage) => string;
@@ -65,7 +66,7 @@ export class AccessLog {
   }
 }
 
-/** Whether this is a load balancer's health check, which comes every few seconds. */
+/** Whether this is a health check by a load balancer, which happens every few seconds. */
 export function isProbe(url: string | undefined): boolean {
   return url === '/livez' || url === '/readyz';
 }

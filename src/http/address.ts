@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 
 /**
- * The address that a request comes from. With n trusted proxies in front, it is the n-th entry of X-Forwarded-For from
- * the end, which the outermost of them wrote. An IPv6 address counts as its /64, which is what one customer has.
+ * Returns the address that a request comes from. With n trusted proxies in front of the server, this is the n-th entry
+ * of X-Forwarded-For from the end, which the outermost proxy wrote. An IPv6 address is reduced to its /64, which
+ * usually belongs to a single customer.
  */
 export function addressOf(request: IncomingMessage | null, trustedProxies: number): string {
   if (request === null) return 'unknown';
@@ -12,17 +13,17 @@ export function addressOf(request: IncomingMessage | null, trustedProxies: numbe
   return networkOf(withoutPort((listed || request.socket.remoteAddress) ?? 'unknown'));
 }
 
-/** Some proxies also write the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
+/** Removes the port, which some proxies also write: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
 function withoutPort(address: string): string {
   return /^\[(.*)\](:\d+)?$/.exec(address)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(address)?.[1] ?? address;
 }
 
 /**
- * The part of an address that one customer has: the /64 of an IPv6 address, or a whole IPv4 address, even if it is
- * mapped into IPv6.
+ * Returns the part of an address that belongs to a single customer: the /64 of an IPv6 address, or a whole IPv4
+ * address, even if it is mapped to IPv6.
  */
 export function networkOf(address: string): string {
-  // The check for IPv6 takes 2 µs.
+  // This check comes first because the check for IPv6 takes 2 µs.
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1] !== undefined) return mapped[1];

@@ -3,19 +3,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 /** How long a body may take to arrive, unless it is an upload or an import. */
 const bodyMs = 30_000;
 
-/** How long a client may keep sending after it has received its answer. */
+/** How long a client may keep sending after it has received the response. */
 const afterAnswerMs = 5_000;
 
 const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 
 /**
- * Cuts off a connection whose request does not end within `bodyMs`, or within `afterAnswerMs` of its answer. Otherwise
- * a client that trickles a body that no one reads would keep its socket forever.
+ * Cuts off a connection if the request does not end within `bodyMs`, or within `afterAnswerMs` after its response.
+ * Otherwise, a client that slowly sends a body that no one reads could keep its socket open forever.
  */
 export function limitDuration(request: IncomingMessage, response: ServerResponse): void {
   if (!hasBody(request)) return;
   deadlines.set(request, cutOffIn(request, bodyMs, 'The request took too long to arrive.'));
-  // All requests share these listeners, which keep nothing in memory: an answer may be a stream that is open for hours.
+  // All requests share these listeners, which capture no variables, because a response may be a stream that stays open
+  // for hours.
   request.on('close', forgetDeadline);
   response.on('finish', limitRest);
 }
@@ -34,8 +35,8 @@ function limitRest(this: ServerResponse): void {
 }
 
 /**
- * Lifts the deadline from an upload or an import: it may take longer than others, and a different check watches its
- * pace.
+ * Removes the deadline of an upload or an import, which may take longer than other requests; a different check limits
+ * how slow it may be.
  */
 export function liftDeadline(request: IncomingMessage): void {
   clearTimeout(deadlines.get(request));

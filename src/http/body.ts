@@ -5,7 +5,7 @@ import { readMediaType } from './media-type.ts';
 
 /**
  * Reads a request's body as JSON. Throws HttpError: 415 for another type, charset or encoding, 413 for a body over
- * `maxBytes`, 400 for a body that is not JSON or ends early.
+ * `maxBytes`, and 400 for a body that is not JSON or that ends early.
  */
 export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
   const { 'content-type': contentType, 'content-encoding': encoding } = request.headers;
@@ -32,8 +32,8 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
 }
 
 /**
- * Reads a request's body as a form (application/x-www-form-urlencoded). Throws HttpError: 415 for another type, 413 for a
- * body over `maxBytes`, 400 for one that ends early.
+ * Reads a request's body as a form (application/x-www-form-urlencoded). Throws HttpError: 415 for another type, 413 for
+ * a body over `maxBytes`, and 400 for a body that ends early.
  */
 export async function readForm(request: IncomingMessage, maxBytes: number): Promise<URLSearchParams> {
   if (readMediaType(request.headers['content-type']).type !== 'application/x-www-form-urlencoded') {
@@ -43,8 +43,9 @@ export async function readForm(request: IncomingMessage, maxBytes: number): Prom
 }
 
 /**
- * Reads a request's body as text in UTF-8. Throws HttpError: 413 for a body over `maxBytes`, 400 for one that ends early.
- * Uses events, because iterating would leave its listeners on the request: 1 KB for as long as a stream is open.
+ * Reads a request's body as UTF-8 text. Throws HttpError: 413 for a body over `maxBytes`, and 400 for a body that ends
+ * early. The function uses events, because asynchronous iteration would leave its listeners on the request, which takes
+ * 1 KB for as long as a stream is open.
  */
 export function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const tooLarge = () => new HttpError(413, `The body is larger than ${maxBytes} bytes.`);

@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { networkOf } from './address.ts';
 
-/** How many connections may be open; 0 turns a limit off. */
+/** The maximum number of open connections; 0 disables a limit. */
 export type ConnectionLimits = {
   total: number;
   /**
-   * The limit for one network address. Use 0 where proxies are trusted: all connections then come from the proxies'
-   * addresses.
+   * The limit for one network address. Use 0 if the server trusts proxies, because all connections then come from the
+   * addresses of the proxies.
    */
   perAddress: number;
 };
@@ -15,7 +15,7 @@ export type ConnectionLimits = {
 /** The shortest time between log lines about refused connections. */
 const logEveryMs = 60_000;
 
-/** Counts the open connections and closes those over the limit before reading anything from them. */
+/** Counts the open connections, and closes connections over the limit before anything is read from them. */
 export class ConnectionDoor {
   readonly #limits: ConnectionLimits;
   readonly #log: Logger;
@@ -34,7 +34,7 @@ export class ConnectionDoor {
     return this.#open;
   }
 
-  /** Returns whether the connection may stay open, and closes it if not. */
+  /** Returns whether the connection may stay open, and closes it if it may not. */
   admit(socket: Socket): boolean {
     const { total, perAddress } = this.#limits;
     const address = networkOf(socket.remoteAddress ?? 'unknown');
@@ -48,7 +48,8 @@ export class ConnectionDoor {
     }
     this.#open += 1;
     this.#perAddress.set(address, known + 1);
-    // `on`, here and wherever `close` is emitted only once: `once` costs each open stream 220 bytes more.
+    // Here, and wherever `close` is emitted only once, the code uses `on`, because `once` takes 220 bytes more for each
+    // open stream.
     socket.on('close', () => this.#leave(address));
     return true;
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 const allowed = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
-  // A wildcard covers every header except authorization, and older browsers do not know it.
+  // A wildcard covers every header except authorization, and older browsers do not support it.
   'access-control-allow-headers': [
     'authorization, parley-act-as, content-type, last-event-id, x-graphql-event-stream-token, cache-control',
     'tus-resumable, x-http-method-override, upload-length, upload-defer-length, upload-metadata, upload-offset, x-requested-with, x-request-id, *',
@@ -14,9 +14,9 @@ const allowed = {
 const exposed = 'parley-cost, ratelimit, ratelimit-policy, retry-after, etag, x-request-id';
 
 /**
- * Admits front ends on other origins: any (`*`), or those in a list separated by commas. Never allows credentials: only
- * the authorization header identifies the asker, so a page can use only its own session. Returns true if the request
- * was a preflight, which has then been answered.
+ * Allows front ends on other origins: on any origin (`*`), or on those in a comma-separated list. Never allows
+ * credentials. Only the authorization header identifies the asker, so a page can use only its own session. Returns true
+ * if the request was a preflight request, to which the function has then responded.
  */
 export function applyCors(request: IncomingMessage, response: ServerResponse, allowedOrigins: string): boolean {
   const origin = pickOrigin(request.headers.origin, allowedOrigins);
@@ -28,7 +28,7 @@ export function applyCors(request: IncomingMessage, response: ServerResponse, al
   return true;
 }
 
-/** The value of `access-control-allow-origin` for that origin; null if the origin is not allowed. */
+/** Returns the value of `access-control-allow-origin` for that origin, or null if the origin is not allowed. */
 export function pickOrigin(origin: string | undefined, allowedOrigins: string): string | null {
   if (allowedOrigins === '*') return '*';
   const isListed = allowedOrigins.split(',').some((each) => each.trim() === origin);

@@ -7,7 +7,7 @@ import { sendJson, type Handler } from './respond.ts';
 export type Handlers = {
   /** Serves queries and mutations; absent on a node without the role `api`. */
   graphql?: Handler;
-  /** Serves the page for a browser that opens /graphql. */
+  /** Serves the GraphiQL page when a browser opens /graphql. */
   graphiql?: Handler;
   /** Serves the graphql-sse protocol; absent on a node without the role `streams`. */
   streams?: Handler;
@@ -31,7 +31,7 @@ export type Handlers = {
   rest?: Handler;
   /** Serves `/api/import`. */
   import?: Handler;
-  /** All other pages: each by its exact path, for GET and HEAD. */
+  /** The handlers of all other pages, each under its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
 };
 
@@ -43,7 +43,10 @@ export function originForm(target = '/'): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-/** What a request is for, as metrics and the access log name it: its handler, a page, or nothing. */
+/**
+ * The purpose of a request, under the name that metrics and the access log use: the name of its handler, a page, or
+ * nothing.
+ */
 export type Route =
   | 'graphql'
   | 'graphiql'
@@ -61,7 +64,10 @@ export type Route =
   | 'page'
   | 'none';
 
-/** What the request is for, by its path, and at /graphql by what its client sends and accepts. */
+/**
+ * Returns the purpose of the request, which follows from its path; at /graphql, it also follows from what the client
+ * sends and accepts.
+ */
 export function findRoute(request: IncomingMessage, pages: Handlers['pages']): Route {
   const path = pathOf(request.url);
   if (path === '/graphql') return findGraphqlRoute(request);
@@ -79,7 +85,10 @@ export function findRoute(request: IncomingMessage, pages: Handlers['pages']): R
   return isRest(request) ? 'rest' : 'none';
 }
 
-/** The handler of a route; one that refuses the request if this node has none for the route or the method. */
+/**
+ * Returns the handler of a route. If this node has no handler for the route or the method, returns a handler that
+ * refuses the request.
+ */
 export function findHandler(route: Route, request: IncomingMessage, handlers: Handlers): Handler {
   if (route === 'none') return notFound;
   if (route === 'page') return readOnly(request, handlers.pages[pathOf(request.url)] ?? notFound);
@@ -87,7 +96,7 @@ export function findHandler(route: Route, request: IncomingMessage, handlers: Ha
   return route === 'download' ? readOnly(request, handler) : handler;
 }
 
-/** Whether the path is below `/api/`, where faults are answered with problems. */
+/** Whether the path is below `/api/`, where faults are reported as problems. */
 export function isRest({ url = '/' }: IncomingMessage): boolean {
   return url.startsWith('/api/');
 }

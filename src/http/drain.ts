@@ -4,20 +4,20 @@ import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-/** How long requests in progress have to finish when the server closes at once, in ms. */
+/** How long requests in progress have to finish if the server closes without a delay, in ms. */
 const drainMs = 5_000;
 /**
- * How long existing connections stay usable once a server behind a proxy has stopped listening, in ms. The last streams
- * end after two seconds, and the proxy keeps their connections for three more (`keepalive_timeout 3s` in
- * deploy/nginx/upstream.conf): none closes while a request is on its way.
+ * How long existing connections remain usable after a server behind a proxy has stopped listening, in ms. The last
+ * streams end after two seconds, and the proxy keeps their connections open for three more seconds (`keepalive_timeout
+ * 3s` in deploy/nginx/upstream.conf), so no connection closes while a request is on its way.
  */
 const lastUseMs = 5_500;
 /** How long a new connection from a proxy may take to send its first request while the server drains, in ms. */
 const firstRequestMs = 1_000;
 
-/** A turn of the event loop that is shorter than this, in ms, counts as quiet. */
+/** A turn of the event loop counts as quiet if it is shorter than this, in ms. */
 const quietTurnMs = 0.3;
-/** How many turns to wait for a quiet one. */
+/** The maximum number of turns to wait for a quiet one. */
 const maxTurns = 200;
 
 /** Tracks the connections and requests of an HTTP server, and closes it without losing a request. */
@@ -38,7 +38,7 @@ export class Drain {
     socket.on('close', () => this.#unused.delete(socket));
   }
 
-  /** Call this for each request, before it is answered. */
+  /** Call this for each request, before anything is sent in response. */
   watchRequest(request: IncomingMessage, response: ServerResponse): void {
     this.#unused.delete(request.socket);
     this.#underWay.add(response);
@@ -57,11 +57,11 @@ export class Drain {
   }
 
   /**
-   * Continues as before for `delayMs`. Then stops listening, calls `endStreams`, and closes each connection after its
-   * next response. Resolves when the last request has been answered or cut off.
+   * The server continues as before for `delayMs`. It then stops listening, calls `endStreams`, and closes each
+   * connection after the next response on it. Resolves when the last request has been answered or cut off.
    *
-   * Connections stay open during the delay, because a proxy would replace each closed connection with a new one, and
-   * when the server stops listening, the kernel resets connections that the server has not accepted yet.
+   * Connections stay open during the delay for two reasons: a proxy would replace each closed connection with a new
+   * one, and when the server stops listening, the kernel resets connections that the server has not accepted yet.
    */
   async close({ delayMs, endStreams }: { delayMs: number; endStreams: () => void }): Promise<void> {
     if (delayMs > 0) {
@@ -69,12 +69,13 @@ export class Drain {
       await waitForQuietTurn();
     }
     const closed = once(this.#server, 'close');
-    // Not the HTTP server's own method, which also closes idle connections: a proxy may be sending a request on one.
+    // This bypasses the HTTP server's own method, which also closes idle connections, because a proxy may be sending a
+    // request on one of them.
     NetServer.prototype.close.call(this.#server);
     for (const response of this.#underWay) endConnectionWith(response);
     endStreams();
-    // Browsers open connections in advance; Node counts a connection that has sent nothing yet as busy. A proxy sends a
-    // request as soon as it has connected, so one is about to arrive on a new connection.
+    // Browsers open connections in advance, and Node considers a connection busy if nothing has been sent on it yet. A
+    // proxy sends a request as soon as it has connected, so on a new connection a request is about to arrive.
     const timers = [
       setTimeout(() => this.#unused.forEach((socket) => void socket.destroy()), delayMs > 0 ? firstRequestMs : 0),
       setTimeout(() => this.#endIdle(), delayMs > 0 ? lastUseMs : 0),
@@ -94,9 +95,9 @@ export class Drain {
 
 /**
  * Waits for a moment at which Node has just accepted every waiting connection. When the server stops listening, the
- * kernel resets those that are still waiting, whatever they have sent. Node accepts connections once per turn of the
- * event loop, before this function returns. More may arrive while the rest of that turn runs, so the turn must have
- * been short.
+ * kernel resets the connections that are still waiting, whatever data they have sent. Node accepts connections once per
+ * turn of the event loop, before this function returns. More connections may arrive during the rest of that turn, so
+ * the turn must have been short.
  */
 async function waitForQuietTurn(): Promise<void> {
   for (let turn = 0; turn < maxTurns; turn += 1) {

@@ -1,6 +1,6 @@
 /**
- * Whether an If-None-Match header names the tag. Compares weakly, because a proxy that compresses makes a strong tag weak
- * (RFC 9110, 13.1.2).
+ * Whether an If-None-Match header contains the tag. The comparison is weak, because a proxy that compresses a response
+ * makes its strong tag weak (RFC 9110, 13.1.2).
  */
 export function matchesEtag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;

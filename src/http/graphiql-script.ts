@@ -6,10 +6,10 @@ type Answer = {
 };
 
 /**
- * Runs in the browser, in GraphiQL's page: remembers the tokens and ids in the answers, for all windows of the browser,
- * and inserts them where a later request says `<access token of ada>`. When the tab `Listen` has opened its stream, it
- * sends a message as Ada, so that a user with a single window sees one arrive. The page gets this function as its
- * source text, so it must not use anything outside itself.
+ * Runs in the browser, on GraphiQL's page. Remembers the tokens and ids in responses for all windows of the browser,
+ * and inserts them where a later request says `<access token of ada>`. When the tab `Listen` has opened its stream, the
+ * function sends a message as Ada, so that a user with a single window sees a message arrive. The page contains the
+ * source text of this function, so the function must not use anything outside itself.
  */
 export function fillPlaceholders(): void {
   const send = globalThis.fetch;
@@ -32,7 +32,7 @@ export function fillPlaceholders(): void {
     return text.replace(/<([^<>]+)>/g, (whole, name: string) => known.get(name) ?? whole);
   };
 
-  /** Sends a message as Ada, if an earlier tab has signed her in and created the chat. */
+  /** Sends a message as Ada, if earlier tabs have signed her in and created the chat. */
   const writeAsAda = async () => {
     const known = recall();
     const [token, chatId] = [known.get('access token of ada'), known.get('id of the chat')];

@@ -4,7 +4,7 @@ const passwords = { ada: 'wrote the first program', grace: 'found the first real
 
 type Name = keyof typeof passwords;
 
-/** Signs the user up, and in, which also works if they have signed up before. */
+/** Signs the user up and in. The sign-in also works if the user has signed up before. */
 const enter = (name: Name) => `
   ${name}SignsUp: signUp(
     input: {
@@ -23,8 +23,8 @@ const enter = (name: Name) => `
 const as = (name: Name) => JSON.stringify({ authorization: `Bearer <access token of ${name}>` }, null, 2);
 
 /**
- * The tabs that a newcomer finds in GraphiQL: a conversation between two people, one step per tab. `fillPlaceholders`
- * replaces the text in angle brackets with values from earlier answers.
+ * The tabs that a new user finds in GraphiQL: a conversation between two people, with one step per tab.
+ * `fillPlaceholders` replaces the text in angle brackets with values from earlier answers.
  */
 export const firstConversation: GraphiQLOptions = {
   title: 'parley',

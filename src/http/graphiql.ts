@@ -9,7 +9,10 @@ import { chooseEncoding } from './accept.ts';
 import { matchesEtag } from './etag.ts';
 import type { Handler } from './respond.ts';
 
-/** The page contains everything it needs, so it may load nothing from elsewhere and connect only to this server. */
+/**
+ * The page contains everything that it needs, so it may load nothing from elsewhere, and may connect only to this
+ * server.
+ */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'unsafe-inline' 'unsafe-eval' blob:",
@@ -50,14 +53,14 @@ export function serveGraphiql(options: GraphiQLOptions, script: () => void): Han
 }
 
 /**
- * When a tab gets the focus, GraphiQL moves it to where it was before the other tabs existed, so the first click would
- * miss it.
+ * When a tab receives the focus, GraphiQL moves it to where it was before the other tabs existed, so the first click on
+ * the tab would miss it.
  */
 const steadyTabs = '<style>.graphiql-tab { transform: none !important }</style>';
 
 async function renderPage(options: GraphiQLOptions, script: () => void): Promise<Page> {
   const head = `${steadyTabs}<script>(${script.toString()})()</script></head>`;
-  // A function, because a `$` in the script would be special in a replacement string.
+  // The replacement is a function because a `$` in the script would have a special meaning in a replacement string.
   const gzipped = await promisify(gzip)(renderGraphiQL(options).replace('</head>', () => head));
   return { gzipped, etag: `"${createHash('sha256').update(gzipped).digest('base64url')}"` };
 }

@@ -15,24 +15,25 @@ import { tellUsage } from '../api/usage.ts';
 import { isRecord } from '../core/json.ts';
 import type { Caller } from '../core/asker.ts';
 
-/** What operations need from the server. */
+/** What the server provides for the execution of operations. */
 export type GraphqlOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;
   services: Services;
-  /** Hides from clients what they may not see of an error; see api/fault.ts. */
+  /** Hides from clients the parts of an error that they may not see; see api/fault.ts. */
   mask: (error: unknown) => GraphQLError;
 };
 
 /**
- * The sender of an operation. `asker` throws Unauthenticated for an invalid token. `response`: where the headers about
- * the operation's cost and limits are set (api/usage.ts).
+ * The sender of an operation. `asker` throws Unauthenticated for an invalid token. `response` is the response on which
+ * the headers about the operation's cost and limits are set (api/usage.ts).
  */
 export type OperationSender = { asker: () => Caller | null; from: IncomingMessage; response?: ServerResponse };
 
 /**
- * Executes one query or mutation. Returns its result, or the errors of its document. Refuses subscriptions. Every edge
- * except Yoga and the streams runs its clients' operations here, so that all have the same rules, limits and headers.
+ * Executes one query or mutation. Returns the result of the operation, or the errors of its document. Refuses
+ * subscriptions. Every edge except Yoga and the streams executes the operations of its clients here, so that the same
+ * rules, limits and headers apply to all of them.
  */
 export async function executePrepared(
   { schema, services, mask }: GraphqlOptions,
@@ -50,16 +51,16 @@ export async function executePrepared(
 }
 
 /**
- * Sends a result as JSON of that media type. The status follows the specification: 200 when there is data, and for
- * clients that accept plain JSON; otherwise 400. If there is no data, an error with its own status sets the status of
- * the response, for every client. https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
+ * Sends a result as JSON with that media type. The status follows the specification. It is 200 if there is data or if
+ * the client accepts plain JSON; otherwise it is 400. If there is no data, an error with a status of its own determines
+ * the status of the response, for every client. https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
  */
 export function sendResult(response: ServerResponse, result: ExecutionResult, mediaType: string): void {
   const own = result.data === undefined ? result.errors?.map(readStatus).find((each) => each !== null) : undefined;
   const status = own ?? (result.data === undefined && mediaType !== 'application/json' ? 400 : 200);
   const told = own === undefined ? result : { ...result, errors: result.errors?.map(withoutStatus) };
   const text = JSON.stringify(told);
-  // Given a string and its length, Node sends head and body in one write.
+  // If Node gets a string and its length, it sends the head and the body in a single write.
   response
     .writeHead(status, {
       'content-type': `${mediaType}; charset=utf-8`,
@@ -75,7 +76,9 @@ function readStatus({ extensions }: GraphQLError): number | null {
   return isRecord(http) && typeof http['status'] === 'number' ? http['status'] : null;
 }
 
-/** The error as a client receives it, without the status, which is meant for the response. */
+/**
+ * Returns the error in the form in which a client receives it, without the status, which is intended for the response.
+ */
 export function withoutStatus(error: GraphQLError): GraphQLFormattedError {
   const { http: _, ...extensions } = error.extensions;
   return { ...error.toJSON(), extensions };

@@ -13,10 +13,10 @@ import { refuseWith } from './refusal.ts';
 import type { Handler } from './respond.ts';
 
 /**
- * Serves queries and mutations. Nearly every request is a POST of JSON: it is read and answered in plain Node, because
- * Yoga's fetch layer costs more than everything else in a small operation (measured: bench/results/send.md). Yoga
- * answers GETs that contain the text of a document, and refuses other methods. `upload` takes GraphQL multipart
- * requests.
+ * Serves queries and mutations. Nearly every request is a POST of JSON. Such requests are read and answered in plain
+ * Node, because Yoga's fetch layer costs more than everything else in a small operation (measured:
+ * bench/results/send.md). Yoga answers GETs that contain the text of a document, and refuses other methods. `upload`
+ * handles GraphQL multipart requests.
  */
 export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Handler }): Handler {
   return async (request, response) => {
@@ -33,12 +33,14 @@ export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Han
   };
 }
 
-/** Whether the request is a form. A form is always an upload: it opens no stream, whatever its Accept header says. */
+/**
+ * Whether the request is a form. A form is always an upload and never opens a stream, whatever its Accept header says.
+ */
 export function isForm({ method, headers }: IncomingMessage): boolean {
   return method === 'POST' && readMediaType(headers['content-type']).type === 'multipart/form-data';
 }
 
-/** A page on another site cannot send any of these headers without a preflight. */
+/** Headers that a page on another site cannot send without a preflight request. */
 const preflightHeaders = ['x-graphql-yoga-csrf', 'apollo-require-preflight', 'graphql-require-preflight'];
 
 /** Throws HttpError 415 for a form that a page on another site could have sent. */
@@ -61,7 +63,8 @@ async function answerPost(options: GraphqlOptions, request: IncomingMessage, res
 }
 
 /**
- * Answers GET, and refuses other methods. Yoga understands only document texts, so a document's id is resolved here.
+ * Answers GET, and refuses other methods. Yoga accepts only the text of a document, so an operation that names a
+ * document by its id is executed here.
  */
 async function answerByYoga(
   options: GraphqlOptions & { yoga: Yoga },
@@ -70,7 +73,7 @@ async function answerByYoga(
 ): Promise<void> {
   const mediaType = demandJsonAccepted(request);
   const sender = await identifySender(options, request);
-  // Do not use the Host header that the client sent: it may not be a valid host.
+  // The Host header that the client sent is not used, because it may not be a valid host.
   const url = new URL(request.url ?? '/graphql', 'http://localhost');
   if (request.method === 'GET') {
     const params = readQueryString(url.searchParams);
@@ -97,7 +100,7 @@ async function answerByYoga(
   response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
 }
 
-/** The JSON media type that the client prefers. Throws HttpError 406 when it accepts none. */
+/** Returns the JSON media type that the client prefers. Throws HttpError 406 if the client accepts neither. */
 function demandJsonAccepted({ headers }: IncomingMessage): string {
   const mediaType = chooseJson(headers.accept);
   if (mediaType !== null) return mediaType;

@@ -1,15 +1,17 @@
 import { type Handler, sendJson } from './respond.ts';
 
 /**
- * The conditions for accepting requests, each under the name shown to operators; a string says why a condition fails.
+ * The conditions for accepting requests, each under the name that operators see. If a check returns a string, the
+ * condition is not met, and the string says why.
  */
 export type Checks = Record<string, () => CheckResult | Promise<CheckResult>>;
 
 type CheckResult = boolean | string;
 
 /**
- * `/livez`: the process answers, so leave it running. `/readyz`: 200 when every check passes; otherwise 503 with the
- * names of the failed checks and their reasons where known, so send requests elsewhere.
+ * Serves `/livez`, which says that the process responds and should be left running, and `/readyz`, which responds with
+ * 200 if every check passes. Otherwise it responds with 503, the names of the failed checks and any known reasons, and
+ * requests should be sent elsewhere.
  */
 export function serveHealth(checks: Checks): { '/livez': Handler; '/readyz': Handler } {
   return {

@@ -7,7 +7,7 @@ export class HttpError extends Error {
   readonly headers: Record<string, string>;
   readonly #errors: readonly GraphQLError[] | null;
 
-  /** `errors`: the errors in detail, sent instead of `message`. */
+  /** `errors` are detailed errors, which are sent instead of `message`. */
   constructor(
     status: number,
     message: string,

@@ -1,17 +1,21 @@
 import type { IncomingMessage } from 'node:http';
 import { liftDeadline } from './body-deadline.ts';
 
-/** A client that sends less than `minBytes` in this time counts as gone. */
+/** The length of an interval, in ms. A client that sends less than `minBytes` in an interval is considered gone. */
 export const uploadIdleMs = 30_000;
 const minBytes = 1_000;
 
-/** The lowest average rate of an upload. It applies only after two intervals, so that the upload can get going. */
+/**
+ * The minimum average rate of an upload. The minimum applies only after two intervals, so that the upload has time to
+ * get going.
+ */
 const minBytesPerSecond = 1_000;
 const graceIntervals = 2;
 
 /**
- * Cuts off a client that stops midway, sends next to nothing within `idleMs`, or is too slow overall, so that no upload
- * occupies its slot for longer than its size justifies. Time spent by the server does not count.
+ * Cuts off a client that stops midway, sends almost nothing within `idleMs`, or is too slow overall. This ensures that
+ * no upload occupies its slot for longer than its size justifies. Time during which the client waits for the server
+ * does not count.
  */
 export function limitIdleness(request: IncomingMessage, idleMs = uploadIdleMs): void {
   liftDeadline(request);

@@ -1,14 +1,22 @@
 import { rememberByText } from '../core/remember.ts';
 
-/** A media type with its parameters, e.g. of a Content-Type header; names in lower case, values unquoted. */
+/**
+ * A media type with its parameters, for example from a Content-Type header. Names are in lower case, and values are
+ * unquoted.
+ */
 export type MediaType = { type: string; parameters: ReadonlyMap<string, string> };
 
-/** Reads the media type of a header (RFC 9110, 8.3.1), in time linear in its length. Skips malformed parameters. */
+/**
+ * Parses the media type in a header (RFC 9110, 8.3.1), in time proportional to its length. Skips malformed parameters.
+ */
 export function readMediaType(text = ''): MediaType {
   return parseOrRemember(text);
 }
 
-/** The same for a part of a header. Remembers nothing, because the part would keep the whole header in memory. */
+/**
+ * Parses a media type that is a part of a header. The result is not cached, because the part would keep the whole
+ * header in memory.
+ */
 export function parseMediaType(text: string): MediaType {
   const [type = '', ...rest] = splitOutsideQuotes(text, ';');
   const parameters = new Map<string, string>();

@@ -10,7 +10,10 @@ export class BadMultipart extends Error {}
 const maxHeaderBytes = 32 * 1024;
 const maxParts = 100;
 
-/** The boundary of a multipart/form-data content type (RFC 2046, 5.1.1); null for another type or a broken boundary. */
+/**
+ * Returns the boundary in a multipart/form-data content type (RFC 2046, 5.1.1), or null if the type is different or the
+ * boundary is invalid.
+ */
 export function readBoundary(contentType: string | undefined): string | null {
   const { type, parameters } = readMediaType(contentType);
   const boundary = parameters.get('boundary') ?? '';
@@ -19,13 +22,13 @@ export function readBoundary(contentType: string | undefined): string | null {
 }
 
 /**
- * Yields the parts of a body as they arrive. Nothing is read ahead: an unread part puts back-pressure on the sender.
- * A part whose body is not read is skipped. Throws BadMultipart for a body that is malformed, ends early or has too
- * many parts. A caller that stops midway leaves the rest of the request unread.
+ * Yields the parts of a body as they arrive. Nothing is read ahead, so an unread part puts back-pressure on the sender.
+ * If the body of a part is not read, it is skipped. Throws BadMultipart if the body is malformed, ends early or has too
+ * many parts. If the caller stops midway, the rest of the request is left unread.
  */
 export async function* readParts(request: IncomingMessage, boundary: string): AsyncGenerator<Part> {
   const reader = new Reader(request);
-  // The first delimiter needs no line break before it; adding one makes all delimiters alike.
+  // The first delimiter need not follow a line break, so one is added to make all delimiters alike.
   const delimiter = Buffer.from(`\r\n--${boundary}`);
   try {
     await drain(reader.until(delimiter));
@@ -41,7 +44,7 @@ export async function* readParts(request: IncomingMessage, boundary: string): As
   }
 }
 
-/** Reads the text of a part of at most `maxBytes`. Throws BadMultipart for a longer one. */
+/** Reads the text of a part that has at most `maxBytes`. Throws BadMultipart if the part is longer. */
 export async function readText({ name, body }: Part, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -53,7 +56,7 @@ export async function readText({ name, body }: Part, maxBytes: number): Promise<
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Reads the request's bytes up to a delimiter, which the network may split anywhere. */
+/** Reads the bytes of a request up to a delimiter, which may be split across chunks at any point. */
 class Reader {
   readonly #source: AsyncIterableIterator<Buffer>;
   #buffer: Buffer = Buffer.from('\r\n');
@@ -67,7 +70,7 @@ class Reader {
     await this.#source.return?.();
   }
 
-  /** Yields the bytes before the delimiter; consumes the delimiter too. */
+  /** Yields the bytes before the delimiter, and consumes the delimiter as well. */
   async *until(delimiter: Buffer): AsyncGenerator<Buffer> {
     for (;;) {
       const found = this.#buffer.indexOf(delimiter);
@@ -100,8 +103,8 @@ class Reader {
 }
 
 /**
- * How many of the last bytes may be the start of the delimiter: rarely any, so most chunks pass through whole and
- * uncopied.
+ * Returns how many of the last bytes may be the start of the delimiter. There are rarely any, so most chunks are passed
+ * on whole and without a copy.
  */
 function overlapOf(bytes: Buffer, delimiter: Buffer): number {
   const first = delimiter[0] ?? 0;
@@ -113,7 +116,10 @@ function overlapOf(bytes: Buffer, delimiter: Buffer): number {
   }
 }
 
-/** Reads what follows a delimiter: `--` after the last part, a line break before another part. */
+/**
+ * Reads what follows a delimiter, and returns whether it was the last one: `--` follows the last delimiter, and a line
+ * break precedes another part.
+ */
 async function isLast(reader: Reader): Promise<boolean> {
   const mark = (await reader.take(2)).toString('latin1');
   if (mark === '--') return true;
@@ -145,7 +151,10 @@ function readHeaders(block: string): { name: string; fileName: string | null } {
   return { name, fileName };
 }
 
-/** `; key=token` and `; key="quoted"`, where browsers write %22 for a quote and other clients a backslash before it. */
+/**
+ * Reads parameters of the forms `; key=token` and `; key="quoted"`. In a quoted value, browsers write a quote as %22,
+ * and other clients put a backslash before it.
+ */
 function readParameters(header: string): Map<string, string> {
   const found = header.matchAll(/; *([a-z*]+)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))/gis);
   return new Map(

@@ -5,8 +5,8 @@ import { isDocumentId } from '../api/trusted-document.ts';
 import { HttpError } from './http-error.ts';
 
 /**
- * One operation as a client requests it. `query` is null where the client only names a document, by its id or by the
- * hash in `extensions.persistedQuery`.
+ * One operation as a client requests it. `query` is null if the client only names a document, by its id or by the hash
+ * in `extensions.persistedQuery`.
  */
 export type GraphqlParams = {
   query: string | null;
@@ -46,14 +46,14 @@ export function readQueryString(search: URLSearchParams): GraphqlParams {
   });
 }
 
-/** Prepares the operation that the parameters select; returns its errors when the document is not valid. */
+/** Prepares the operation that the parameters select; returns the document's errors if it is not valid. */
 export function prepareParams(documents: DocumentCache, params: GraphqlParams, sender: Sender): Preparation {
   return prepareDocument(documents, { ...choiceOf(params), operationName: params.operationName }, sender);
 }
 
 /**
- * The same parameters with the text of the document instead of its id, for another node, which may not know the id.
- * Returns the parameters unchanged if this node does not know the id either.
+ * Returns the parameters with the text of the document instead of its id, for another node, which may not know the id.
+ * If this node does not know the id either, returns the parameters unchanged.
  */
 export function expandParams(documents: DocumentCache, params: GraphqlParams): GraphqlParams {
   const selection = selectDocument(documents, choiceOf(params));
@@ -71,8 +71,8 @@ function choiceOf({ query, documentId, extensions }: GraphqlParams): DocumentCho
 }
 
 /**
- * The hash of Apollo's automatic persisted queries; null if there is none, or if it is not for version 1 of that
- * protocol.
+ * Returns the hash in Apollo's automatic persisted queries, or null if there is none or if it is not for version 1 of
+ * that protocol.
  */
 function readAutomaticHash(extensions: Record<string, unknown> | null): string | null {
   const persistedQuery = extensions?.['persistedQuery'];
@@ -87,7 +87,7 @@ function readQuery(query: unknown, isNamed: boolean): string | null {
   throw new HttpError(400, 'The parameter `query` is missing.');
 }
 
-/** An empty id counts as absent. */
+/** Reads a document's id. An empty id counts as absent. */
 function readDocumentId(value: unknown): string | null {
   if (value == null || value === '') return null;
   if (typeof value === 'string' && isDocumentId(value)) return value;
@@ -97,7 +97,7 @@ function readDocumentId(value: unknown): string | null {
   );
 }
 
-/** A GraphQL Name; an empty one counts as absent. */
+/** Reads the name of an operation, which must be a GraphQL Name. An empty name counts as absent. */
 function readOperationName(value: unknown): string | null {
   if (value == null || value === '') return null;
   if (typeof value === 'string' && /^[_A-Za-z][_0-9A-Za-z]*$/.test(value)) return value;

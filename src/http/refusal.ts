@@ -9,9 +9,9 @@ import type { HttpError } from './http-error.ts';
 export const lingerMs = 2_000;
 
 /**
- * Answers a request, and discards the rest of its body. When the body has not fully arrived, closes the connection
- * after the answer. Closing immediately would make the client's system discard the answer along with what it could not
- * send.
+ * Responds to a request, and discards the rest of its body. If the body has not arrived completely, closes the
+ * connection after the response. Closing the connection immediately would make the client's system discard the response
+ * along with the data that it could not send.
  */
 export async function refuse(
   request: IncomingMessage,
@@ -43,7 +43,7 @@ export async function refuse(
   response.end();
 }
 
-/** Refuses a request with the error that it caused. */
+/** Refuses a request with this error. */
 export async function refuseWith(error: HttpError, request: IncomingMessage, response: ServerResponse): Promise<void> {
   for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
   await refuse(request, response, { status: error.status, body: error.body });

@@ -3,14 +3,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { parseTraceParent, type TraceParent } from '../core/trace.ts';
 
 /**
- * An id that a proxy or a client may give to a request: no longer than this, and without anything that could forge a
- * log line.
+ * The form of an id that a proxy or a client may give to a request: of limited length, and without characters that
+ * could forge a log line.
  */
 const wellFormed = /^[\w.:@/+=-]{1,128}$/;
 
 /**
- * The id of a request: `x-request-id`, if it is well-formed; otherwise the id of its trace, if it has one; otherwise a
- * new one.
+ * Returns the id of a request: `x-request-id` if it is well-formed, otherwise the id of the request's trace if there is
+ * one, and otherwise a new id.
  */
 export function requestIdOf(headers: IncomingHttpHeaders, traceId: string | null): string {
   const given = headers['x-request-id'];
@@ -18,7 +18,7 @@ export function requestIdOf(headers: IncomingHttpHeaders, traceId: string | null
   return traceId ?? randomUUID();
 }
 
-/** Reads the header `traceparent`; null if it is absent or invalid. */
+/** Parses the header `traceparent`; returns null if it is absent or invalid. */
 export function readTraceParent({ traceparent }: IncomingHttpHeaders): TraceParent | null {
   return typeof traceparent === 'string' ? parseTraceParent(traceparent) : null;
 }

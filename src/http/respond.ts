@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Answers one request. An error that it throws is logged and answered with 500. */
+/** Answers one request. If the handler throws an error, the error is logged and the response is a 500. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 /** Sends a JSON body and ends the response. */

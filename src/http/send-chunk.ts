@@ -5,8 +5,8 @@ import { unreadLimits } from './unread.ts';
 export class HungUp extends Error {}
 
 /**
- * Resolves when the operating system has the chunk; rejects with HungUp when the client has disconnected. Disconnects a
- * client that has not taken the chunk within `patienceMs`.
+ * Resolves when the operating system has accepted the chunk; rejects with HungUp if the client has disconnected.
+ * If the operating system has not accepted the chunk within `patienceMs`, the function disconnects the client.
  */
 export function sendChunk(
   response: ServerResponse,

@@ -19,23 +19,28 @@ import { sendJson } from './respond.ts';
 import { headerLimits, refuseUnreadable } from './unreadable.ts';
 import { UnreadAnswers, unreadLimits, type UnreadLimits } from './unread.ts';
 
-/** What the HTTP server needs. */
+/** The options of the HTTP server. */
 export type HttpOptions = Handlers & {
-  /** `*`, or the origins of the front ends, separated by commas. */
+  /** `*`, or a comma-separated list of the origins of the front ends. */
   corsOrigin: string;
   /**
-   * Called when the server has stopped accepting connections: ends streams and long uploads, which would not finish in
-   * time.
+   * Called when the server has stopped accepting connections. It must end streams and long uploads, because they would
+   * not finish in time.
    */
   endStreams: () => void;
   connections: ConnectionLimits;
-  /** How long an idle connection is kept: longer than the load balancers in front keep theirs. */
+  /**
+   * How long an idle connection is kept open, in ms. This must be longer than the load balancers in front of the server
+   * keep theirs open.
+   */
   keepAliveMs: number;
-  /** How long requests are still accepted after `close` is called; by default not at all. */
+  /**
+   * How long the server continues to accept requests after `close` is called, in ms; by default, it stops immediately.
+   */
   stopDelayMs?: number | null;
-  /** The network address that a request comes from, behind the trusted proxies. */
+  /** Returns the network address that a request comes from, behind the trusted proxies. */
   addressOf: (request: IncomingMessage) => string;
-  /** What clients may leave unread; `unreadLimits` by default. */
+  /** How much data clients may leave unread; the default is `unreadLimits`. */
   unread?: UnreadLimits | undefined;
   metrics?: Metrics;
   report?: Report;
@@ -47,15 +52,18 @@ export type HttpOptions = Handlers & {
 };
 
 /**
- * A listening server. `close` continues as before for `stopDelayMs`, then stops listening, and resolves when the last
- * request has been answered or cut off (drain.ts).
+ * A listening server. After a call of `close`, the server continues as before for `stopDelayMs` and then stops
+ * listening. The promise resolves when the last request has been answered or cut off (drain.ts).
  */
 export type HttpServer = { port: number; close: () => Promise<void> };
 
 // Uploads may take a long time; body-deadline.ts limits all other requests.
 const limits = { ...headerLimits, requestTimeout: 0 };
 
-/** Listens on `host` and `port` (0: any free port). Rejects when the address is not available. */
+/**
+ * Listens on `host` and `port`; if `port` is 0, the system chooses a free port. Rejects when the address is not
+ * available.
+ */
 export async function openHttpServer(
   address: { host: string; port: number },
   options: HttpOptions,
@@ -89,14 +97,14 @@ export async function openHttpServer(
   };
 }
 
-/** What is known about a request while it is being processed, and its span if it is traced. */
+/** Creates the scope of a request and, if the request is traced, its span. */
 function openScope(
   request: IncomingMessage,
   { tracer, pages }: HttpOptions,
 ): { scope: RequestScope; span: Span | null } {
   const { headers, method = 'GET' } = request;
   const parent = readTraceParent(headers);
-  // Load balancers ask every few seconds.
+  // Load balancers request these paths every few seconds, so the requests are not traced.
   const isTraced = tracer != null && !isProbe(request.url);
   const span = isTraced ? startSpan(tracer, { method, parent, route: findRoute(request, pages) }) : null;
   const traceId = parent?.traceId ?? span?.parent.traceId ?? null;
@@ -129,38 +137,38 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   access?.follow(request, response, { route, scope });
   try {
     await findHandler(route, request, options)(request, response);
-    // Only an operator can fix a full disk, so it is logged here as well.
+    // Only an operator can fix a full disk, so the problem is logged here as well.
     if (response.statusCode === 507) options.log.error(diskIsFull);
   } catch (error) {
-    // The client disconnected: the server is not at fault, and there is no one to answer.
+    // The client disconnected, so the server is not at fault, and there is no one to respond to.
     if (error === request.errored || hasHungUp(response, error)) return;
     options.log.error({ err: error }, 'a request failed');
     if (response.headersSent) response.destroy();
     else if (isRest(request)) await sendProblem(problem('INTERNAL', 'Internal server error.'), request, response);
     else sendJson(response, 500, internalError);
   } finally {
-    // Not when the response closes: a stream is open for hours.
+    // The span ends here and not when the response closes, because a stream stays open for hours.
     if (response.statusCode >= 500) span?.fail(`status ${response.statusCode}`);
     span?.end({ 'http.response.status_code': response.statusCode });
   }
 }
 
 /**
- * Reports a request that was refused because it was too large or because there were too many, unless the log already
- * says so.
+ * Reports a request that was refused because it was too large or because there were too many requests, unless the
+ * refusal has already been logged.
  */
 function noteRefusal(route: Route, { statusCode: status }: ServerResponse, { scope, report }: Answering): void {
   if (scope.isRefusalLogged || (status !== 413 && status !== 429)) return;
   report?.('info', refusedByLimit, { route, status });
 }
 
-/** `aborted`: the connection closed before the answer began. */
+/** Counts a response. The status `aborted` means that the connection was closed before the response began. */
 function countAnswer(route: Route, response: ServerResponse, metrics: Metrics): void {
   const status = response.headersSent ? `${Math.floor(response.statusCode / 100)}xx` : 'aborted';
   metrics.count('httpRequests', { route, status });
 }
 
-/** The error codes for a write to a connection that the other side has closed. */
+/** The codes of errors that occur when the server writes to a connection that the client has closed. */
 const hangUpCodes = new Set<unknown>(['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ECONNRESET', 'EPIPE']);
 
 function hasHungUp(response: ServerResponse, error: unknown): boolean {
@@ -175,7 +183,7 @@ function hasHungUp(response: ServerResponse, error: unknown): boolean {
 const internalError = { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL' } }] };
 
 /**
- * Refuses CONNECT. Node provides no response object for it, and would close the connection without an answer.
+ * Refuses CONNECT. Node provides no response object for CONNECT, and would close the connection without a response.
  */
 function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => undefined);

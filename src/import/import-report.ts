@@ -19,7 +19,7 @@ export type ImportReport = {
   chats: Count;
   members: Count;
   messages: Count;
-  /** Chats whose import has ended: their members now see them. */
+  /** The number of chats whose import has ended, so that their members now see them. */
   ended: number;
   /** Chats that were deleted before their import ended. */
   discarded: number;

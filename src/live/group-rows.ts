@@ -35,7 +35,7 @@ export class GroupRows {
     [this.#group, this.#rows] = [group, rows];
     this.#timer = setTimeout(() => this.drop(), maxAgeMs).unref();
     ahead.add(this);
-    // `take` returns the same promise, with its error.
+    // `take` returns the same promise, so the caller gets the error.
     rows.events.catch(() => undefined);
   }
 

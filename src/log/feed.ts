@@ -251,7 +251,7 @@ export class Feed {
     this.#broadcast?.onReliance(isRelying);
   }
 
-  /** Reads the next events from the log and passes them on. Returns how many there were. */
+  /** Reads the next events from the log and passes them on. Returns how many it removed. */
   async #readOn(): Promise<number> {
     this.#isRung = false;
     const after = this.#position;

@@ -117,7 +117,7 @@ export async function replaceMentions(
 /** Loads the ids of the users that a message mentions, in ascending order. */
 export const mentionedIn = defineLoader({ load: listMentioned, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
+/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many messages in one statement. */
 async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<bigint[][]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'mentioned',

@@ -51,7 +51,7 @@ export async function editMessage(
 /** Loads what each message said before its edits, oldest version first. */
 export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
+/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many messages in one statement. */
 async function listRevisions(db: Db, places: readonly MessageKey[]): Promise<Revision[][]> {
   const { rows } = await db.pool.query<Revision & { index: number }>({
     name: 'revisions',

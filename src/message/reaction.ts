@@ -66,7 +66,7 @@ export async function removeReaction(
 /** Loads the emoji of each message, in the order in which they were first added. */
 export const reactionsOf = defineLoader({ load: listReactions, keyOf: messageKeyOf });
 
-/** Raw SQL, at half Prisma's cost: events and pages run this, for many messages in one statement. */
+/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many messages in one statement. */
 async function listReactions(db: Db, keys: readonly MessageKey[]): Promise<EmojiCount[][]> {
   const { rows } = await db.pool.query<EmojiCount & { index: number }>({
     name: 'reactions',

@@ -287,7 +287,7 @@ test('a ban by hand in the database has the same effect', async () => {
 
 // At the same time ----------------------------------------------------------------------------------------------------
 
-test('of a ban and a join at the same time on two nodes, the ban wins', async () => {
+test('when a ban and a join happen at the same time on two nodes, the ban wins', async () => {
   for (let round = 0; round < 10; round += 1) {
     const channel = await createPublicChannel(ada);
     const [banned, joined] = await Promise.all([

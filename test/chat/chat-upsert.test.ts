@@ -74,7 +74,7 @@ test('with ownerIds, exactly these members own the chat, and a program that acts
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
   await upsert({ ...input, ownerIds: ids(grace, linus) });
   expect(await membersOf(chat.id)).toEqual({ ada: 'MEMBER', grace: 'OWNER', linus: 'OWNER' });
-  // One owner leaves, the other becomes a member and another member takes over, all in one call.
+  // One owner leaves, the other owner becomes a member, and another member becomes the owner, all in one call.
   await upsert({ ...input, memberIds: ids(ada, grace), ownerIds: ids(ada) });
   expect(await membersOf(chat.id)).toEqual({ ada: 'OWNER', grace: 'MEMBER' });
   const refuse = async (change: Variables) => (await upsert({ ...input, ...change })).fields;
@@ -93,7 +93,7 @@ test('with ownerIds, exactly these members own the chat, and a program that acts
   expect(await membersOf(chat.id)).toEqual({});
 });
 
-test('the same call twice gives one chat, and makes no events; another changes only what it names', async () => {
+test('repeating a call creates no second chat and no events, and a different call changes only the fields that it names', async () => {
   const input = { key: 'order:same', type: 'GROUP', name: 'Same', custom: { a: 1 }, memberIds: ids(ada, grace) };
   const first = await upsert(input);
   const before = await server.sql.query('select max(id) as id from events');
@@ -107,7 +107,7 @@ test('the same call twice gives one chat, and makes no events; another changes o
   expect(await upsert({ key: 'order:same', type: 'GROUP', name: null })).toMatchObject({ name: null, memberCount: 2 });
 });
 
-test('calls at the same time, on two nodes, give one chat', async () => {
+test('simultaneous calls on two nodes create only one chat', async () => {
   const calls = Array.from({ length: 12 }, (_, index) =>
     upsert(
       { key: 'order:race', type: 'GROUP', memberIds: ids(ada, grace) },
@@ -120,7 +120,7 @@ test('calls at the same time, on two nodes, give one chat', async () => {
   expect(rows).toEqual([{ kind: 'NewChat' }]);
 });
 
-test('different members given at the same time: one of the lists holds, never a mixture', async () => {
+test('when two calls give different members at the same time, one of the two lists takes effect, never a mixture', async () => {
   const lists = [ids(ada, grace), ids(grace, linus), ids(linus, ada)];
   const { id } = await upsert({ key: 'order:lists', type: 'GROUP', memberIds: lists[0] });
   await Promise.all(
@@ -135,7 +135,7 @@ test('different members given at the same time: one of the lists holds, never a 
   ]).toContainEqual(await membersOf(id));
 });
 
-test('the members become exactly those given, each with the right event', async () => {
+test('the members become exactly the given ones, and each change has the right event', async () => {
   const { id } = await upsert({ key: 'order:members', type: 'GROUP', memberIds: ids(ada, grace) });
   await say(ada, id, 'before');
   await using adas = await followEvents(server, ada, { document: eventDocument });
@@ -187,7 +187,7 @@ test('an owner who is removed passes the chat on, as an erased one does', async 
   expect(await membersOf(id)).toEqual({ grace: 'MEMBER', linus: 'OWNER' });
 });
 
-test('a pair has one single chat: it gets the key, and keeps its people', async () => {
+test('a pair has only one single chat, which gets the key and keeps its members', async () => {
   const { id } = await createChat(ada, { type: 'SINGLE', memberIds: [grace.userId] });
   const input = { key: 'dm:1', type: 'SINGLE', memberIds: ids(grace, ada) };
   expect(await upsert({ ...input, custom: { a: 1 } })).toMatchObject({ id, key: 'dm:1', custom: { a: 1 } });

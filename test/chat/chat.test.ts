@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 const emoji = '👩‍🚀'; // three code points, five UTF-16 units
 
-/** The input paths in the error that refuses this input; checks that no chat is created. */
+/** Returns the input paths in the error that refuses this input. Checks that no chat is created. */
 async function refusedAt(input: Variables): Promise<string[]> {
   const count = async () => (await server.sql.query('select count(*) from chats')).rows[0].count;
   const before = await count();
@@ -138,7 +138,7 @@ test('at most a thousand users can be given in one call', async () => {
   expect(await refusedAt({ type: 'GROUP', memberIds })).toEqual(['memberIds']);
 });
 
-test('a name has 64 characters at most, a description 1,000, counted as code points', async () => {
+test('a name has at most 64 characters and a description at most 1,000, counted in code points', async () => {
   const channel = (name: string, description?: string) => ({ type: 'PUBLIC_CHANNEL', name, description });
   const longest = channel(emoji.repeat(21) + 'x', emoji.repeat(333) + 'x');
   expect(await createChat(ada, longest)).toMatchObject({ name: longest.name, description: longest.description });

@@ -4,10 +4,10 @@ import { findNames } from '../../src/message/mention.ts';
 
 const maxLength = 10_000;
 const plain = 'The quick brown fox, @ada, jumps over the lazy dog. '.repeat(200).slice(0, maxLength);
-/** A hostile text may cost at most this many times as much as a plain text of the same length. */
+/** The maximum cost of a hostile text, as a multiple of the cost of a plain text of the same length. */
 const maxFactor = 25;
 
-/** A short text that parsers can read in several ways; hostile texts repeat it, up to the maximum length. */
+/** A short text that parsers can read in several ways. A hostile text repeats it, up to the maximum length. */
 const unit = fc.string({
   unit: fc.constantFrom(...'e_-./@:<>&%+#?=~1!"\'\\ \n(', 'ä', '𝒳', 'http://', '<!--', '&#1;', 'www.'),
   minLength: 1,
@@ -17,7 +17,7 @@ const hostile = fc
   .tuple(fc.string({ maxLength: 3 }), unit, fc.string({ maxLength: 3 }))
   .map(([start, repeated, end]) => start + repeated.repeat(maxLength).slice(0, maxLength - 10) + end);
 
-/** The minimum duration of several runs, in ms. */
+/** Returns the shortest duration of several runs, in ms. */
 async function timeOf(work: () => unknown, runs: number): Promise<number> {
   let least = Infinity;
   for (let run = 0; run < runs; run += 1) {
@@ -29,8 +29,8 @@ async function timeOf(work: () => unknown, runs: number): Promise<number> {
 }
 
 /**
- * Whether the work takes less than `limitMs` in at least one of twenty runs: during the others, other processes may
- * need the processor.
+ * Returns whether the work takes less than `limitMs` in at least one of twenty runs. The other runs may be slower
+ * because other processes need the processor.
  */
 async function isDoneWithin(limitMs: number, work: () => unknown): Promise<boolean> {
   for (let run = 0; run < 20; run += 1) if ((await timeOf(work, 1)) < limitMs) return true;

@@ -27,7 +27,7 @@ beforeAll(async () => {
   [ada, grace, hedy] = await signUpAll(server, 'ada', 'grace', 'hedy');
 });
 
-/** A chat with Ada and Grace. */
+/** Creates a chat with Ada and Grace. */
 async function create(type: string): Promise<string> {
   return (await createChat(ada, { type, name: 'of ada and grace', memberIds: [grace.userId] })).id;
 }
@@ -38,7 +38,7 @@ const missing = {
   member: encodeId('Member', `${2n ** 62n}_1`),
 };
 
-/** The results of everything that a user can do with a chat and its contents. */
+/** Returns the results of everything that a user can do with a chat and its contents. */
 async function tryAll(by: Person, { chat, message, member }: Record<'chat' | 'message' | 'member', string>) {
   await using stream = await openStream(server, by, chatEventsDocument, { variables: { chatId: chat } });
   const chatPart = 'id name lastSeq memberCount members { edges { node { id } } } messages { edges { node { id } } }';

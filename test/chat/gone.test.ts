@@ -8,11 +8,12 @@ import { onNode } from '../support/message.ts';
 
 const server = await startServer();
 
-/** Two users in a group, and a node that lets a test act between its statements. */
+/** Creates two users in a group, and a node that lets a test act between its statements. */
 async function startBetween() {
   const proxy = await openProxy(server.database.url);
   const url = new URL(proxy.through(server.database.url));
-  // A notice is sent before its statement has been executed, and would be mistaken for the answer.
+  // PostgreSQL sends a notice before it has executed the statement, so the proxy would mistake the notice for the
+  // answer.
   url.searchParams.set('options', '-c client_min_messages=warning');
   const env = { DATABASE_URL: url.href, DATABASE_DIRECT_URL: url.href };
   const node = await startServer({ database: server.database, env });
@@ -137,7 +138,7 @@ test('a user who is blocked while their account is deleted is not found', async 
 
 test('a user who erases their account on another node can leave nothing new behind, and gets an error', async () => {
   const { node, ada, grace } = await startBetween();
-  // For a moment this node relies on its cached session.
+  // For a short time, this node relies on its cached session.
   expect(await ada.ask('{ viewer { id } }')).toMatchObject({ viewer: {} });
   await server.sql.query('delete from users where id = $1', [keyOf(ada.userId)]);
   const answers = await Promise.all([

@@ -60,13 +60,13 @@ test('all requests that arrive during a write share one transaction, however man
         ),
       ]),
     );
-  // Each new connection prepares its own statements.
+  // Each new connection first prepares its statements.
   await db.pool.query('select');
   const few = await costOf(5);
   const many = await costOf(400);
   expect(few.filter((statement) => statement === 'commit')).toHaveLength(2);
   expect(many).toEqual(few);
-  // Each reaction looks up its message first, in a separate statement; then reactions share transactions too.
+  // Each reaction first looks up its message in a separate statement. After that, the reactions share transactions too.
   const emoji = ['👍', '❤️', '🎉', '🙂', '🐛', '🔥', '👀', '🚀', '🌈', '🍀', '🎈', '🎵', '💡', '🧭', '🪐', '🦉'];
   const reactions = await recordStatements(server, () =>
     Promise.all(

@@ -13,7 +13,8 @@ import {
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 
-// A member can never give others more of a chat's history than they see themselves, nor open more of it to everyone.
+// A member can never give others access to more of a chat's history than they see themselves, nor make more of it
+// public.
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -30,8 +31,8 @@ beforeAll(async () => {
 const types = ['GROUP', 'PRIVATE_CHANNEL'];
 
 /**
- * One of Ada's chats with the message `before`; then Linus joins, in this role and without the history, and receives
- * `since`.
+ * Creates a chat of Ada’s with the message `before`. Then Linus joins, in this role and without the history, and
+ * receives `since`.
  */
 async function create(type: string, role = 'ADMIN'): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'a past', memberIds: [grace.userId] });
@@ -43,7 +44,7 @@ async function create(type: string, role = 'ADMIN'): Promise<string> {
   return id;
 }
 
-/** The messages of the chat that Hedy sees after `by` has added her. */
+/** Returns the messages of the chat that Hedy sees after `by` has added her. */
 async function seenWhenAdded(by: Person, chat: string, history?: string): Promise<string[]> {
   expect(await addPeople(by, chat, [hedy.userId], history)).toMatchObject({ __typename: 'Chat' });
   const seen = await contentsIn(chat, hedy);
@@ -61,7 +62,7 @@ test.each(types)(
     expect(await seenWhenAdded(ada, chat, 'ALL')).toEqual(['before', 'since']);
     expect(await seenWhenAdded(linus, chat, 'ALL')).toEqual(['since']);
     expect(await seenWhenAdded(linus, chat, 'FROM_NOW')).toEqual([]);
-    // Without an explicit history, the default for the chat's type reveals no more either.
+    // Without an explicit history, the default for the chat's type does not reveal more either.
     const isChannel = type === 'PRIVATE_CHANNEL';
     expect(await seenWhenAdded(ada, chat)).toEqual(isChannel ? ['before', 'since'] : []);
     expect(await seenWhenAdded(linus, chat)).toEqual(isChannel ? ['since'] : []);
@@ -90,7 +91,7 @@ test.each(types)('an admin who does not see all of a %s cannot make it a public 
   await setMemberRole(ada, chat, grace.userId, 'ADMIN');
   expect(await toPublic(grace, chat)).toMatchObject({ __typename: 'Chat', type: 'PUBLIC_CHANNEL' });
   expect(await contentsIn(chat, hedy)).toEqual(['before', 'since']);
-  // Any admin may make it private, which reveals nothing; but this admin may not make it public again.
+  // Any admin may make the chat private, because that reveals nothing. But this admin may not make it public again.
   expect(await toPrivate(linus, chat)).toMatchObject({ __typename: 'Chat' });
   expect(await toPublic(linus, chat)).toMatchObject({ __typename: 'Forbidden' });
 

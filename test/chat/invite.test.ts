@@ -136,7 +136,7 @@ test('only server admins can invite to the server alone', async () => {
   expect(await joinByInvite(hedy, code)).toMatchObject({ __typename: 'Viewer', user: { username: 'hedy' } });
   expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });
   expect(kindOf(await revokeInvite(hedy, id))).toBe('NotFound');
-  // It ends for good when its creator is no longer an admin.
+  // The invite ends for good when its creator stops being an admin.
   await makeServerAdmin(ada, 'USER');
   await makeServerAdmin(ada);
   expect(await previewInvite(ada, code)).toBeNull();
@@ -173,7 +173,7 @@ test('two admins who create the last invites to the server at the same time do n
   await server.sql.query('delete from invites where chat_id is null');
 });
 
-test('a preview shows a stranger only the name, and those who may invite all of it', async () => {
+test('a preview shows strangers only the name, and shows everything to those who may invite', async () => {
   const chat = await create('PRIVATE_CHANNEL');
   const { code } = await createInvite(grace, { chatId: chat, maxUses: 5 });
   const nothing = { chat: null, createdBy: null, expiresAt: null, usesLeft: null };
@@ -197,7 +197,7 @@ test('the node of an invite is hidden from those who may not invite', async () =
   for (const by of [linus, hedy]) expect(await nodeFor(by)).toBeNull();
 });
 
-test('a code that is unknown, malformed or very long is no invite', async () => {
+test('an unknown, malformed or very long code is not an invite', async () => {
   for (const code of ['', 'x', `piv_${'A'.repeat(43)}`, `prt_${'A'.repeat(43)}`, 'x'.repeat(100_000), 'a\u0000b']) {
     expect(await previewInvite(hedy, code)).toBeNull();
     expect(kindOf(await joinByInvite(hedy, code))).toBe('NotFound');
@@ -247,14 +247,14 @@ test.each(types)(
     expect(await heardBy(linus, stream)).toMatchObject([
       { __typename: 'AddToChat', members: [{ user: { username: 'hedy' } }], addedCount: 1 },
     ]);
-    // A member keeps their role, and no use is counted.
+    // Existing members keep their roles, and the invite does not count a use.
     for (const by of [hedy, ada]) expect(kindOf(await joinByInvite(by, code))).toBe('Chat');
     expect(await rolesIn(chat, ada)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER', hedy: 'MEMBER' });
     expect(await previewInvite(ada, code)).toMatchObject({ usesLeft: 1 });
   },
 );
 
-test('an invite gives no more history than its creator sees', async () => {
+test('an invite reveals no more history than its creator sees', async () => {
   const chat = await create('PRIVATE_CHANNEL');
   await say(ada, chat, 'before hedy');
   await addPeople(ada, chat, [hedy.userId], 'FROM_NOW');
@@ -292,7 +292,7 @@ test('a banned user cannot use an invite, and learns until when and why', async 
   expect(kindOf(await joinByInvite(hedy, code))).toBe('Chat');
 });
 
-test('an invite lets in as many people as it says, until it expires', async () => {
+test('an invite lets in as many people as its uses allow, until it expires', async () => {
   const chat = await create('GROUP');
   const once = await codeFor(ada, chat, { maxUses: 1 });
   expect(kindOf(await joinByInvite(hedy, once))).toBe('Chat');
@@ -339,7 +339,7 @@ test('the invite of an admin of a channel ends for good when they are demoted, a
 });
 
 test('an invite lets no one in while its creator is suspended', async () => {
-  // A user for this test only, because a suspension ends all sessions.
+  // This test needs a user of its own, because a suspension ends all sessions.
   const radia = await signUp(server, 'radia');
   const chat = await create('GROUP');
   await addPeople(ada, chat, [radia.userId]);
@@ -446,8 +446,7 @@ test('when the creator is banned while the invite is used, the use comes first o
   }
 });
 
-// Signing up with an invite
-// ---------------------------------------------------------------------------------------------
+// Signing up with an invite -------------------------------------------------------------------------------------------
 
 test('an invite to the server counts a use for each new user, and one to a chat makes them a member', async () => {
   await makeServerAdmin(ada);

@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat with Ada and Grace. */
+/** Creates a chat with Ada and Grace. */
 async function create(type: string): Promise<string> {
   const name = type === 'SINGLE' ? null : 'of ada and grace';
   return (await createChat(ada, { type, name, memberIds: [grace.userId] })).id;
@@ -153,7 +153,7 @@ test.each(types)('a removed user receives the removal from a %s last; the other 
   ]);
 });
 
-test('a user who is not a member cannot be removed, nor be given a role', async () => {
+test('a user who is not a member cannot be removed or be given a role', async () => {
   const chat = await create('GROUP');
   for (const userId of [linus.userId, encodeId('User', 2n ** 62n)]) {
     expect(await removePerson(ada, chat, userId)).toMatchObject({ __typename: 'NotFound', code: 'NOT_FOUND' });
@@ -287,7 +287,7 @@ test('an invalid id is refused, and so is a user who hasn’t signed in', async 
       ? [data.outcome.__typename, data.outcome.message]
       : [errors[0]?.extensions?.['code'], errors[0]?.message];
   };
-  // If a mutation cannot return InvalidInput, an invalid id causes the top-level error BAD_REQUEST.
+  // If a mutation’s result type does not include InvalidInput, an invalid id causes the top-level error BAD_REQUEST.
   const refused = await Promise.all(mutations(ada.userId, chat).map((mutation) => ask(mutation, ada.token)));
   expect(refused).toEqual([
     ...Array.from({ length: 5 }, () => ['BAD_REQUEST', 'chatId: is not the id of a Chat']),

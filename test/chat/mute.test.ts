@@ -105,7 +105,7 @@ test.each(types)('a member who is muted in a %s can read but not write, and lear
   }
   expect(await typing()).toEqual({ startTyping: false });
 
-  // Nor can a muted admin change or moderate the chat.
+  // A muted admin cannot change or moderate the chat either.
   const changes = {
     updateChat: `updateChat(input: { chatId: $chat, name: "mine now" })`,
     setAvatar: `setAvatar(chatId: $chat)`,
@@ -128,7 +128,7 @@ test.each(types)('a member who is muted in a %s can read but not write, and lear
     ]);
   }
 
-  // Reading still works, and so does taking back a reaction or a message.
+  // A muted user can still read messages, remove a reaction and delete a message.
   const document = 'query ($id: ID!) { chat(id: $id) { messages { edges { node { content } } } } }';
   expect((await linus.ask(document, { id: chat })).chat.messages.edges).toHaveLength(2);
   expect(kindOf(await removeReaction(linus, other, '👍'))).toBe('Message');
@@ -176,7 +176,7 @@ test('all members receive MemberUpdated when a member is muted and when the mute
   await mute(ada, chat, linus.userId, first);
   await mute(grace, chat, linus.userId, second);
   await mute(grace, chat, linus.userId, null);
-  // Nothing changes any more.
+  // The second call changes nothing.
   await mute(grace, chat, linus.userId, null);
   const heard = await heardBy(linus, member);
   expect(heard.map(({ __typename, member: { user } }) => [__typename, user.username])).toEqual(

@@ -15,8 +15,8 @@ const targets = ['OWNER', 'ADMIN', 'MEMBER'] as const;
 const nobody = '- - - -';
 
 /**
- * The whole table again, written by hand: who may perform each action in each chat type, as O(wner), A(dmin), M(ember)
- * and N(on-member). An action on a member has a row for each role that the member may have.
+ * The whole permission table again, written by hand: who may perform each action in each chat type. O, A, M and N stand
+ * for owner, admin, member and non-member. An action on a member has one row for each role that this member may have.
  */
 const table: Record<string, string> = {
   //                     SINGLE    GROUP     PRIVATE   PUBLIC
@@ -154,7 +154,7 @@ test('a muted member may only leave, whatever their role, and a mute gives no on
   }
 });
 
-/** A program that acts as a user, with a key of these scopes. */
+/** Returns a program that acts as a user, with a key that has these scopes. */
 const program = (...granted: Scope[]): KeyAsker => ({
   kind: 'KEY',
   keyId: 1n,

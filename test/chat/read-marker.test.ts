@@ -23,13 +23,13 @@ let linus: Person;
 beforeAll(async () => {
   server = await sharedServer();
   otherNode = await sharedNode(server);
-  // One after the other, because readers are listed in the order of their ids.
+  // Sign them up one after another, because readers are listed in the order of their ids.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'grace');
   linus = await signUp(server, 'linus');
 });
 
-/** Moves a user's marker; returns the whole result, errors included. */
+/** Moves a user's marker. Returns the whole result, including errors. */
 async function markRead(by: Person, chatId: string, seq: number, rewind?: boolean): Promise<Data> {
   const document = `mutation ($chatId: ID!, $seq: Int!, $rewind: Boolean) {
     markRead(chatId: $chatId, seq: $seq, rewind: $rewind) {
@@ -42,7 +42,7 @@ async function markRead(by: Person, chatId: string, seq: number, rewind?: boolea
   return (await by.ask(document, { chatId, seq, rewind })).markRead;
 }
 
-/** How much of a chat a user has read, as the user sees it. */
+/** Returns how much of a chat a user has read, as the user sees it. */
 async function readStateOf(by: Person, chatId: string): Promise<Data> {
   const data = await by.ask('query ($id: ID!) { chat(id: $id) { viewerMembership { lastReadSeq unreadCount } } }', {
     id: chatId,
@@ -50,7 +50,7 @@ async function readStateOf(by: Person, chatId: string): Promise<Data> {
   return data.chat.viewerMembership;
 }
 
-/** A group with Ada, Grace and Linus, in which Ada has sent `length` messages. */
+/** Creates a group with Ada, Grace and Linus, in which Ada has sent `length` messages. */
 async function createTalk(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace, linus]);
   for (let count = 1; count <= length; count += 1) await say(ada, chat, `message ${count}`);
@@ -262,7 +262,7 @@ test('the list of readers is paged', async () => {
   expect(back.edges.map(({ node }: Data) => node.user.username)).toEqual(['grace']);
 });
 
-test('a newcomer has not read what is hidden from them, nor do they see who has', async () => {
+test('a newcomer has not read messages that are hidden from them, and does not see who has read them', async () => {
   const chat = await createGroup(ada, [grace]);
   await say(ada, chat, 'before');
   await addMembers(server, chat, [linus], 2);

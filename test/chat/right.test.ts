@@ -17,7 +17,8 @@ import type { TestServer } from '../support/server.ts';
 import { sharedServer } from '../support/shared-server.ts';
 import { reportMessage } from '../support/staff.ts';
 
-// viewerCan tells clients what they may do. Here every mutation is tried, and the two must agree.
+// `viewerCan` tells clients what the viewer may do. These tests try every mutation, and compare the outcome with
+// `viewerCan`.
 
 let server: TestServer;
 let ada: Person;
@@ -32,7 +33,7 @@ beforeAll(async () => {
 const isDone = (outcome: Data): boolean =>
   !['Forbidden', 'NotFound', 'LastOwner', 'InvalidInput'].includes(outcome.__typename);
 
-/** Makes a user a member with this role, or not a member (null), directly in the database. */
+/** Gives a user this role in a chat, or removes their membership (null), directly in the database. */
 async function place(chatId: string, person: Person, role: string | null): Promise<void> {
   const key = [keyOf(chatId), keyOf(person.userId)];
   if (role === null) await server.sql.query('delete from members where chat_id = $1 and user_id = $2', key);
@@ -45,7 +46,7 @@ async function place(chatId: string, person: Person, role: string | null): Promi
   }
 }
 
-/** Each action, as Grace tries it in one of Ada's chats, in an order in which none prevents the next. */
+/** Each action, as Grace tries it in one of Ada's chats. They are ordered so that no action prevents the next one. */
 const attempts: Record<string, (chat: string) => Promise<boolean>> = {
   SEND_MESSAGE: async (chat) => isDone(await sendMessage(grace, chat, 'hello')),
   PIN_MESSAGE: async (chat) => isDone(await pinMessage(grace, await say(ada, chat, 'a pin'))),
@@ -68,7 +69,7 @@ const attempts: Record<string, (chat: string) => Promise<boolean>> = {
   MUTE_MEMBER: async (chat) => isDone(await mute(grace, chat, linus.userId, inMinutes(5))),
   BAN_MEMBER: async (chat) => isDone(await ban(grace, chat, hedy.userId)),
   REMOVE_MEMBER: async (chat) => isDone(await removePerson(grace, chat, linus.userId)),
-  // A member who joins again succeeds, but a client has no reason to offer that.
+  // A member who joins again gets no error, but a client has no reason to offer that.
   JOIN_CHAT: async (chat) => {
     const wasMember = (await readChat(chat)).viewerMembership !== null;
     return isDone(await joinChat(grace, chat)) && !wasMember;
@@ -81,7 +82,7 @@ async function readChat(id: string): Promise<Data> {
   return (await grace.ask('query ($id: ID!) { chat(id: $id) { viewerCan viewerMembership { role } } }', { id })).chat;
 }
 
-/** What Grace, with this role, is offered in one of Ada's chats, and what she manages to do. */
+/** Returns which actions Grace, with this role, is offered in one of Ada's chats, and which of them succeed. */
 async function compare(type: string, role: string | null, { isMuted = false } = {}) {
   const input =
     type === 'SINGLE' ? { type, memberIds: [grace.userId] } : { type, name: 'a name', memberIds: [linus.userId] };
@@ -182,7 +183,7 @@ test.each([
   if (type !== 'SINGLE') await place(chat, grace, role);
   expect(await check(own)).toContain('DELETE');
   expect(await check(theirs)).not.toContain('EDIT');
-  // Nothing can be done to a deleted message: deleting it again has no effect.
+  // A deleted message offers no actions, because deleting it again has no effect.
   expect(
     (await grace.ask('query ($id: ID!) { node(id: $id) { ... on Message { viewerCan } } }', { id: gone })).node,
   ).toEqual({

@@ -121,7 +121,7 @@ test('a user who comes back starts as a member', async () => {
   expect(await rolesIn(channel, ada)).toEqual({ ada: 'OWNER', grace: 'MEMBER', linus: 'MEMBER' });
 });
 
-// Who receives it -------------------------------------------------------------------------------------------------------
+// Who receives a change of role ---------------------------------------------------------------------------------------
 
 test('everyone in a chat receives a change of role, and nothing when the role stays the same', async () => {
   const chat = await create('GROUP');
@@ -156,7 +156,7 @@ test('others do not receive MemberUpdated when internal fields, read markers or 
   expect(heard).not.toContain('MemberUpdated');
 });
 
-// The last owner ----------------------------------------------------------------------------------------------------------
+// The last owner ------------------------------------------------------------------------------------------------------
 
 const lastOwner = { __typename: 'LastOwner', code: 'LAST_OWNER' };
 
@@ -170,7 +170,7 @@ test.each(types)('the last owner of a %s cannot leave, be removed or step down',
   };
   await refuseAll();
   expect(await rolesIn(chat, grace)).toEqual({ ada: 'OWNER', grace: 'ADMIN', linus: 'MEMBER' });
-  // Ada can step down once Grace is an owner too; then Grace is the last one.
+  // Ada can step down once Grace is an owner too. After that, Grace is the last owner.
   await setMemberRole(ada, chat, grace.userId, 'OWNER');
   expect(await setMemberRole(ada, chat, ada.userId, 'MEMBER')).toMatchObject({ __typename: 'Member', role: 'MEMBER' });
   expect(await leaveChat(grace, chat)).toMatchObject(lastOwner);
@@ -203,7 +203,7 @@ test('of two owners who leave at the same moment, on two nodes, one remains', as
     expect(Object.values(roles).filter((role) => role === 'OWNER')).toHaveLength(1);
     won[roles['ada'] === 'OWNER' ? 'grace' : 'ada'] += 1;
   }
-  // Otherwise the two did not act at the same moment.
+  // If one of them never won, the two did not act at the same time.
   expect(Math.min(won.ada, won.grace)).toBeGreaterThan(0);
 });
 
@@ -213,7 +213,7 @@ test('of two owners who remove each other at the same moment, one remains', asyn
     const chat = await create('PRIVATE_CHANNEL');
     await setMemberRole(ada, chat, grace.userId, 'OWNER');
     const outcomes = await Promise.all([removePerson(ada, chat, grace.userId), removePerson(away, chat, ada.userId)]);
-    // By then, the other owner no longer sees the chat.
+    // By then, the removed owner no longer sees the chat.
     expect(new Set(outcomes.map(({ __typename }) => __typename))).toEqual(new Set(['Chat', 'NotFound']));
     const roles = await rolesIn(chat, linus);
     expect(new Set(Object.values(roles))).toEqual(new Set(['MEMBER', 'OWNER']));

@@ -21,19 +21,19 @@ beforeAll(async () => {
 
 const sendDocument = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename ... on Message { id } } }`;
 
-/** Sends a message; returns the whole answer. */
+/** Sends a message. Returns the whole answer. */
 function send(by: Person, chatId: string, more: object = {}, node: TestServer = server): Promise<Answer> {
   return post(node.url, sendDocument, { input: { chatId, content: 'hello', ...more } }, { token: by.token });
 }
 
-/** Ada's group with Grace, in which members wait for `seconds` between messages. */
+/** Creates a group of Ada and Grace in which members must wait `seconds` seconds between messages. */
 async function createSlowGroup(seconds: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   expect(await updateChat(ada, chat, { slowModeSeconds: seconds })).toMatchObject({ __typename: 'Chat' });
   return chat;
 }
 
-/** Lets time pass for a chat. */
+/** Simulates the passage of time for a chat. */
 const wait = (chatId: string, seconds: number) =>
   server.sql.query(`update slow_mode_turns set sent_at = sent_at - $2 * interval '1 second' where chat_id = $1`, [
     keyOf(chatId),
@@ -49,7 +49,7 @@ test('a member waits between messages, and learns how long', async () => {
   expect(retryAfter).toBeGreaterThan(50);
   expect(retryAfter).toBeLessThanOrEqual(60);
   expect(refused.headers.get('retry-after')).toBe(String(retryAfter));
-  // What they have written can still be changed.
+  // Members can still edit the messages that they have sent.
   expect(await editMessage(grace, first, 'hello!')).toMatchObject({ __typename: 'Message' });
   await wait(chat, 30);
   expect((await send(grace, chat)).errors?.[0]?.extensions?.['retryAfterSeconds']).toBeLessThanOrEqual(30);

@@ -21,11 +21,11 @@ type Operation =
   | { does: 'leave' | 'rejoin'; by: number; in: number };
 
 const by = fc.nat({ max: 2 });
-/** Members who may leave; Ada owns the chats, and stays. */
+/** Members who may leave. Ada owns the chats, so she stays. */
 const guest = fc.integer({ min: 1, max: 2 });
 const chat = fc.nat({ max: 1 });
 const content = fc.constantFrom('hello', 'hello @grace', '@linus and @ada', '@everyone');
-/** A position in a chat, from its beginning (0) to its end. */
+/** A position in a chat, from the beginning (0) to the end (1). */
 const at = fc.nat({ max: 10 }).map((tenths) => tenths / 10);
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ does: fc.constant('say'), by, in: chat, content }) },
@@ -52,7 +52,7 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
   };
   switch (done.does) {
     case 'say':
-      // If the user has left, this is refused, and no message is added.
+      // If the user has left the chat, the server refuses this, and no message is added.
       await person?.post(
         'mutation ($id: ID!, $content: String!) { sendMessage(input: { chatId: $id, content: $content }) { __typename } }',
         { id: chatId, content: done.content },
@@ -96,7 +96,10 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
   }
 }
 
-/** The server's count for a user, and a manual count of the messages that they can see. */
+/**
+ * Returns the server's counts for a user, and the counts that the test computes from the messages that the user can
+ * see.
+ */
 async function countFor(person: Person, chats: string[]): Promise<{ told: Data; counted: Data }> {
   const { viewer } = await person.ask(`{
     viewer {
@@ -223,7 +226,7 @@ test('a chat counts as unread according to its member’s settings', async () =>
     null,
   ]);
 
-  // A mention also counts at the level MENTIONS, at which nothing else does.
+  // At the level MENTIONS, only mentions count.
   await setLevel(linus, two, 'MENTIONS');
   expect(await badge()).toBe(before);
   await say(ada, two, 'and @linus?');

@@ -14,8 +14,8 @@ import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { rounds } from '../support/rounds.ts';
 
-// The visibility rule is written twice: as SQL for hot code, and as a `where` for Prisma. The two must agree
-// with each other, and with a third version of the rule, written here.
+// The visibility rule is implemented twice: in SQL for hot code, and as a `where` for Prisma. Both must agree with each
+// other, and with the third implementation in this file.
 
 const personCount = 6;
 const people = Array.from({ length: personCount }, (_, index) => index);
@@ -71,7 +71,7 @@ const keysOf = (rows: { chatId: bigint; userId: bigint }[]) =>
 
 const isBanned = ({ bans }: RandomChat, person: number) => bans.some((each) => each.person === person && !each.isOver);
 
-/** The rule, as the test understands it: the first seq that the person sees, or null. */
+/** Returns the first seq that the person sees, or null, according to the test's own version of the rule. */
 function expectedFrom(random: RandomChat, person: number): number | null {
   if (isBanned(random, person)) return null;
   if (random.type === 'PUBLIC_CHANNEL') return 1;
@@ -84,7 +84,7 @@ const remaining = (chats: readonly RandomChat[]) =>
     (each) => each.members.length === 0 || each.members.some(({ person }) => !isBanned(each, person)),
   );
 
-/** Two users have at most one single chat. */
+/** Keeps only the first single chat of each pair of users, because two users have at most one. */
 function onePerPair(chats: readonly RandomChat[]): RandomChat[] {
   const pairOf = ({ members }: RandomChat) =>
     members
@@ -98,7 +98,7 @@ function onePerPair(chats: readonly RandomChat[]): RandomChat[] {
   );
 }
 
-/** Creates these chats; returns their ids, in the order of `remaining`. */
+/** Creates these chats. Returns their ids, in the order of `remaining`. */
 async function build({
   chats,
   erased,
@@ -139,7 +139,7 @@ async function build({
   return chatIds;
 }
 
-/** Expects Prisma to find exactly these chats, and exactly their members. */
+/** Expects Prisma to find exactly these chats and exactly their members. */
 async function expectSameInPrisma(userId: bigint, chatIds: bigint[]): Promise<void> {
   const asker: Asker = { kind: 'SESSION', userId, sessionId: 1n, expiresAt: new Date() };
   expect(idsOf(await db.prisma.chat.findMany({ where: visibleChats(asker), select: { id: true } }))).toEqual(chatIds);

@@ -24,7 +24,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** A chat with Ada and Grace, and one message from Ada. Linus is not in it. */
+/** Creates a chat with Ada and Grace, and one message from Ada. Linus is not a member of it. */
 async function createHidden(type: string): Promise<{ chat: string; message: string; member: string }> {
   const name = type.endsWith('CHANNEL') ? 'hidden' : null;
   const { id: chat } = await createChat(ada, { type, name, memberIds: [grace.userId] });
@@ -32,14 +32,14 @@ async function createHidden(type: string): Promise<{ chat: string; message: stri
   return { chat, message, member: encodeId('Member', `${keyOf(chat)}_${keyOf(ada.userId)}`) };
 }
 
-/** The same, with ids that do not exist. */
+/** Ids like those that `createHidden` returns, but of objects that do not exist. */
 const missing = {
   chat: encodeId('Chat', 2n ** 62n),
   message: encodeId('Message', 2n ** 62n),
   member: encodeId('Member', `${2n ** 62n}_1`),
 };
 
-/** Everything that a user sees when they request these three objects in every possible way. */
+/** Returns everything that a user sees when they request these three objects in every possible way. */
 async function lookAt({ chat, message, member }: typeof missing, by: Person): Promise<Data[]> {
   const seen = [
     await by.post('query ($id: ID!) { chat(id: $id) { id type name lastSeq memberCount viewerMembership { id } } }', {
@@ -66,13 +66,13 @@ async function lookAt({ chat, message, member }: typeof missing, by: Person): Pr
   return [...answers, await sendMessage(by, chat, 'let me in'), await listen(chat, by)];
 }
 
-/** All frames that a user who follows one chat receives, until the server ends the stream. */
+/** Returns all frames that a user who follows one chat receives until the server ends the stream. */
 async function listen(chat: string, by: Person): Promise<Data> {
   await using stream = await openStream(server, by, chatEventsDocument, { variables: { chatId: chat } });
   return (await stream.ended()).map(({ event, data }) => ({ event, data }));
 }
 
-/** The seqs, oldest first, of the messages that a user sees in a chat. */
+/** Returns the seqs, oldest first, of the messages that a user sees in a chat. */
 async function placesSeen(chat: string, by: Person): Promise<number[]> {
   const data = await by.ask('query ($id: ID!) { chat(id: $id) { messages { edges { node { seq } } } } }', { id: chat });
   return data.chat.messages.edges.map(({ node }: Data) => node.seq);
@@ -116,7 +116,7 @@ test('a hidden message can’t be replied to', async () => {
   expect(toHidden).toMatchObject({ __typename: 'InvalidInput', fields: [{ path: ['replyToId'] }] });
 });
 
-test('a former member sees nothing any more', async () => {
+test('a former member no longer sees anything', async () => {
   const { chat, message, member } = await createHidden('PRIVATE_CHANNEL');
   expect(await placesSeen(chat, grace)).toEqual([1]);
   await removeMember(server, chat, grace);
@@ -217,7 +217,7 @@ test('a newcomer whose history begins later sees nothing from before that, which
     __typename: 'InvalidInput',
     fields: [{ path: ['replyToId'] }],
   });
-  // To the other members, the same query shows everything.
+  // The same query shows everything to the other members.
   const { nodes, chat: whole } = await grace.ask(query, variables);
   expect(nodes).toMatchObject([{ seq: 1 }, { seq: 2 }, { seq: 3, replyTo: { content: 'before her time' } }]);
   expect(whole).toMatchObject({

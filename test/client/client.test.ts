@@ -21,7 +21,7 @@ const server = await startServer({
 });
 const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 
-/** A client that stops after the test. */
+/** Creates a client that stops after the test. */
 function open(options: Partial<ClientOptions> = {}): Client {
   const client = createClient({ url: server.url, ...options });
   onTestFinished(() => client.stop());
@@ -35,7 +35,7 @@ async function openDevice(): Promise<Device> {
   return device;
 }
 
-/** Counts the requests that contain a text. */
+/** Returns a `fetch` that counts the requests whose body contains a text. */
 function counting(text: string): { fetch: typeof fetch; count: () => number } {
   let count = 0;
   return {
@@ -47,7 +47,7 @@ function counting(text: string): { fetch: typeof fetch; count: () => number } {
   };
 }
 
-test('a client signs up, receives what happens, and says what is unread', async () => {
+test('a client signs up, receives events, and shows what is unread', async () => {
   const client = open();
   await client.signUp({ username: 'linus', email: 'linus@example.com', password: 'a Good passw0rd' });
   await client.start();
@@ -94,7 +94,7 @@ test('a refused message is reported, and is no longer pending', async () => {
   expect(client.state.messages[chatId]?.pending ?? []).toEqual([]);
 });
 
-test('without a network, a client shows what it kept, and sends once the network is back', async () => {
+test('without a network, a client shows its stored data, and it sends messages once the network is back', async () => {
   const device = await openDevice();
   const chatId = await createGroup(ada, [grace]);
   await say(grace, chatId, 'before');
@@ -108,7 +108,7 @@ test('without a network, a client shows what it kept, and sends once the network
   device.send(chatId, 'second');
   await expect.poll(() => device.client.state.connection).toBe('offline');
   expect(device.client.state.messages[chatId]?.pending).toMatchObject([{ content: 'first' }, { content: 'second' }]);
-  // The response is lost, so the client has to send the request again; no message may appear twice.
+  // The response is lost, so the client has to send the request again. No message may appear twice.
   device.trouble.lostAnswers = 1;
   await device.restart();
   device.goOnline();
@@ -123,7 +123,7 @@ test('without a network, a client shows what it kept, and sends once the network
   ]);
 });
 
-test('a chat that the user lost leaves the state and the storage at that event', async () => {
+test('when the user loses a chat, that event removes it from the state and the storage', async () => {
   const device = await openDevice();
   const chatId = await createGroup(grace, [ada], 'a secret');
   await say(grace, chatId, 'the content');
@@ -174,7 +174,7 @@ test('a chat that was lost while its events could not be replayed is gone once i
   expect(client.state.messages[chatId]).toBeUndefined();
 });
 
-test('what a public network answers in place of the server is neither a stream nor a result', async () => {
+test('a response from a captive portal is neither a stream nor a result', async () => {
   const device = await openDevice();
   const chatId = await createGroup(ada, [grace]);
   await expect.poll(() => device.client.state.chatIds[0]).toBe(chatId);
@@ -199,7 +199,7 @@ test('requests that need a new token at the same time refresh it once', async ()
   expect(count()).toBe(1);
 });
 
-/** A clock that is far ahead: every token seems to have expired. */
+/** Moves the clock far ahead, so that every token seems to have expired. */
 function moveClock(): () => void {
   const { now } = Date;
   Date.now = () => now() + 86_400_000;
@@ -264,7 +264,7 @@ test('when the session ends on the server, the client is signed out and keeps no
   await expect.poll(() => device.stored.size).toBe(0);
 });
 
-test('an app with its own identities gives the token, and another one when it is refused', async () => {
+test('an app with its own user accounts supplies the token, and supplies another one when the first is refused', async () => {
   const given: string[] = [];
   const client = open({
     getForeignToken: async () => {

@@ -1,8 +1,9 @@
-// The core of parley-client's public API (issue "The client package, and a chat to click on"). The package may export
-// more than this, but must export all of this under these names. Nothing here needs a framework or a DOM.
+// The core of the public API of parley-client (issue "The client package, and a chat to click on"). The package may
+// export more than this, but it must export everything here under these names. Nothing in this API needs a framework or
+// a DOM.
 
 /**
- * Where a client stores what it knows until its next start: 'memory', 'indexeddb' (browsers), or a store of your own.
+ * Where a client stores its state until the next start: 'memory', 'indexeddb' (browsers), or a store of your own.
  */
 export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;
 export interface KeyValueStore {
@@ -15,7 +16,10 @@ export type ClientOptions = {
   /** The server, e.g. 'https://chat.example.com'. */
   url: string;
   persistence?: Persistence;
-  /** For a product with its own identity: called whenever a token is needed, instead of signing in here. */
+  /**
+   * For products that have their own user accounts: called whenever the client needs a token, so that users do not sign
+   * in to parley.
+   */
   getForeignToken?: () => Promise<string>;
   fetch?: typeof globalThis.fetch;
 };
@@ -35,7 +39,10 @@ export interface State {
   readonly chatIds: readonly string[];
   readonly chats: Readonly<Record<string, Chat>>;
   readonly users: Readonly<Record<string, User>>;
-  /** By chat: what is loaded of its history, oldest first; the user's own messages that wait to be sent come last. */
+  /**
+   * For each chat, the loaded part of its history, oldest first. The user's own messages that are waiting to be sent
+   * come last.
+   */
   readonly messages: Readonly<Record<string, MessageWindow>>;
   /** By chat: ids of the users who are typing there now. */
   readonly typing: Readonly<Record<string, readonly string[]>>;
@@ -87,7 +94,10 @@ export interface MessageWindow {
 
 export interface Client {
   readonly state: State;
-  /** Called after every change of `state`; returns a function that unsubscribes (fits React's useSyncExternalStore). */
+  /**
+   * Calls the listener after every change of `state`. Returns a function that unsubscribes (suitable for React's
+   * useSyncExternalStore).
+   */
   subscribe(listener: () => void): () => void;
 
   signUp(input: { username: string; email: string; password: string; displayName?: string }): Promise<void>;
@@ -95,16 +105,17 @@ export interface Client {
   signOut(): Promise<void>;
 
   /**
-   * Connects and keeps in step until `stop`; resolves once live for the first time, or when the stored state is loaded.
+   * Connects and stays in sync until `stop`. Resolves once the client is live for the first time, or when the stored
+   * state is loaded.
    */
   start(): Promise<void>;
   stop(): Promise<void>;
 
-  /** Loads the newest page of a chat, or the page before what is loaded, or the one around a message. */
+  /** Loads the newest page of a chat, the page before the loaded messages, or the page around a message. */
   loadMessages(chatId: string, options?: { before?: number; around?: number }): Promise<void>;
   /**
-   * Shows the message at once as pending; resolves once the server has it. Without a network, it is stored and sent
-   * later.
+   * Shows the message at once as pending; resolves once the server has it. Without a network, the message is stored and
+   * sent later.
    */
   sendMessage(
     chatId: string,

@@ -6,7 +6,7 @@ import { sharedServer } from '../support/shared-server.ts';
 
 const server = await sharedServer();
 
-test('links that many parts of an app want at the same time are asked for once', async () => {
+test('links that many parts of an app need at the same time are requested once', async () => {
   const ada = await signUp(server, 'ada');
   const ids: string[] = [];
   for (const name of ['a.txt', 'b.txt', 'c.txt']) ids.push((await upload(server, ada, name, name)).id);
@@ -28,15 +28,15 @@ test('links that many parts of an app want at the same time are asked for once',
   expect(requests).toBe(1);
   expect([...client.knownFileLinks(ids).keys()]).toEqual(ids);
 
-  // Links work for everyone who has them.
+  // Links work for everyone who has them, so the client forgets them when the user signs out.
   await client.signOut();
   expect(client.knownFileLinks(ids).size).toBe(0);
 });
 
-test('of very many links, those that were used last are kept', async () => {
+test('when there are very many links, the most recently used ones are kept', async () => {
   const grace = await signUp(server, 'grace');
   const asked: string[] = [];
-  // There are too many files to upload: the links are made up here, and everything else comes from the server.
+  // The test would need too many files to upload, so it makes up the links here. Everything else comes from the server.
   const link: typeof fetch = async (input, init) => {
     if (typeof init?.body !== 'string' || !init.body.includes('thumbnailUrl')) return fetch(input, init);
     const { ids }: { ids: string[] } = JSON.parse(init.body).variables;

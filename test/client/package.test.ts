@@ -5,11 +5,11 @@ import { expect, test } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
 import type * as Contract from './contract.d.ts';
 
-/** The parts that are loaded when they are first used. */
+/** The modules that are loaded on first use. */
 const lazyModules = [/\/upload\.ts$/, /\/file-link\.ts$/, /\/indexed-db\.ts$/, /\/keeper\.ts$/, /\/tabs\.ts$/];
 
 test('the package holds what its contract says', () => {
-  // tsc compares the types.
+  // The TypeScript compiler compares the types.
   const create: (options: Contract.ClientOptions) => Contract.Client = createClient;
   expect(create({ url: 'http://localhost' }).state.connection).toBe('signed-out');
 });
@@ -21,7 +21,7 @@ test('the core is at most 12 KB compressed, and needs nothing but the web platfo
     build: {
       write: false,
       lib: { entry: 'client.ts', formats: ['es'] },
-      // Vite keeps the white space of libraries, and leaves its removal to the apps that use them.
+      // Vite keeps the white space of libraries, because the apps that use them can remove it.
       rolldownOptions: { external: lazyModules, output: { minify: true } },
     },
   });

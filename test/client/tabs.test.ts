@@ -12,7 +12,7 @@ atFileEnd(() => void Reflect.deleteProperty(globalThis, 'indexedDB'));
 const server = await startServer();
 const [ada, grace] = await signUpAll(server, 'ada', 'grace');
 
-/** Two tabs: clients that share IndexedDB, locks and channels, as the tabs of a browser do. */
+/** Opens two tabs: clients that share IndexedDB, locks and channels, like the tabs of a browser. */
 async function openTabs() {
   const streams = new Set<AbortSignal>();
   const track: typeof fetch = (input, init) => {
@@ -37,7 +37,7 @@ async function openTabs() {
   return { first, second, streams, open };
 }
 
-/** What the tab shows of the chat, without the fields that depend on when the tab fetched the chat. */
+/** Returns what the tab shows of the chat, without the fields that depend on when the tab fetched the chat. */
 function shownBy({ state }: Client, chatId: string): object {
   const { countedAt: _, exactAfter: __, ...shown } = state.chats[chatId] ?? {};
   return shown;

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { printDateTime } from '../../src/core/date-time.ts';
 
-/** The first and the last instant that a Date can represent, in ms. */
+/** The first and last instants that a Date can represent, in ms. */
 const ends = [-8_640_000_000_000_000, 8_640_000_000_000_000];
 
-test('every instant is printed as Date prints it, in whatever order', () => {
+test('every instant is formatted as Date formats it, in whatever order', () => {
   const far = Array.from({ length: 2_000 }, () => Math.floor((Math.random() - 0.5) * 2 * (ends[1] ?? 0)));
   const near = far.map((time) => Date.now() - (Math.abs(time) % 200_000));
   for (const time of [...ends, -62_135_596_800_001, -1, 0, 59_999, 60_000, ...far, ...near]) {

@@ -8,7 +8,7 @@ const roomy = { work: 'searches', concurrency: 1, maxWaitingPerPerson: 1_000, ma
 /** A turn of the simulation: its user, when it was requested, and when it started and ended. */
 type Ran = { person: string; askedAt: number; startedAt: number; endedAt: number };
 
-/** Simulates turns of given durations, on a clock that advances only when a turn ends. */
+/** Simulates turns with given durations, on a clock that advances only when a turn ends. */
 class Simulation {
   readonly ran: Ran[] = [];
   readonly queue: FairQueue;
@@ -37,7 +37,7 @@ class Simulation {
     this.#asked.push(turn);
   }
 
-  /** Ends the turn that is due next; returns false when none is running. */
+  /** Ends the turn that is due next. Returns false if none is running. */
   async step(): Promise<boolean> {
     await settle();
     const next = this.#running.toSorted((one, other) => one.endsAt - other.endsAt)[0];
@@ -103,8 +103,8 @@ test('users whose work never ends share the time in proportion to their weights'
         await simulation.step();
         const done = (person: string) => simulation.ran.filter((turn) => turn.person === person).length;
         if (done('ada') === 60 || done('grace') === 60) break;
-        // By the theorem of start-time fair queueing, the gap is at most one turn of the maximum length for each user,
-        // divided by their weight.
+        // By the theorem of start-time fair queueing, the gap is at most the sum over both users of the longest turn
+        // divided by the user’s weight.
         const gap = Math.abs(simulation.usedBy('ada') - simulation.usedBy('grace') / weight);
         expect(gap).toBeLessThanOrEqual(100 + 100 / weight);
       }
@@ -154,7 +154,7 @@ test('with D turns running at a time, a bystander waits for at most D + 1 turns 
             turn.endedAt <= (grace?.startedAt ?? 0),
         );
         const longestTurn = 100;
-        // The bound of SFQ(D), start-time fair queueing with D turns at a time (Jin, Chase and Kaur, 2004).
+        // The bound of SFQ(D), which is start-time fair queueing with D concurrent turns (Jin, Chase and Kaur, 2004).
         const bound = (concurrency + 1) * longestTurn;
         expect(ahead.reduce((sum, { startedAt, endedAt }) => sum + endedAt - startedAt, 0)).toBeLessThanOrEqual(bound);
       }

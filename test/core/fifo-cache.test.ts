@@ -16,7 +16,7 @@ test('a cache keeps the newest entries that its limit allows', () => {
   fc.assert(
     fc.property(steps, (all) => {
       const cache = new FifoCache<number, number>({ max: 100, ttlMs: 60_000 });
-      // The entries from the oldest to the newest.
+      // The entries, from oldest to newest.
       let kept: { key: number; value: number; weight: number }[] = [];
       for (const [value, { key, weight, isDeleted }] of all.entries()) {
         kept = kept.filter((entry) => entry.key !== key);
@@ -38,7 +38,7 @@ test('a cache keeps the newest entries that its limit allows', () => {
   );
 });
 
-test('an entry that alone is too heavy is not kept, and replaces the one before it', () => {
+test('an entry whose weight alone exceeds the limit is not kept, but still removes the previous entry with its key', () => {
   const cache = new FifoCache<string, number>({ max: 10, ttlMs: 60_000 });
   cache.set('a', 1, 5);
   cache.set('a', 2, 11);
@@ -82,7 +82,7 @@ test('what a cache has dropped, replaced or deleted is no longer in memory', asy
   for (let key = 0; key < 100; key += 1) set(key);
   for (let round = 0; round < 100; round += 1) set(99);
   cache.delete(99);
-  // A WeakRef holds its target until the end of the turn.
+  // A WeakRef keeps its target alive until the current turn of the event loop ends.
   await new Promise((resolve) => void setImmediate(resolve));
   collectGarbage();
   expect(values.filter((value) => value.deref() !== undefined)).toHaveLength(9);

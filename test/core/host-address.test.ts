@@ -6,7 +6,7 @@ afterEach(() => vi.restoreAllMocks());
 
 const refuse = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
 
-/** What the name servers and the system answer. */
+/** Mocks the answers of the name servers and of the system resolver. */
 function mockNames(answers: {
   v4: () => Promise<string[]>;
   v6: () => Promise<string[]>;

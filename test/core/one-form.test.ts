@@ -16,7 +16,8 @@ import { sharedServer } from '../support/shared-server.ts';
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /**
- * Alterations: each character changed or left out, every other last or further character, and a few other spellings.
+ * Returns alterations of a text: each character changed or left out, every other final character, every additional
+ * final character, and a few other spellings.
  */
 function listAlterations(text: string): string[] {
   const changedAt = (index: number, character: string) => text.slice(0, index) + character + text.slice(index + 1);
@@ -111,7 +112,7 @@ test('a refresh token or stream token with its last character altered is refused
   for (const token of altered.filter((each) => each !== data.streamToken)) expect(await statusOf(token)).toBe(401);
 });
 
-/** Returns what `read` returns; undefined if it throws. */
+/** Returns the result of `read`, or undefined if it throws. */
 function attempt<Value>(read: () => Value): Value | undefined {
   try {
     return read();

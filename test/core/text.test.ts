@@ -80,7 +80,7 @@ test.each(['two\u2028lines', 'two\u2029lines', 'Ada\u061c', '\u200eAda', '\u115f
   },
 );
 
-/** In the Unicode planes that this leaves out, each character is a letter, unassigned or for private use. */
+/** In the Unicode planes that are left out, each character is a letter, unassigned or for private use. */
 const planes = rounds('code < 131072 or code between 917504 and 921599', 'true');
 
 test('the database and the program know the same characters that display nothing, and the same direction marks', async () => {
@@ -151,13 +151,14 @@ test('the database accepts exactly what the program accepts', async () => {
     'select is_line(line, 8) as line, is_text(body, 8) and displays_something(body) as text from unnest($1::text[], $2::text[]) as v (line, body)',
     [taken.map(({ line }) => line.text), taken.map(({ text }) => text.text)],
   );
-  // The database refuses nothing that the program accepts, so that no input causes an internal error.
+  // The database accepts everything that the program accepts, so that no input causes an internal error.
   const surprises = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length === 0 && !rows[index].line) || (text.problems.length === 0 && !rows[index].text),
   );
   expect(surprises).toEqual([]);
-  // The database also refuses text from other clients if the program would refuse its length or its control characters.
+  // The database also refuses text from other clients if the program would refuse it because of its length or its
+  // control characters.
   const loopholes = taken.filter(
     ({ line, text }, index) =>
       (line.problems.length > 0 && line.text !== '' && rows[index].line) ||

@@ -92,15 +92,15 @@ describe('deploy/kubernetes', () => {
 });
 
 /**
- * The schema, without the outdated address of its draft, and without `id`, which JSON Schema has called `$id` since
- * 2017.
+ * Reads the schema without the outdated address of its draft, and without `id`, which JSON Schema has called `$id`
+ * since 2017.
  */
 function readComposeSchema(): AnySchema {
   const isKept = (name: string, value: unknown) => typeof value !== 'string' || !['id', '$schema'].includes(name);
   return JSON.parse(JSON.stringify(composeSchema), (name, value) => (isKept(name, value) ? value : undefined));
 }
 
-/** Rejects with what is wrong with a manifest, according to the OpenAPI schemas of Kubernetes. */
+/** Rejects with the problems of a manifest, according to the OpenAPI schemas of Kubernetes. */
 async function validateManifest(manifest: { apiVersion: string; kind: string }): Promise<void> {
   const models: Record<string, Model> = await import(`kubernetes-models/${manifest.apiVersion}`);
   const Kind = models[manifest.kind];
@@ -121,14 +121,14 @@ test.runIf(existsSync('/usr/bin/systemd-analyze'))(
     const folder = await mkdtemp(join(tmpdir(), 'parley-systemd-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const unit = await read('deploy/systemd/parley@.service');
-    // The paths of an installation, which this machine does not have.
+    // The unit contains the paths of an installation, which do not exist on this machine.
     const here = unit.replace('/opt/parley/node_modules/node/bin/node', '/bin/true').replace(/^Documentation=.*$/m, '');
     const path = join(folder, 'parley@4001.service');
     await writeFile(path, here);
     const analyze = (...args: string[]) => promisify(execFile)('systemd-analyze', args);
     const { stdout, stderr } = await analyze('verify', path);
     expect(stdout + stderr).toBe('');
-    // It fails when the exposure is higher than 2.0 out of 10.
+    // The command fails if the exposure is higher than 2.0 out of 10.
     await analyze('security', '--offline=true', '--threshold=20', path);
   },
 );

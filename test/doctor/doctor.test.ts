@@ -59,7 +59,7 @@ test('a database that cannot be reached, or has too few connections, is a failur
 });
 
 test('a folder that cannot be written is a failure', async () => {
-  // Root may write even to a read-only folder.
+  // Root may write even to a read-only folder, so the data folder is placed below a file.
   const file = join(patient.dataDir, 'a-file');
   await writeFile(file, '');
   const { isFit, text } = await patient.see({ dataDir: join(file, 'data'), database: null });
@@ -88,7 +88,7 @@ test('the mail server is greeted and signed in to, and what fails is explained w
   expect(await mailOf('smtp://127.0.0.1:1')).toMatch(/^FAIL {2}mail: .*[Nn]o connection/im);
 });
 
-test('a right that Redis does not give is named, and a wrong password is not shown', async () => {
+test('a right that Redis does not grant is named, and a wrong password is not shown', async () => {
   const redis = await startRedis();
   const [, rights = ''] =
     /^ACL SETUSER parley on >password (.*)$/m.exec(await readFile('docs/operating.md', 'utf8')) ?? [];
@@ -114,7 +114,7 @@ test('a right that Redis does not give is named, and a wrong password is not sho
   expect(refused).not.toContain('sesame');
 });
 
-test('a Redis that is away, or too old for sharded channels, is a failure', async () => {
+test('a Redis server that is unreachable, or too old for sharded channels, is a failure', async () => {
   expect(await patient.seeRedis('redis://ada:sesame@127.0.0.1:1')).toMatch(
     /^FAIL {2}Redis: cannot be reached \(ECONNREFUSED\)/m,
   );
@@ -132,7 +132,7 @@ test('a Redis that is away, or too old for sharded channels, is a failure', asyn
   );
 });
 
-test('a check that hangs is given up', async () => {
+test('the doctor gives up on a check that hangs', async () => {
   const findings = await runCheck({ name: 'a hanging one', run: () => new Promise(() => undefined) }, 50);
   expect(findings).toEqual([{ level: 'FAIL', text: 'no answer within 0.05 s' }]);
 });

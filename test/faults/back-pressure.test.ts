@@ -10,7 +10,7 @@ import { startServer } from '../support/server.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const jwtKeys = generateKeySet();
-/** A node on which a reader falls behind as early as possible. */
+/** A node that makes a reader fall behind as early as possible. */
 const server = await startServer({ env: { MAX_STREAM_BUFFER_BYTES: '16384', JWT_KEYS: jwtKeys } });
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
@@ -30,8 +30,8 @@ test.each(rounds(ways.slice(0, 1), ways))(
     const stalled = await new Reader(server, grace).live();
     const eager = await new Reader(server, ada).live();
     slow(stalled);
-    // Many small messages, because what is buffered before the reader falls behind is less than a socket's high-water
-    // mark.
+    // The messages are small and numerous, because less data than a socket's high-water mark is buffered before the
+    // reader falls behind.
     for (let floods = 1; floods <= 4; floods += 1) {
       await flood(chatId, 5_000, 100);
       await eager.until(() => eager.heardCount === 5_000 * floods);
@@ -71,7 +71,7 @@ test('typing is the first thing to be dropped for a reader who lags behind', asy
   stalled.resume();
   await expectWhole(server.sql, [chatId], { readers: [stalled, eager], writers: [] });
   expect(stalled.typingCount).toBe(0);
-  // Everything came over the same connection: the reader never had to go back to the log.
+  // Everything came over the same connection, because the reader never had to go back to the log.
   expect(stalled.caughtUpCount).toBe(1);
   await startTyping(linus, chatId);
   await stalled.until(() => stalled.typingCount === 1);
@@ -100,7 +100,7 @@ test.each([
   await flood(chatId, 1_500, 9_000);
   await eager.until(() => eager.heardCount === 1_500);
   await then(alan);
-  // There was no slot for a third stream until one was released.
+  // The third stream had no slot until another stream released one.
   await third.live();
   expect(eager.streamCount).toBe(1);
 });

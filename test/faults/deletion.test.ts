@@ -9,7 +9,7 @@ const server = await sharedServer();
 const ada = await signUp(server, 'ada');
 let people = 0;
 
-/** Creates a new user Grace in a group of Ada's, with a message from Grace, and a channel that she could join. */
+/** Creates a new user Grace in one of Ada's groups, a message from Grace there, and a channel that Grace could join. */
 async function setScene() {
   const grace = await signUp(server, `grace${(people += 1)}`);
   const group = await createGroup(ada, [grace]);
@@ -18,7 +18,7 @@ async function setScene() {
 
 type Scene = Awaited<ReturnType<typeof setScene>>;
 type Outcome = { code: unknown; errors: Answer['errors'] };
-/** `faults`: the server errors that were logged. */
+/** `faults`: the server errors in the log. */
 type Race = Outcome & { faults: unknown[] };
 
 /** Runs the mutation, whose variables are ids, under the alias `outcome`. */
@@ -32,7 +32,7 @@ async function mutate(by: Person, mutation: string, ids: Variables = {}): Promis
   return { code: data?.outcome.code, errors };
 }
 
-/** Deletes the row in a transaction that commits only when the concurrent request waits for it. */
+/** Deletes the row in a transaction that commits only once the concurrent request is waiting for it. */
 async function whileDeleting(
   table: 'users' | 'chats' | 'files',
   id: string,
@@ -88,7 +88,7 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
-  // Other files use this server, too, so only chats that were created after the scene count.
+  // Other test files use this server too, so the query counts only chats that were created after the scene was set.
   const empty = 'select from chats where member_count = 0 and id > $1';
   expect(await server.sql.query(empty, [keyOf(scene.channel)])).toMatchObject({ rowCount: 0 });
 });

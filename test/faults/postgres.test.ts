@@ -39,7 +39,7 @@ test('when PostgreSQL ends with SIGINT, SIGQUIT or SIGKILL and is started again,
   expect(readers.map(({ streamCount }) => streamCount)).toEqual([1, 1]);
 });
 
-/** The current position of the log, for a reader who begins there. */
+/** Returns the current position in the log, for a reader who begins there. */
 const readCursor = async (person: Person): Promise<string> =>
   (await person.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
 

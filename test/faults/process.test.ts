@@ -7,7 +7,7 @@ import { Reader } from '../support/reader.ts';
 // A busy machine takes a while to start whole servers.
 vi.setConfig({ testTimeout: 60_000 });
 
-// If the server threw an error that nothing caught, vitest would report it: the server runs in this process.
+// The server runs in this process, so vitest would report any error of the server that nothing caught.
 test('a server survives the end of a connection in the middle of a transaction', async () => {
   const { database, node, ada, grace, chatId } = await startProcessChat();
   const reader = await new Reader(node, grace).live();

@@ -12,7 +12,7 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const dayMs = 86_400_000;
 
-/** A server with a log of its own, and three users in a group. */
+/** Starts a server with an event log of its own, and three users in a group. */
 async function startWorld() {
   const server = await startServer();
   const [ada, grace, linus] = [
@@ -28,13 +28,16 @@ const readCursor = async (person: Person): Promise<string> =>
 
 const idOf = (cursor: string) => cursor.split('.')[1] ?? '';
 
-/** Makes the events up to this cursor eight days old. */
+/** Makes the events up to this cursor appear eight days old. */
 const age = (server: TestServer, cursor: string) =>
   server.sql.query(`update events set at = at - interval '8 days' where id <= $1 and at > now() - interval '1 day'`, [
     idOf(cursor),
   ]);
 
-/** Prunes what is older than seven days, as the server does periodically. Returns how many events it deleted. */
+/**
+ * Prunes events that are older than seven days, as the server does periodically. Returns the number of events that it
+ * deleted.
+ */
 async function prune(server: TestServer, limit = 1_000): Promise<number> {
   let count = 0;
   for (;;) {
@@ -112,7 +115,7 @@ test('a cursor from before the pruned events gets Reset, the cursor of the last 
   const inTime = await new Reader(server, grace, { cursor: last }).live();
   expect(inTime.resets).toEqual([]);
   expect(inTime.heardIn(chatId)).toEqual([{ seq: 2, content: 'kept' }]);
-  // The reader resumes from the cursor of its Reset as from any other.
+  // The reader resumes from the cursor of its Reset as from any other cursor.
   late.cut();
   await insertMessage(server, chatId, ada, 'new');
   for (const reader of [late, lateInChat, inTime]) await reader.until(() => reader.heardIn(chatId).at(-1)?.seq === 3);
@@ -146,7 +149,7 @@ test('a log that was emptied entirely still knows its position', async () => {
   for (const reader of [inTime, fresh, live]) expect(reader.resets).toEqual([]);
 });
 
-test('when pruning overtakes a node, its readers start over or lack nothing', async () => {
+test('when pruning overtakes a node, its readers start over or miss nothing', async () => {
   const { server, ada, grace, chatId } = await startWorld();
   const proxy = await openProxy(server.database.url);
   const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
@@ -163,8 +166,8 @@ test('when pruning overtakes a node, its readers start over or lack nothing', as
     { seq: 1, content: 'never read by this node' },
     { seq: 2, content: 'nor this' },
   ];
-  // If nodes tell each other about events, another node may have read the log in time and published what this one
-  // lacks.
+  // If nodes tell each other about events, another node may have read the log in time and published the events that
+  // this node lacks.
   const isWhole = () => !exchangesByLog() && reader.heardIn(chatId).length === lacking.length;
   await reader.until(() => reader.resets.length === 1 || isWhole());
   const heard = isWhole() ? lacking : [];

@@ -13,7 +13,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** A second node whose connection to the database, except for LISTEN, can be delayed. */
+/** Starts a second node whose connections to the database, except the one for LISTEN, can be delayed. */
 async function startDelayedNode() {
   const proxy = await openProxy(server.database.url);
   const env = { DATABASE_URL: proxy.through(server.database.url), DATABASE_DIRECT_URL: server.database.url };
@@ -47,7 +47,7 @@ test('a stream that opens after its session has ended, but before the node knows
   const open = await new Reader(server, device).live();
   const { viewer } = await server.ask('{ viewer { sessions { id isCurrent } } }', {}, device.token);
   const { id } = viewer.sessions.find(({ isCurrent }: { isCurrent: boolean }) => isCurrent);
-  // Deleted in the database: the node would notice a mutation of its own immediately.
+  // The session is deleted directly in the database, because a node notices its own mutations immediately.
   await server.sql.query('delete from sessions where id = $1', [keyOf(id)]);
   await open.until(() => open.end !== null);
   const late = new Reader(server, device);

@@ -23,7 +23,7 @@ const linus = await signUp(server, 'linus');
 const readCursor = async (person: Person): Promise<string> =>
   (await person.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
 
-/** One reader on each node, both live. */
+/** Starts one reader on each node, and waits until both are live. */
 const startReaders = (person: { token: string }, options: ReaderOptions = {}) =>
   Promise.all([server, otherNode].map((node) => new Reader(node, person, options).live()));
 
@@ -32,7 +32,7 @@ const startWriters = (chatIds: string[]): Writer[] => [
   writeWithSql(server.database.url, chatIds, linus),
 ];
 
-/** The id of the chat's newest event of this kind. */
+/** Returns the id of the newest event of this kind in the chat. */
 async function findEvent(kind: string, chatId: string): Promise<bigint> {
   const { rows } = await server.sql.query('select max(id) as id from events where kind = $1 and chat_id = $2', [
     kind,
@@ -41,7 +41,7 @@ async function findEvent(kind: string, chatId: string): Promise<bigint> {
   return BigInt(rows[0].id);
 }
 
-/** The ids and kinds of a chat's events. */
+/** Returns the ids and kinds of a chat's events. */
 async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> {
   const { rows } = await server.sql.query('select id, kind from events where chat_id = $1 order by id', [
     keyOf(chatId),
@@ -52,7 +52,7 @@ async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> 
 const toldOf = (reader: Reader, chatId: string) =>
   reader.told.filter((told) => told.chatId === chatId).map(({ id, kind }) => ({ id, kind }));
 
-/** Resolves when these readers have received everything that they should have received so far. */
+/** Resolves when these readers have received everything that they should have received by now. */
 async function settle(readers: Reader[]) {
   const marker = await createGroup(ada, [grace, linus], 'a marker');
   await Promise.all(
@@ -105,7 +105,7 @@ test('the deletion of a chat is the last event that anyone receives from it, on 
   expect(log.at(-1)?.kind).toBe('ChatDeleted');
   for (const reader of live) {
     expect(toldOf(reader, chatId).at(-1)).toEqual(log.at(-1));
-    // A message whose chat was gone by the time it was delivered is left out.
+    // Delivery leaves out a message whose chat was already gone.
     expect(log).toEqual(expect.arrayContaining(toldOf(reader, chatId)));
     expect(reader.faults).toEqual([]);
   }
@@ -203,7 +203,7 @@ test('a user who is added while streaming receives everything from AddToChat onw
   const [witness] = await startReaders(linus);
   if (witness === undefined) throw new Error('no one reads');
   await hearMore([witness], 40);
-  // A membership as the server inserts it: the history begins with the next message.
+  // This inserts a membership as the server does: its history begins with the next message.
   await server.sql.query(
     `insert into members (chat_id, user_id, visible_from_seq) select id, $2, last_seq + 1 from chats where id = $1`,
     [keyOf(chatId), keyOf(grace.userId)],
@@ -220,7 +220,8 @@ test('a user who is added while streaming receives everything from AddToChat onw
     where e.chat_id = $1 and e.id > $3 and e.seq < m.visible_from_seq and e.kind = 'NewMessage'`,
     [keyOf(chatId), keyOf(grace.userId), String(added)],
   );
-  // A message committed between the read of the chat and the commit of the membership precedes the member's history.
+  // A message that was committed after the statement read the chat, but before the membership was committed, is not
+  // part of the member's history.
   const unseen = new Set(rows.map(({ id }) => BigInt(id)));
   for (const reader of live) {
     expect(toldOf(reader, chatId)).toEqual(log.filter(({ id }) => !unseen.has(id)));

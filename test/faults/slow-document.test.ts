@@ -12,7 +12,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** For a document that needs an additional statement, unlike the usual one. */
+/** For a document that needs a statement that the usual document does not need. */
 const needsReactions = { ofMessage: 'reactions { emoji }' };
 
 test('a document that hangs delays no other, holds a bounded number of events, and misses none', async () => {
@@ -55,7 +55,7 @@ test('an event whose statement times out behind a lock is delivered when the loc
     return rows[0]?.pid;
   };
   await expect.poll(findWaiting).toEqual(expect.any(Number));
-  // This is what the statement's time limit does when the lock is held for too long.
+  // The time limit of the statement has the same effect when the lock is held for too long.
   await server.sql.query('select pg_cancel_backend($1)', [await findWaiting()]);
   await locker.query('commit');
   await expectWhole(server.sql, [chatId], { readers: [reader], writers: [] });
@@ -77,7 +77,7 @@ test('events of a former history that still wait for a slow document are not sen
     await swift.until(() => swift.heardCount > heard);
     await rendering.caught;
   }
-  // The state after a restore that lost the second message: from then on its id belongs to another event.
+  // This creates the state after a restore that lost the second message: its id now belongs to another event.
   await node.sql.query(`begin;
     alter table events rename to former_events;
     create table events (like former_events including all);

@@ -13,7 +13,10 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** Two chats that all three users are in, and two writers: one through the first node, one with SQL. */
+/**
+ * Creates two chats that all three users are in, and two writers: one that writes through the first node, and one that
+ * writes with SQL.
+ */
 async function startChats() {
   const chatIds = [await createGroup(ada, [grace, linus]), await createGroup(ada, [grace, linus])];
   const write = () => [writeWithMutation(server, chatIds, ada), writeWithSql(server.database.url, chatIds, grace)];

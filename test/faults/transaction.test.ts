@@ -23,10 +23,10 @@ const insert = (client: pg.ClientBase, chatId: string, sender: Person, content: 
     content,
   ]);
 
-/** Opens a connection with an open transaction, as psql would. */
+/** Opens a connection and begins a transaction on it, as psql would. */
 async function begin(): Promise<pg.PoolClient> {
   const client = await server.sql.connect();
-  // PostgreSQL may close it.
+  // PostgreSQL may close the connection.
   client.on('error', () => {});
   onTestFinished(() => client.release(true));
   await client.query('begin');
@@ -75,7 +75,7 @@ test('events arrive in the order of commits, even if the transactions began in a
   await three.query('commit');
   for (const reader of readers) {
     await reader.until(() => reader.heardCount === 2);
-    // Its cursor is past the point where the first transaction began.
+    // The reader's cursor is past the point where the first transaction began.
     reader.cut();
   }
   await one.query('commit');
@@ -144,7 +144,7 @@ test('a transaction that makes its constraints immediate and then idles is ended
   await insert(idler, theirs, ada, 'never to be');
   await idler.query('set constraints all immediate');
   await hearMore(readers, 50);
-  // Ended because it idled in a transaction.
+  // PostgreSQL ended the connection because its transaction was idle for too long.
   expect(await ended).toMatchObject({ code: '25P03' });
   await expectWhole(server.sql, chatIds, { readers, writers });
   expect(readers.map((reader) => reader.heardIn(theirs))).toEqual([[], []]);

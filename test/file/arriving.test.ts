@@ -15,7 +15,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** An upload that is started and then stalls. It ends with `stop`, or when it is refused. */
+/** An upload that is started and then stalls. It ends with `stop`, or when the server refuses it. */
 class Unfinished {
   readonly answer: Promise<{ status: number; text: string }>;
   readonly #outgoing: ClientRequest;
@@ -45,7 +45,7 @@ class Unfinished {
       status: response.statusCode,
       text: Buffer.concat(await response.toArray()).toString(),
     }));
-    // An upload that is stopped gets no answer.
+    // An upload that is stopped receives no answer.
     this.answer.catch(() => undefined);
     this.#outgoing.write(formOf(Buffer.alloc(sent)).subarray(0, -9));
   }
@@ -56,12 +56,14 @@ class Unfinished {
   }
 }
 
-/** Resolves as soon as any of them is refused: the server then has as many in progress as it accepts. */
+/**
+ * Resolves as soon as the server refuses any of the uploads, because it has reached its limit of uploads in progress.
+ */
 const refusalAmong = (all: Unfinished[]) => Promise.any(all.map(({ answer }) => answer));
 
 const stopAll = (all: Unfinished[]) => Promise.all(all.map((each) => each.stop()));
 
-/** Waits until the server has noticed that the stopped uploads are gone. */
+/** Waits until the server has noticed that the stopped uploads have ended, and has room again. */
 async function expectRoom(by: Person, bytes: number): Promise<void> {
   await expect
     .poll(async () => (await postFiles(server, by, [{ name: 'x', content: new Uint8Array(bytes) }])).status, {

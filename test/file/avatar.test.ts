@@ -46,7 +46,7 @@ const onOtherNode = (person: Person): Person => ({
 const sweep = async () => {
   const sweeping = { db, store: new LocalStore(join(server.dataDir, 'files')) };
   await sweepUnattached(sweeping, 100);
-  // The picture's thumbnails are deleted with it, and then their bytes are checked too.
+  // Deleting the picture also deletes its thumbnails, whose bytes the next round checks.
   while ((await sweepLoose(sweeping, 100)) > 0);
 };
 const statusOf = async (url: string) => (await download(server, url)).status;
@@ -100,7 +100,7 @@ test('everyone who shares a chat with a user receives each change of their avata
   await setAvatar(ada, first);
   await setAvatar(ada, second);
   const [one, two, ...rest] = await heardBy(grace, stream);
-  // The first avatar may be gone by the time its event is delivered, because an event shows what exists at that time.
+  // The first avatar may be gone by the time its event is delivered, because an event shows the state at delivery.
   expect(one).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada' } });
   expect(two).toMatchObject({ __typename: 'UserUpdated', user: { username: 'ada', avatar: { id: second } } });
   expect(await statusOf(two.user.avatar.url)).toBe(200);
@@ -185,9 +185,9 @@ test('an erased account’s avatars are deleted: its own immediately, and soon a
   await setAvatar(grace, null);
 });
 
-// Who may set one, and with what ----------------------------------------------------------------------------------------
+// Who may set an avatar, and which files are allowed ------------------------------------------------------------------
 
-/** Expects this refusal, and that nothing has changed. */
+/** Expects this refusal, and expects that nothing has changed. */
 async function expectRefusal(by: Person, fileId: string, chatId: string | undefined, message: string): Promise<void> {
   const target = chatId ?? by.userId;
   const before = await avatarOf(target, ada);
@@ -285,8 +285,7 @@ test('a user who changes their avatar too often is rate-limited', async () => {
   expect(outcomes[20]).toBe('RATE_LIMITED');
 });
 
-// Simultaneously, over time, and by other writers
-// ----------------------------------------------------------------------
+// Simultaneously, over time, and by other writers ---------------------------------------------------------------------
 
 test('of several simultaneous requests to use one picture for different avatars, on two nodes, one succeeds', async () => {
   const barbara = await signUp(server, 'tony');

@@ -27,7 +27,7 @@ atFileEnd(() => disconnectDatabase(db));
 const idOf = (url: string) => url.split('/').at(-1) ?? '';
 const nothing = { rows: 0, stored: 0 };
 
-/** As housekeeping does. */
+/** Sweeps uploads as housekeeping does. */
 async function sweep(of: TestServer = server): Promise<number> {
   const store = new LocalStore(join(of.dataDir, 'files'));
   const commit = new FileCommit(db, 1);
@@ -35,7 +35,7 @@ async function sweep(of: TestServer = server): Promise<number> {
   return new PartialUploads(files, new PartialFiles(join(of.dataDir, 'partial-uploads'))).sweep(100);
 }
 
-/** Cancels an upload, which deletes everything stored for it. */
+/** Cancels an upload, and expects that everything stored for it is deleted. */
 async function expectEnd(url: string, by: Person = ada): Promise<void> {
   expect((await tus('DELETE', url, by)).status).toBe(204);
   expect(await countPartial(server)).toEqual(nothing);
@@ -204,7 +204,7 @@ test('an unfinished upload counts toward the quota until it is canceled', async 
   const over = { status: 413, body: { error: expect.stringContaining('1000 bytes') } };
   expect(await begin(small, linus, 500)).toMatchObject(over);
   expect(await postFiles(small, linus, [{ name: 'b', content: 'y'.repeat(500) }])).toMatchObject(over);
-  // An upload of unknown length may use what is left.
+  // An upload of unknown length may use the remaining space.
   const rest = await begun(small, linus, null);
   expect(await begin(small, linus, 1)).toMatchObject(over);
   expect(await patch(rest, linus, 0, 'z'.repeat(401))).toMatchObject({ status: 413 });

@@ -28,7 +28,7 @@ const stateOf = async (of: TestServer) => ({
   ...(await countStored(of)),
 });
 
-/** Sends a body that must be refused, and checks that nothing of it remains. */
+/** Sends a body that the server must refuse, and checks that no part of the body remains. */
 async function refusalOf(body: string | Uint8Array, headers: Record<string, string> = {}) {
   const before = await stateOf(server);
   const refusal = await postPieces(server.url, ada.token, [Buffer.from(body)], headers);
@@ -264,8 +264,8 @@ test.each([
 });
 
 test('on a full disk an upload gets 507, nothing is lost, and the server keeps working', async () => {
-  // Limits the size of every file that the process writes. Beyond it the system refuses writes, as it does on a full
-  // disk.
+  // `ulimit` limits the size of every file that the process writes. Beyond that limit, the system refuses writes, as it
+  // does when a disk is full.
   const full = runServer({ DATABASE_URL: server.database.url, DATA_DIR: server.dataDir, JWT_KEYS: server.jwtKeys }, [
     '/bin/bash',
     '-c',

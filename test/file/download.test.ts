@@ -170,7 +170,7 @@ test('only the link of a user who was removed from the chat stops working', asyn
   expect((await download(server, adas)).status).toBe(200);
 });
 
-/** Whether the link still works: on every node, by each method, and for a client that already has the file. */
+/** Returns whether the link still works on every node, with each method, and for a client that already has the file. */
 async function isGood(url: string, etag: string): Promise<boolean> {
   const inits: RequestInit[] = [{}, { method: 'HEAD' }, { headers: { 'if-none-match': etag } }];
   const requests = [server, otherNode].flatMap((node) => inits.map((init) => download(node, url, init)));

@@ -3,7 +3,7 @@ import { describeDisposition, describeUnguarded } from '../../src/file/content-d
 import { cleanFileName } from '../../src/file/file-name.ts';
 import { readRange } from '../../src/file/range.ts';
 
-/** Untrusted input, in a form that makes a careless function take more than linear time. */
+/** Parts of untrusted input that make a careless function take more than linear time. */
 const hostile = ['a', '.', '/', '\\', ' ', '\u202e', '\ud800', '😀', '👨‍👩‍👧', 'e_', '.a', ' .', '%', '"', '\\"', "'", 'é'];
 
 const readers: Record<string, (text: string) => unknown> = {
@@ -27,7 +27,7 @@ test.each(Object.keys(readers))('%s is read in time linear in its length', (name
   for (const part of hostile) {
     const text = part.repeat(16_000);
     const [short, long] = [bestOf(3, () => read(text.slice(0, 4_000))), bestOf(3, () => read(text.slice(0, 64_000)))];
-    // Sixteen times as long: a quadratic function takes 256 times as long.
+    // The long text is sixteen times as long as the short one, so a quadratic function takes 256 times as long.
     expect({ part, isLinear: long < short * 64 + 5 }).toEqual({ part, isLinear: true });
   }
 });

@@ -5,7 +5,10 @@ import { ByteWindow } from '../../src/file/store/byte-window.ts';
 import { box, heicWith, u16 } from '../support/boxes.ts';
 import { rounds } from '../support/rounds.ts';
 
-/** The maximum cost of one file, whatever its boxes claim. On a busy machine, the test measures again. */
+/**
+ * The maximum cost of inspecting one file, regardless of what its boxes claim. On a busy machine, the test measures
+ * again.
+ */
 const maxMs = 250;
 const maxHeldBytes = 32 * 1024 * 1024;
 
@@ -71,7 +74,9 @@ test('a file with more boxes than any real file has is refused', async () => {
 const widths = fc.constantFrom(0, 4, 8, 3, 15);
 const count16 = fc.oneof(fc.constantFrom(0, 1, 2, 50, 0xffff), fc.nat(0xffff));
 
-/** An `iloc` box (a table of item locations) whose fields claim any sizes and counts, followed by random bytes. */
+/**
+ * An `iloc` box (a table of item locations) whose fields claim arbitrary sizes and counts, followed by random bytes.
+ */
 const places = fc
   .record({
     version: fc.constantFrom(0, 1, 2, 3),
@@ -128,7 +133,7 @@ const { boxes } = fc.letrec<{ boxes: Buffer; one: Buffer }>((tie) => ({
   ),
 }));
 
-/** A file of boxes, with some bytes replaced. */
+/** A file of boxes, in which some bytes have been replaced. */
 const file = fc.tuple(boxes, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 })).map(([bytes, changes]) => {
   const changed = Buffer.from(Buffer.concat([box('ftyp', 'heic\0\0\0\0'), bytes]));
   for (const [at, value] of changes) changed[at % changed.length] = value;

@@ -13,7 +13,7 @@ import { box } from '../support/boxes.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { rounds } from '../support/rounds.ts';
 
-/** The maximum cost of one file, whatever it claims. On a busy machine, the test measures again. */
+/** The maximum cost of one file, regardless of what it claims. On a busy machine, the test measures again. */
 const maxMs = 500;
 const maxHeldBytes = 64 * 1024 * 1024;
 
@@ -38,7 +38,7 @@ async function* singly(bytes: Buffer) {
   yield Buffer.from(bytes);
 }
 
-/** Does everything with an untrusted picture that the server does outside the decoding process. */
+/** Performs every step that the server performs on an untrusted picture outside the decoding process. */
 async function look(
   contentType: string,
   bytes: Buffer,
@@ -60,7 +60,7 @@ async function expectCheap(contentType: string, bytes: Buffer): Promise<void> {
   const seen = await look(contentType, bytes);
   const { ms, heldBytes, cleanBytes } = seen.ms < maxMs ? seen : await look(contentType, bytes);
   expect({ isFast: ms < maxMs, isSmall: heldBytes < maxHeldBytes }).toEqual({ isFast: true, isSmall: true });
-  // The bytes that may be added are the orientation tag.
+  // The server may add only the bytes of the orientation tag.
   expect(cleanBytes).toBeLessThanOrEqual(bytes.length + 100);
 }
 
@@ -171,7 +171,7 @@ test('a picture of any format with some bytes replaced stays within the same lim
   }
 }, 120_000);
 
-/** Ways to make a file of about `count` bytes from the smallest parts of its format. */
+/** Functions that make a file of about `count` bytes from the smallest parts of its format. */
 const dense: [string, string, (count: number) => Buffer][] = [
   [
     'image/png',

@@ -29,9 +29,9 @@ import { rounds } from '../support/rounds.ts';
 import { racing, startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
-/** A node on another machine: the two share the database, but no disk. */
+/** A node on another machine. The two nodes share the database, but no disk. */
 let otherMachine: TestServer;
-/** Like `server`, except that it keeps nothing inline. */
+/** A node like `server`, except that it stores no files inline. */
 let storing: TestServer;
 let ada: Person;
 let grace: Person;
@@ -54,7 +54,7 @@ atFileEnd(() => disconnectDatabase(sweeping.db));
 const hashOf = (content: string | Uint8Array) => createHash('sha256').update(content).digest('hex');
 const isStored = async (content: string | Uint8Array) =>
   (await sweeping.store.list(hashOf(content).slice(0, 2))).includes(hashOf(content));
-/** Null when no row has that hash. */
+/** Returns whether the content is stored inline, or null if no row has its hash. */
 async function isInline(content: string | Uint8Array): Promise<boolean | null> {
   const { rows } = await server.sql.query(`select bytes is not null as is from blobs where hash = decode($1, 'hex')`, [
     hashOf(content),
@@ -201,7 +201,7 @@ test('when the database’s disk is full an upload says so, nothing is lost, and
   expect(body.errors).toMatchObject([{ message: expect.stringContaining('no room') }]);
   await server.sql.query('drop function fill cascade');
   expect(await countStored(server)).toEqual(before);
-  // One for each of the two ways to upload.
+  // Each of the two ways to upload logs one line.
   const told = server.log.filter(({ msg }) => msg === 'a disk is full: an upload was refused');
   expect(told.map(({ level }) => level)).toEqual(['error', 'error']);
   expect(await (await download(server, url)).text()).toBe('there was room');
@@ -218,7 +218,8 @@ test('files that the database stored before its response was lost are not added 
   const answer = proxy.hold('only once');
   const sent = postFiles(node, hedy, [{ name: 'a.txt', content: 'only once' }]);
   await answer.caught;
-  // Loses only the answer to that statement: if others were lost as well, the node might retry because of those.
+  // This loses only the answer to that statement. If other answers were lost as well, the node might retry because of
+  // those.
   await server.sql.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and query like '%add_files%' and state = 'idle' and pid <> pg_backend_pid()
@@ -265,13 +266,13 @@ test('when users upload at the same time, on every node, each can use up their q
     expect(new Set(rows.map(({ id }) => id))).toEqual(new Set(acknowledged));
     expect(rows).toHaveLength(acknowledged.length);
     const bytes = rows.reduce((sum, { size }) => sum + size, 0);
-    // The room that is left is too small for the largest request.
+    // The remaining space is too small for the largest request.
     expect(bytes).toBeLessThanOrEqual(4_000);
     expect(bytes).toBeGreaterThan(4_000 - 3 * 130);
   }
 });
 
-test('uploads in progress take little memory, however small they are', async () => {
+test('uploads in progress take little memory, even if they are very small', async () => {
   const store = storeSmallInline(sweeping.store, 16_384, 40_000);
   async function* source(content: Uint8Array) {
     yield content.subarray(0, 1_000);
@@ -282,7 +283,7 @@ test('uploads in progress take little memory, however small they are', async () 
   const staged = await stageAll();
   expect(staged.map(({ hash }) => hash)).toEqual(contents.map(hashOf));
   expect(staged.map(({ content }) => typeof content)).toEqual(['object', 'object', 'string', 'string']);
-  // Twice, because an upload that fails may discard its files twice.
+  // Each is discarded twice, because an upload that fails may discard its files twice.
   for (const each of [...staged, ...staged]) await each.discard();
   const again = await stageAll();
   expect(again.map(({ content }) => typeof content).toSorted()).toEqual(['object', 'object', 'string', 'string']);
@@ -290,7 +291,7 @@ test('uploads in progress take little memory, however small they are', async () 
   expect((await countStored(server)).incoming).toBe(0);
 });
 
-test('few objects are kept for a client that sends byte by byte', async () => {
+test('the server keeps few objects for a client that sends byte by byte', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const pieces: WeakRef<Buffer>[] = [];
@@ -298,7 +299,7 @@ test('few objects are kept for a client that sends byte by byte', async () => {
   async function* drip() {
     for (let count = 0; count < 2_000; count += 1) {
       yield dropOf(count);
-      // A WeakRef keeps its target alive until the turn is over.
+      // A WeakRef keeps its target alive until the current turn of the event loop ends.
       if (count % 100 === 0) await setImmediate();
     }
     await setImmediate();

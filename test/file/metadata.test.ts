@@ -22,7 +22,7 @@ async function draw(format: Format): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Uploads a file. Returns the bytes that are served, and their type. */
+/** Uploads a file. Returns the served bytes and their content type. */
 async function serve(name: string, content: Buffer): Promise<{ served: Buffer; contentType: string }> {
   const { url, contentType } = await upload(server, ada, new Uint8Array(content), name);
   return { served: Buffer.from(await (await download(server, url)).arrayBuffer()), contentType };
@@ -31,7 +31,7 @@ async function serve(name: string, content: Buffer): Promise<{ served: Buffer; c
 const insert = (bytes: Buffer, at: number, more: Buffer) =>
   Buffer.concat([bytes.subarray(0, at), more, bytes.subarray(at)]);
 
-/** Each adds the secret to a picture, after the part that every decoder requires to come first. */
+/** Each function adds the secret to a picture, after the part that every decoder requires to come first. */
 const additions: Record<string, [Format, (picture: Buffer) => Buffer]> = {
   'a comment in a GIF': [
     'gif',
@@ -91,7 +91,10 @@ test.each<Format>(['jpeg', 'png', 'webp', 'gif'])('a picture as %s with no metad
   expect((await serve(`plain.${format}`, plain)).served.equals(plain)).toBe(true);
 });
 
-/** What a phone writes, except for the codec: nothing here can write HEVC, and an AVIF has the same boxes. */
+/**
+ * Returns a file like those of a phone, except for the codec. Nothing here can write HEVC, but an AVIF has the same
+ * boxes.
+ */
 async function drawHeic(): Promise<Buffer> {
   const avif = await sharp({ create: { width: 40, height: 20, channels: 3, background: 'red' } })
     .withExif({ IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } })
@@ -129,7 +132,7 @@ test('a HEIC loses its location, and its pixels stay the same', async () => {
       .raw()
       .toBuffer();
   expect((await pixels(served)).equals(await pixels(heic))).toBe(true);
-  // A file that has been cleaned once is not changed when it is uploaded again.
+  // Uploading a file that has already been cleaned does not change it again.
   expect((await serve('again.heic', served)).served.equals(served)).toBe(true);
 });
 
@@ -160,7 +163,7 @@ test('a video loses its location, wherever its boxes are', async () => {
   const place = box('udta', box('\xa9xyz', secret));
   const film = Buffer.concat([
     box('ftyp', 'isom\0\0\0\0isommp42'),
-    // Longer than one read.
+    // The box is longer than one read.
     box('mdat', Buffer.alloc(600_000, 'film')),
     box('moov', box('mvhd', Buffer.alloc(100, 1)), box('trak', box('tkhd', Buffer.alloc(84, 2)), place), place),
     box('uuid', `0123456789abcdef${secret}`),
@@ -171,7 +174,7 @@ test('a video loses its location, wherever its boxes are', async () => {
   expect(served.length).toBe(film.length);
   const end = film.indexOf('udta') - 4;
   expect(served.subarray(0, end).equals(film.subarray(0, end))).toBe(true);
-  // What a recorder leaves behind when it loses power.
+  // A recorder that loses power leaves a file like this behind.
   const cut = film.subarray(0, 300_000);
   expect((await serve('cut.mp4', cut)).served.equals(cut)).toBe(true);
 });

@@ -16,18 +16,18 @@ beforeAll(async () => {
 const secret = 'a secret camera';
 const exif = { IFD0: { Model: secret }, IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '51/1 30/1 0/1' } };
 
-/** A picture of random pixels. */
+/** Returns a picture of random pixels. */
 const noise = (width: number, height: number, channels: 3 | 4 = 3) =>
   sharp(randomBytes(width * height * channels), { raw: { width, height, channels } });
 
-/** 16 bits per sample, all of them significant. */
+/** Returns a picture with 16 bits per sample, all of them significant. */
 function fine(): Sharp {
   const samples = new Uint16Array(64 * 64 * 3).map((_, index) => (index * 977) % 65_536);
   const raw = { width: 64, height: 64, channels: 3 as const, depth: 'ushort' as const };
   return sharp(Buffer.from(samples.buffer), { raw } as SharpOptions).toColourspace('rgb16');
 }
 
-/** The pixels as a viewer sees them: turned upright, in the file's own colors. */
+/** Returns the pixels as a viewer sees them: turned upright, in the file's own colors. */
 const samplesOf = (bytes: Buffer) => sharp(bytes, { ignoreIcc: true, failOn: 'none' }).autoOrient().raw().toBuffer();
 const fineSamplesOf = (bytes: Buffer) => sharp(bytes).toColourspace('rgb16').raw({ depth: 'ushort' }).toBuffer();
 
@@ -127,7 +127,7 @@ test.each<[string, number]>([
   expect(await sharp(thumbnail ?? Buffer.alloc(0)).metadata()).toMatchObject({ width: 160 });
 });
 
-/** A TIFF of two pages of different sizes. */
+/** Returns a TIFF with two pages of different sizes. */
 async function drawPages(): Promise<Buffer> {
   const pages = await Promise.all(
     [noise(40, 30), noise(20, 50)].map((page) => page.tiff({ compression: 'none' }).toBuffer()),
@@ -135,7 +135,7 @@ async function drawPages(): Promise<Buffer> {
   return joinTiffs(pages);
 }
 
-/** Each page is appended to those before it, and its offsets are adjusted. */
+/** Joins TIFFs of one page each: appends each page to the previous ones, and adjusts its offsets. */
 function joinTiffs(pages: Buffer[]): Buffer {
   let joined = Buffer.alloc(0);
   let linkAt = 4;

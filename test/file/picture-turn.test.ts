@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 
 const flat = (side: number) => sharp({ create: { width: side, height: side, channels: 3, background: '#347' } });
-/** Small files: one takes a fraction of a second to decode, the other a few milliseconds. */
+/** Both pictures are small files. One takes a fraction of a second to decode, the other a few milliseconds. */
 const makeSlow = async () =>
   new Uint8Array(
     await flat(4_000)
@@ -43,7 +43,8 @@ test.each(rounds(routes.slice(1), routes))(
     await expect.poll(() => developed, { timeout: 20_000, interval: 5 }).toBeGreaterThan(0);
     const before = developed;
     await send(grace, quick, 'quick.png');
-    // At most the two that were in progress, and one more that became ready at the same moment.
+    // At most three pictures were processed first: the two that were in progress, and one more that became ready at the
+    // same moment.
     expect(developed - before).toBeLessThanOrEqual(3);
     expect(developed).toBeLessThan(8);
     await Promise.all(line);

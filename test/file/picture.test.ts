@@ -26,7 +26,7 @@ atFileEnd(() => disconnectDatabase(db));
 
 type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff';
 
-/** Red on the left, blue on the right. */
+/** Draws a picture that is red on the left and blue on the right. */
 function draw(width: number, height: number) {
   const half = { create: { width: Math.ceil(width / 2), height, channels: 3 as const, background: 'blue' } };
   return sharp({ create: { width, height, channels: 3, background: 'red' } }).composite([
@@ -84,7 +84,7 @@ test('a picture is recognized, however much data precedes its dimensions', async
   text.copy(chunk, 4);
   chunk.writeUInt32BE(crc32(text), text.length + 4);
   const png = Buffer.from(await bytesOf(draw(30, 20), 'png'));
-  // After the signature and the first chunk.
+  // The new chunk goes after the signature and the first chunk.
   const verbose = new Uint8Array(Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]));
   const { id } = await upload(server, ada, verbose, 'verbose.png');
   const file = await describe(ada, id);
@@ -119,7 +119,10 @@ test.each<Format>(['jpeg', 'png', 'webp', 'avif'])(
   },
 );
 
-/** A TIFF of four gray pixels, with tags that name the camera: sharp does not write such tags. */
+/**
+ * Returns a TIFF of four gray pixels, with tags that name the camera. The test builds it by hand, because sharp does
+ * not write such tags.
+ */
 function drawTiff(camera: string): Uint8Array<ArrayBuffer> {
   const [short, long, ascii] = [3, 4, 2];
   const text = Buffer.from(`${camera}\0`);
@@ -172,7 +175,7 @@ test('a picture that is stored rotated is turned upright, because its orientatio
       .raw()
       .toBuffer({ resolveWithObject: true });
     expect(info.height).toBeGreaterThan(info.width);
-    // Turned clockwise, the left side is at the top.
+    // When the picture is turned clockwise, its left side is at the top.
     expect(data[0]).toBeGreaterThan(200);
     expect(data.at(-1)).toBeGreaterThan(200);
   }

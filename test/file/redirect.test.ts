@@ -30,7 +30,7 @@ async function share(name: string, bytes: Parameters<typeof upload>[2] = content
   return { chatId, url: (await readFileNode(grace, id)).url };
 }
 
-/** The answer to `GET`, without following a redirect. */
+/** Returns the answer to a GET request, without following a redirect. */
 const ask = (url: string, init: RequestInit = {}) => download(server, url, { redirect: 'manual', ...init });
 
 test('a link redirects to a link of the bucket, and the redirect must not be cached', async () => {
@@ -44,8 +44,8 @@ test('a link redirects to a link of the bucket, and the redirect must not be cac
   expect(location.origin).toBe(s3.url);
   expect(Number(location.searchParams.get('X-Amz-Expires'))).toBe(600);
   expect(await (await fetch(location)).text()).toBe(content);
-  // A second redirect soon after leads to the same link, so that the browser can use its cache, unless a new time step
-  // began in between.
+  // A second redirect shortly afterwards leads to the same link, so that the browser can use its cache, unless a new
+  // time step has begun.
   const next = new URL((await ask(url)).headers.get('location') ?? '');
   const isOneStep = next.searchParams.get('X-Amz-Date') === location.searchParams.get('X-Amz-Date');
   expect(isOneStep ? next.href : location.href).toBe(location.href);

@@ -36,7 +36,7 @@ test('an object is named by its hash, in the configured folder, and exposes noth
   const staged = await inFolder.stage(whole('in a folder'));
   await staged.keep();
   expect(await s3.listKeys()).toContain(`chat/${keyOf(hashOf('in a folder'))}`);
-  // s3rver shows the content of a bucket to anyone.
+  // s3rver shows the contents of a bucket to anyone.
   const { headers } = await fetch(`${s3.url}/${s3.bucket}/chat/${keyOf(staged.hash)}`);
   expect(headers.get('content-type')).toBe('application/octet-stream');
   expect(headers.get('content-disposition')).toBe('attachment');
@@ -93,7 +93,7 @@ test('when the connection breaks during an upload, nothing of it is left, and a 
   const byProxy = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
   const content = randomBytes(11 * 1024 * 1024);
   const staged = await byProxy.stage(whole(content));
-  // The answer to the last part is held back, then the connection is cut for good.
+  // The proxy holds back the answer to the last part, and then the connection is cut for good.
   const held = proxy.hold('partNumber=3');
   const sending = staged.send();
   await held.caught;
@@ -107,7 +107,7 @@ test('when the connection breaks during an upload, nothing of it is left, and a 
   ]);
   expect(await s3.listKeys()).not.toContain(keyOf(staged.hash));
   expect(await readdir(incoming)).toHaveLength(1);
-  // S3 was out of reach, so the partial upload stays until it is swept.
+  // S3 was unreachable, so the partial upload stays until it is swept.
   expect(await storeAt(locationOf(s3)).sweepStaged(new Date(Date.now() + 60_000))).toBe(2);
   expect(await s3.listUploads()).toEqual([]);
   expect(await readdir(incoming)).toEqual([]);
@@ -167,7 +167,7 @@ test('an S3 error does not mean missing bytes: nothing is treated as missing', a
 test('a store that is closed does not wait for responses', async () => {
   const proxy = await openProxy(s3.url);
   const closing = storeAt(locationOf({ ...s3, url: proxy.through(s3.url) }));
-  // A store that is left open gives up only after 15 seconds.
+  // A store that is not closed gives up only after 15 seconds.
   const held = proxy.hold('GET /');
   const listing = closing.list('ab');
   await held.caught;

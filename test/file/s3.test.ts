@@ -49,7 +49,7 @@ beforeAll(async () => {
 atFileEnd(() => s3.remove());
 atFileEnd(() => disconnectDatabase(sweeping.db));
 
-/** A node as on another machine: it shares the database and the bucket with the first, but no disk. */
+/** Starts a node as if on another machine: it shares the database and the bucket with the first node, but no disk. */
 async function startNode(env: Record<string, string> = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-node-'));
   atFileEnd(() => rm(folder, { recursive: true, force: true }));
@@ -142,7 +142,7 @@ test('a picture’s thumbnails are stored and deleted with it', async () => {
   const thumbnail = await (await download(otherNode, node.thumbnailUrl)).bytes();
   expect(await sharp(thumbnail).metadata()).toMatchObject({ format: 'webp', width: 160, height: 120 });
   await deleteMessage(ada, messageId);
-  // First the picture is deleted, and then its thumbnails.
+  // The first sweep deletes the picture, and the second one deletes its thumbnails.
   await sweepLoose(sweeping, 100);
   await sweepLoose(sweeping, 100);
   expect((await stateOf()).keys).toEqual(before);
@@ -190,7 +190,7 @@ test('while S3 is unreachable, uploads and downloads get 503 and change nothing,
     const form = formOf(randomBytes(8 * 1024 * 1024));
     yield form.subarray(0, 1_000_000);
     await expect.poll(async () => (await countStored(server)).incoming).toBe(1);
-    // In the middle of the upload.
+    // S3 goes away in the middle of the upload.
     await s3.goAway();
     yield form.subarray(1_000_000);
   }

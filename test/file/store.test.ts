@@ -24,7 +24,7 @@ const makers: [string, (folder: string) => Promise<FileStore>][] = [
   ],
 ];
 
-/** What every store does. */
+/** Tests what every store must do. */
 describe.each(makers)('%s', (_name, makeStore) => {
   let folder: string;
   let store: FileStore;

@@ -194,7 +194,7 @@ test.each([
   const answered = once(slow, 'response');
   await expect.poll(() => storedOf(server, url)).toBe(130_000);
   const there = url.replace(server.url, node().url);
-  // This piece waits for the first one to stop, and finds more bytes than it expected.
+  // This piece waits for the first piece to stop, and then finds that the upload already has more bytes than expected.
   expect(await patch(there, ada, 0, randomBytes(400_000))).toMatchObject({ status: 409 });
   const [{ headers }] = await answered;
   expect(headers['upload-offset']).toBe('130000');

@@ -54,7 +54,7 @@ test('identical files are stored once, under their hash, however many users send
 });
 
 test('files arrive unchanged, wherever the network splits them', async () => {
-  // Full of boundary prefixes.
+  // The content is full of boundary prefixes.
   const content = Buffer.from('\r\n--B\r\n-\r--\n'.repeat(40_000));
   const body = Buffer.concat([formOf(content), Buffer.from('an epilogue')]);
   for (const size of [1_009, 65_536, body.length]) {

@@ -25,7 +25,7 @@ test('an operator’s commands use the embedded database beside its server, with
 
   running.kill('SIGKILL');
   await running.ended;
-  // The server leaves behind its running PostgreSQL, and the file with the URL.
+  // When the server stops, it leaves its PostgreSQL running and the file with the database URL in place.
   expect(await admin('grant', 'ada')).toEqual({ status: 0, stdout: 'ada is now ADMIN.\n', stderr: '' });
   process.kill(await readPostmaster(dataDir), 'SIGKILL');
   expect(await admin('unsuspend', 'ada')).toMatchObject({ status: 0, stdout: 'ada was not suspended.\n' });

@@ -6,8 +6,8 @@ import { give, openReserved, reserve } from '../support/single.ts';
 import { followEvents, matching, type EventStream } from '../support/stream.ts';
 
 /**
- * Each name makes a different document, and each document runs for each message. A document selects 100 messages with
- * their reactions.
+ * Returns a large document. Each name makes a different document, and each document runs for each message. The document
+ * selects 100 messages with their reactions.
  */
 const largeDocument = (name: string) => `subscription ${name} { events { cursor event { ... on NewMessage { message { id
   chat { messages(last: 100) { edges { cursor node { id seq content kind createdAt editedAt deletedAt clientMessageId
@@ -25,7 +25,7 @@ async function subscribeToMany(server: TestServer, by: Person, count: number): P
   return stream;
 }
 
-/** The time that a message takes to be sent, and to arrive, in ms. */
+/** Returns the time in ms that a message takes to be sent and to arrive. */
 async function timeMessage(by: Person, chatId: string, content: string, reader: EventStream) {
   const startedAt = performance.now();
   await say(by, chatId, content);
@@ -53,7 +53,7 @@ test('hundreds of large subscriptions of one person delay neither the messages n
   for (let count = 0; count < 5; count += 1) await say(ada, own, `flood ${count}`);
   const times = [];
   for (let count = 0; count < 5; count += 1) times.push(await timeMessage(linus, others, `during ${count}`, reader));
-  // The large subscriptions still wait for most of their events.
+  // The large subscriptions are still waiting for most of their events.
   const arrived = stream.frames.filter(isEvent).length;
   expect(arrived).toBeGreaterThan(0);
   expect(arrived).toBeLessThan(250);

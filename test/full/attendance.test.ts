@@ -14,7 +14,7 @@ test(
     expect(told().every(({ presence }) => presence.status === 'ONLINE')).toBe(true);
     expect(statements.filter((name) => name === 'attend').length).toBeLessThanOrEqual(5);
 
-    // A user who opens another stream, or who returns immediately, costs nothing.
+    // A user who opens another stream, or who returns immediately, causes no additional statement.
     const before = statements.filter((name) => name === 'attend').length;
     for (const listener of listeners) attendance.arrive(listener);
     for (const listener of listeners) attendance.depart(listener);
@@ -41,7 +41,7 @@ test('one of many nodes sweeps for all of them', async () => {
   await expect.poll(() => Math.min(...beats())).toBeGreaterThan(2);
   const { rows } = await database.sql.query<{ node: string }>('select node from presence_nodes order by node');
   expect(rows).toHaveLength(3);
-  // The other nodes leave the sweeping to the first.
+  // The other nodes leave sweeping to the first node.
   await database.sql.query(`insert into presence_nodes (node) values ('~ dead')`);
   const sweep = (node: string | undefined) =>
     database.sql.query<{ swept: boolean }>(`select sweep_presences($1, interval '1 s', interval '0.05 s') as swept`, [

@@ -33,7 +33,7 @@ test('readers that stall and crawl at random, with next to no buffer, get everyt
   }
   for (const reader of readers) reader.resume();
   await expectWhole(server.sql, chatIds, { readers: [...readers, eager], writers: [] });
-  // A user who fell behind receives a CaughtUp each time they are live again.
+  // A user who fell behind receives a CaughtUp each time they become live again.
   const caughtUpCount = readers.reduce((sum, reader) => sum + reader.caughtUpCount, 0);
   expect(caughtUpCount).toBeGreaterThan(readers.length);
 });

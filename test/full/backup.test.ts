@@ -55,7 +55,7 @@ test.runIf(debianPrograms !== null)('a backup under traffic, database first, res
     expect(response.status).toBe(200);
     expect((await response.arrayBuffer()).byteLength).toBeGreaterThanOrEqual(100_000);
   }
-  // A client that has seen more than the backup contains starts afresh instead of missing something.
+  // A client that has seen more than the backup contains starts over, so that it misses nothing.
   await using stream = await openStream({ url: restoredUrl }, ada, eventsDocument, { variables: { after: cursor } });
   expect(envelopeOf(await stream.next('Reset')).event).toMatchObject({ __typename: 'Reset' });
 });

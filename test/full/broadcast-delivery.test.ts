@@ -8,7 +8,7 @@ import { attend, changed, follow } from '../support/presence.ts';
 import { eventOf, followEvents } from '../support/stream.ts';
 import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
-// A change of publisher takes seconds, and longer on a busy machine.
+// A change of publisher takes a few seconds, and longer on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
 test('whichever node is cut off, and whether or not it notices, all streams go on without loss', async () => {

@@ -10,7 +10,7 @@ import { awaitIndex } from '../support/search.ts';
 import { startServer } from '../support/server.ts';
 import { owner } from '../support/template.ts';
 
-/** An empty database in which `i` becomes `İ` in upper case, and `I` becomes `ı` in lower case. */
+/** Creates an empty database in which `i` becomes `İ` in upper case, and `I` becomes `ı` in lower case. */
 async function createTurkishDatabase(): Promise<TestDatabase> {
   const name = `turkish_${randomBytes(6).toString('hex')}`;
   await run(
@@ -75,8 +75,8 @@ test('names, addresses and words have the same case mapping in a Turkish databas
 });
 
 /**
- * Letter by letter, by Unicode's simple mapping: `İ` is one letter, and a sigma has no special form at the end of a
- * word.
+ * Folds a text letter by letter, with Unicode's simple mapping: `İ` is one letter, and a sigma has no special form at
+ * the end of a word.
  */
 function foldLetters(text: string): string {
   return Array.from(text, (letter) => {

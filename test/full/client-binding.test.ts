@@ -32,7 +32,7 @@ beforeAll(async () => {
 
 /** An app that uses the cache of another GraphQL client (Apollo Client or urql). */
 type App = {
-  /** Shows a query until the end of the test. The returned function says what is shown at the moment. */
+  /** Shows a query until the end of the test. Returns a function that returns what is currently shown. */
   show: (document: string) => () => Data;
   /** Runs a query, as an app does when it opens a screen. */
   query: (document: string) => Promise<Data>;
@@ -95,7 +95,7 @@ function withApollo(parley: Client): App {
   };
 }
 
-/** A client whose access token expires after `seconds`. */
+/** Opens a client whose access token expires after `seconds`. */
 async function openParley(seconds: number): Promise<{ parley: Client; refreshes: () => number }> {
   const stored = new Map<string, string>();
   const persistence = storageIn(stored);
@@ -174,7 +174,7 @@ test('urql and Apollo Client resume after a restart or the expiry of a token, an
   for (const { app, kinds, chats, errors } of apps) {
     await expect.poll(kinds, { timeout: 15_000 }).toContain('Reset');
     await expect.poll(() => chats().viewer.chats.edges[0].node.lastMessage.content).toBe('newest');
-    // This query is not on the screen, and its earlier result is not shown again.
+    // This query is not on the screen, so the app must not show its earlier result again.
     expect((await app.query(peopleDocument)).viewer.user.displayName).toBe('Ada');
     expect(errors).toEqual([]);
   }
@@ -216,13 +216,13 @@ test('Apollo Client keeps the loaded part of a chat as one stretch, to which eve
     return chat.messages.edges.map(({ node }: Data) => node.seq);
   };
   const { chat } = await load(2);
-  // Loading the one message that a list of chats shows does not replace the page.
+  // Loading the single message that a list of chats shows does not replace the loaded page.
   await load(1);
   expect(known()).toEqual([3, 4]);
   await load(2, chat.messages.pageInfo.startCursor);
   expect(known()).toEqual([1, 2, 3, 4]);
 
-  /** Receives the event of a message as a subscription does, which puts the message into the cache. */
+  /** Receives the event of a message as a subscription does, which adds the message to the cache. */
   const receive = async (seq: number) => {
     const around = gql`
       query Around($id: ID!, $seq: Int!) {

@@ -21,7 +21,7 @@ async function createFolder(): Promise<string> {
   return folder;
 }
 
-/** A folder in which the packed package is installed, along with these packages, which it works with. */
+/** Creates a folder in which the packed package is installed, along with the given packages that it works with. */
 async function installPackage(...names: string[]): Promise<string> {
   const folder = await createFolder();
   const file = await pack();
@@ -47,7 +47,7 @@ function pack(): Promise<string> {
   return packed;
 }
 
-/** The example under a heading of docs/clients.md. */
+/** Returns the example under a heading of docs/clients.md. */
 async function exampleOf(heading: string, language = 'ts'): Promise<string> {
   const text = await readFile(join(import.meta.dirname, '../../docs/clients.md'), 'utf8');
   const pattern = new RegExp(`^#+ ${heading}$.*?^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms');
@@ -89,7 +89,7 @@ test('the examples with React, urql, Apollo Client and gql.tada have the types t
     'urql.ts': await exampleOf('urql'),
     'apollo.ts': await exampleOf('Apollo Client'),
     'tada.ts': tada,
-    // A field that does not exist is a type error, and so is one that may be null if the code does not check it.
+    // A field that does not exist is a type error. So is the use of a nullable field without a check.
     'wrong-field.ts': tada.replace('username\n', 'nickname\n'),
     'wrong-null.ts': tada.replace('sender?.', 'sender.'),
     'tsconfig.json': JSON.stringify({ compilerOptions: options, include: ['*.ts', '*.tsx'] }),
@@ -133,7 +133,7 @@ describe.skipIf(!isChromiumInstalled)('in Chromium (skipped where /usr/bin/chrom
     await graces.getByPlaceholder('Message').press('Enter');
     await adas.getByText('grace: Hello').waitFor();
 
-    // A second tab is signed in, and shares the stream of the first.
+    // A second tab is signed in as well, and shares the stream of the first tab.
     const streams = new Set<unknown>();
     context.on('request', (request) => {
       if (request.headers()['accept'] === 'text/event-stream') streams.add(request);
@@ -149,14 +149,14 @@ describe.skipIf(!isChromiumInstalled)('in Chromium (skipped where /usr/bin/chrom
     await adas.getByPlaceholder('Message').press('Enter');
     for (const page of [graces, other]) await page.getByText('ada: Good morning').waitFor();
     expect(streams.size).toBe(0);
-    // Delivery continues when the tab with the stream is closed.
+    // Delivery continues when the tab that has the stream is closed.
     await graces.close();
     await adas.getByPlaceholder('Message').fill('Still there?');
     await adas.getByPlaceholder('Message').press('Enter');
     await other.getByText('ada: Still there?').waitFor();
 
-    // Without the server, the client shows what it has kept; messages written meanwhile are sent when the server is
-    // back.
+    // Without the server, the client shows its stored data. Messages that the user writes meanwhile are sent when the
+    // server is back.
     await server.close();
     await other.reload();
     await other.getByText('Compilers').click();

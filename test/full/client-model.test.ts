@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ClientModel } from '../support/client-model.ts';
 
-/** `npm run soak -- --clients --minutes 30 --seed 1000` runs it for longer. */
+/** `npm run soak -- --clients --minutes 30 --seed 1000` runs this test for longer. */
 const minutes = Number(process.env['MODEL_MINUTES'] ?? '2');
 const firstSeed = Number(process.env['MODEL_SEED'] ?? '100');
 

@@ -8,7 +8,7 @@ import { packClient } from '../../scripts/client-pack.ts';
 
 const run = promisify(execFile);
 
-/** An empty project with these packages, and these files. */
+/** Creates an otherwise empty project with these dependencies and files. */
 async function createProject(dependencies: Record<string, string>, files: Record<string, string>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-project-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

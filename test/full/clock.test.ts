@@ -14,7 +14,7 @@ const server = await startServer({
 });
 const [ada, grace, linus] = [await signUp(server, 'ada'), await signUp(server, 'grace'), await signUp(server, 'linus')];
 
-/** Sets the clock of this process, with the server in it, forward or back. Its timers are unaffected. */
+/** Sets the clock of this process, in which the server also runs, forward or back. Timers are unaffected. */
 function setClock(byMs: number) {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + byMs, shouldAdvanceTime: false });
   onTestFinished(() => void vi.useRealTimers());
@@ -65,7 +65,7 @@ test('when the clock jumps past a token’s expiry, its streams end so that clie
   await insertMessage(server, chatId, ada, 'before');
   await reader.until(() => reader.heardCount === 1);
   setClock(20 * minuteMs);
-  // Its token is invalid until the clock is corrected.
+  // The reader's token is invalid until the clock is corrected.
   await reader.until(() => reader.end === 'UNAUTHENTICATED');
   vi.useRealTimers();
   await insertMessage(server, chatId, ada, 'in the meantime');

@@ -60,7 +60,7 @@ test('the steps of CONTRIBUTING.md, followed to the letter, add a feature', asyn
 
 type Failure = { code: number; stdout: string; stderr: string };
 
-/** The tree as it is, without generated files. */
+/** Copies the current tree, without generated files. */
 async function copyTree(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), 'parley-contributing-'));
   onTestFinished(() => rm(copy, { recursive: true }));
@@ -70,7 +70,7 @@ async function copyTree(): Promise<string> {
   return copy;
 }
 
-/** The code of each step, and the file that the step names. */
+/** Returns the code of each step, and the file that the step names. */
 async function readSteps(): Promise<{ path: string; code: string }[]> {
   const text = await readFile(join(root, 'CONTRIBUTING.md'), 'utf8');
   const steps = text

@@ -48,7 +48,7 @@ test('a full notification queue loses no message, and drains without help', asyn
   await postgres.run(`select pg_notify('jobs', repeat('x', 7900))`);
 });
 
-/** Each of these could change what statements mean, or whether they run. */
+/** Each of these settings could change what statements mean, or whether they run. */
 const hostileSettings = {
   array_nulls: 'off',
   backslash_quote: 'off',

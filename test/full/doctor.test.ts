@@ -9,7 +9,7 @@ import { startRedis, startRedisCluster } from '../support/redis.ts';
 
 const patient = await TestPatient.create();
 
-test('the script exits with 0 where nothing fails', async () => {
+test('the script exits with 0 if nothing fails', async () => {
   expect(await patient.runScript({})).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('OK    database: the embedded PostgreSQL is not running'),
@@ -31,7 +31,7 @@ test('a transaction pooler without DATABASE_DIRECT_URL is a failure, and with it
   const bouncer = spawn('/usr/sbin/pgbouncer', ['-q', path], { stdio: 'ignore' });
   atFileEnd(() => bouncer.kill());
   const url = `postgres://${username}@127.0.0.1:${bouncerPort}${pathname}`;
-  // There is no answer until pgbouncer listens.
+  // Nothing answers until pgbouncer listens.
   await vi.waitFor(
     async () =>
       expect((await patient.see({ database: { url, directUrl: url, poolSize: 10 } })).text).toContain('OK    clock'),

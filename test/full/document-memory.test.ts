@@ -7,7 +7,7 @@ import { schema } from '../../src/edges.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** The memory in use after a full garbage collection, in bytes. */
+/** Returns the memory in use after a full garbage collection, in bytes. */
 function usedBytes(): number {
   for (let round = 0; round < 4; round += 1) collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
@@ -18,7 +18,7 @@ const repeat = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => part(index)).join(' ');
 const node = (text: string) => `a: node(id: ${text}) { id }`;
 
-/** Documents that take as much memory as their syntax allows, each within the limits of a request. */
+/** Documents that take as much memory as their syntax allows, while each stays within the limits of a request. */
 const shapes: [string, (k: number) => string][] = [
   ['aliases', (k) => `{ ${repeat(650, (i) => `a${i}: __typename`)} z${k}: __typename }`],
   ['inline fragments', (k) => `{ ${repeat(480, () => '...{__typename}')} z${k}: __typename }`],
@@ -54,7 +54,7 @@ test.each(shapes)('the document cache keeps no more memory than it counts: %s', 
   const documents = new DocumentCache(schema);
   const before = usedBytes();
   for (let k = 1; k <= 20; k += 1) {
-    // A separate, flat string, as from a request.
+    // A separate, flat string, like one from a request.
     documents.prepare(Buffer.from(make(k)).toString(), null, { isKnown: true });
   }
   const keptBytes = usedBytes() - before;

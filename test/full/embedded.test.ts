@@ -129,7 +129,7 @@ test('a second server on the same folder refuses to start, in one sentence, and 
   expect(await readPostmaster(dataDir)).toBe(postmaster);
 });
 
-/** Inserts users one after another until the database goes away; resolves to how many inserts were acknowledged. */
+/** Inserts users one after another until the database goes away. Resolves to the number of acknowledged inserts. */
 async function insertUntilCutOff(sql: pg.Pool): Promise<number> {
   for (let count = 0; ; count++) {
     try {
@@ -157,7 +157,7 @@ test('the server works in a database of its own, as a role that is not a superus
   ]) {
     await expect(sql.query(forbidden), forbidden).rejects.toMatchObject({ code: '42501' });
   }
-  // What an operator does with psql.
+  // An operator might do this with psql.
   await sql.query('create role bridge; grant insert on messages to bridge; drop owned by bridge; drop role bridge');
 
   await addUser(sql, 'ada');
@@ -168,6 +168,6 @@ test('the server works in a database of its own, as a role that is not a superus
   const committed = 1 + (await inserting);
 
   await runServer({ DATA_DIR: dataDir }).url;
-  // The last one may have been committed although we never received the answer.
+  // The last insert may have been committed although the test never received the answer.
   expect([committed, committed + 1]).toContain(await countUsers(dataDir));
 });

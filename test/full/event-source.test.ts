@@ -43,7 +43,7 @@ describe.skipIf(!isChromiumInstalled)(
 
 const patience = { timeout: 15_000, interval: 50 };
 
-/** Opens an EventSource in the page. Its envelopes are added to the returned list as they arrive. */
+/** Opens an EventSource in the page. Adds its envelopes to the returned list as they arrive. */
 async function listen(page: Page, path: string): Promise<Data[]> {
   const heard: Data[] = [];
   await page.exposeFunction('hear', (data: string) => void heard.push(JSON.parse(data).data.events));

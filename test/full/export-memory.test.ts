@@ -13,7 +13,7 @@ const fileCount = 5;
 
 const server = await startServer();
 
-/** The peak memory of a process so far. */
+/** Returns the peak memory of a process so far. */
 async function readPeakBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
@@ -22,7 +22,7 @@ async function readPeakBytes(pid: number): Promise<number> {
 test('an export of 10,000 long messages and large files passes without being held in memory', async () => {
   const [ada, warm] = [await signUp(server, 'ada'), await signUp(server, 'warm')];
   const chatId = await createGroup(ada, [warm]);
-  // Long texts, 50 MB in all. Inserted in chunks, each well within the statement timeout.
+  // Long texts, 50 MB in all. They are inserted in chunks, each well within the statement timeout.
   for (let done = 0; done < messageCount; done += 500) {
     await server.sql.query(
       `insert into messages (chat_id, sender_id, content)
@@ -38,7 +38,7 @@ test('an export of 10,000 long messages and large files passes without being hel
   await upload(server, ada, 'small', 'small.txt');
   const exportOf = ({ token, password }: { token: string; password: string }) =>
     fetch(`${url}/api/export`, { headers: { authorization: `Bearer ${token}`, 'parley-password': password } });
-  // Warm up first, because memory for the program's own code must not count.
+  // Warm up first, so that the memory for the program's own code does not count.
   expect((await readZip(await (await exportOf(warm)).bytes())).size).toBeGreaterThan(5);
 
   const before = await readPeakBytes(node.pid);

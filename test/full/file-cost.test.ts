@@ -20,9 +20,9 @@ beforeAll(async () => {
 });
 
 /**
- * The cost of uploading a file, sending a message with it, reading it, and deleting it. By the last three of the seven
- * rounds, the plans of the statements are cached. Each cost is the lowest of these three, because concurrent work by
- * housekeeping and the feed counts too.
+ * Returns the cost of uploading a file, sending a message with it, reading it and deleting it. By the last three of the
+ * seven rounds, the plans of the statements are cached. Each cost is the lowest of these three rounds, because
+ * concurrent work by housekeeping and the feed also counts.
  */
 async function readCosts(): Promise<Record<string, Cost>> {
   const times: Record<string, Cost>[] = [];
@@ -55,7 +55,7 @@ function cheaper(one: Record<string, Cost>, other: Record<string, Cost>): Record
   );
 }
 
-test('a file costs the same among twenty thousand, even with plans that were made when there were none', async () => {
+test('a file costs the same when there are twenty thousand others, even with plans that were made when there were none', async () => {
   const before = await readCosts();
   await fill(
     server.database,
@@ -70,7 +70,7 @@ test('a file costs the same among twenty thousand, even with plans that were mad
       step,
       expect.toSatisfy((rows: number) => rows <= (before[step]?.rows ?? 0) + 500),
     ]);
-    // B-trees have grown by a level or two; reading the whole table of blobs would take over 300 blocks.
+    // The B-trees have grown by a level or two. Reading the whole table of blobs would take over 300 blocks.
     expect([step, cost.blocks <= (before[step]?.blocks ?? 0) * 1.5 + 100]).toEqual([step, true]);
   }
 });

@@ -13,7 +13,7 @@ atFileEnd(() => s3.remove());
 const server = await startServer();
 const ada = await signUp(server, 'ada');
 
-/** The peak memory of a process so far. */
+/** Returns the peak memory of a process so far. */
 async function readPeakBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
@@ -35,7 +35,7 @@ test('a gigabyte passes without being held in memory', async () => {
     node.kill('SIGUSR2');
     return Number(new RegExp(`heap ${count}: (\\d+) bytes`).exec(await node.said(`heap ${count}: `))?.[1]);
   };
-  // Warm up first, because memory for the program's own code does not count.
+  // Warm up first, so that the memory for the program's own code does not count.
   expect((await postPieces(url, ada.token, largeForm(10_000_000))).status).toBe(201);
   const heap = await readHeap(1);
   const peak = await readPeakBytes(node.pid);
@@ -58,7 +58,7 @@ test('a large file passes to S3 and back without being held in memory', async ()
     AWS_SECRET_ACCESS_KEY: 'S3RVER',
   });
   const url = await child.url;
-  // The first file leaves buffers and compiled code in memory for good; a larger one adds no more of them.
+  // The first file leaves buffers and compiled code in memory permanently. A larger file adds no more of them.
   expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
   const before = await readPeakBytes(child.pid);
   const { status, body } = await postPieces(url, ada.token, largeForm(size));

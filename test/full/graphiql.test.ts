@@ -35,7 +35,8 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
       expect(complaints).toEqual([]);
       await context.close();
 
-      // Another browser has no tokens, and the names are taken, as after the conversation with curl in the README.
+      // The other browser has no tokens. The usernames are already taken, as they are after the conversation with curl
+      // in the README.
       const other = await openGraphiql(await browser.newPage(), server);
       await runTab(other, 'CreateChat', '"UNAUTHENTICATED"');
       await runTab(other, 'Enter', '"adaSignsIn"');
@@ -48,7 +49,7 @@ describe.skipIf(!isChromiumInstalled)('GraphiQL in Chromium (skipped where /usr/
   );
 });
 
-/** Collects what the page's console reports, and what the page requests from other hosts. */
+/** Collects what the page's console reports, and which requests the page sends to other hosts. */
 function watch(page: Page, server: TestServer): { complaints: string[]; elsewhere: string[] } {
   const complaints: string[] = [];
   const elsewhere: string[] = [];
@@ -77,7 +78,10 @@ async function runTab(page: Page, name: string, result: string): Promise<void> {
   await expect.poll(resultIn(page), patience).toContain(result);
 }
 
-/** GraphiQL reads a tab's operation a moment after showing it, and then stores which tab is active. */
+/**
+ * Returns whether GraphiQL has read the operation of the tab. It does so shortly after showing the tab, and then stores
+ * which tab is active.
+ */
 function hasTaken(stored: string | undefined, name: string): boolean {
   const { tabs, activeTabIndex } = JSON.parse(stored ?? '{}');
   return tabs?.[activeTabIndex]?.operationName === name;

@@ -8,7 +8,7 @@ test('an upload waits while its user’s account is being deleted, and no other 
   const server = await startServer();
   const grace = await signUp(server, 'grace');
   const { url } = server.database;
-  // As behind a pooler, where PostgreSQL does not end slow statements.
+  // The node connects as if through a pooler, where PostgreSQL does not end slow statements.
   const node = await startServer({ database: server.database, env: { DATABASE_DIRECT_URL: url } });
   const katherine = await signUp(server, 'katherine');
   const other = await server.sql.connect();

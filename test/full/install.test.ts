@@ -9,7 +9,7 @@ import { runServer } from '../support/server-process.ts';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** A copy of the repository without tests, installed or generated files. */
+/** Copies the repository without tests, installed files or generated files. */
 async function copyRepository(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-install-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

@@ -22,10 +22,10 @@ const strangerCount = 6_000;
 type People = { ada: Person; grace: Person; linus: Person };
 let server: TestServer;
 let people: People;
-/** Two public channels that Ada owns. Grace is in both, and the large one also has a crowd. */
+/** Two public channels that Ada owns. Grace is in both of them, and the large one also has a crowd. */
 let small: string;
 let large: string;
-/** Users who are only in small groups, of which there are thousands. */
+/** Users who are only in small groups. There are thousands of these groups. */
 let strangers: string[];
 let heardOfCrowd: Data[];
 
@@ -61,8 +61,9 @@ beforeAll(async () => {
 }, 120_000);
 
 /**
- * Compares with tolerance: a B-tree may be one level higher, the feed may read in between, and for a thousand users
- * together there is more than one good plan. Reading a whole chat would cost thousands of times as much.
+ * Expects that an operation costs about the same in both chats. It allows for a B-tree that is one level higher, for
+ * concurrent reads by the feed, and for different good plans for a thousand users. Reading a whole chat would cost
+ * thousands of times as much.
  */
 function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   const told = `${name}: ${JSON.stringify({ once, crowded })}`;
@@ -72,8 +73,8 @@ function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
 }
 
 /**
- * Operations in a chat, one after the other, each with its expected result. The last ids belong to newcomers: one user
- * and then a thousand.
+ * Returns operations in a chat that run one after another, each with its expected result. The last ids belong to
+ * newcomers: one user, and then a thousand users.
  */
 function operationsOf(
   { ada, grace, linus }: People,
@@ -107,7 +108,7 @@ test('adding 50,000 users together creates one event', () => {
   expect(heardOfCrowd[0].members).toHaveLength(100);
 });
 
-// After some time on a connection, PostgreSQL may switch to one plan for all parameters.
+// After some time on a connection, PostgreSQL may switch to one generic plan for all parameters.
 test.each(['auto', 'force_generic_plan'])(
   'a chat of 50,000 costs what a small one costs, whatever is done in it (plans: %s)',
   { timeout: 120_000 },
@@ -123,7 +124,8 @@ test.each(['auto', 'force_generic_plan'])(
       for (const chat of [small, large]) costs.push(await costOf(node, () => run(chat)));
       const [once, crowded] = costs as [Cost, Cost];
       expectAsCheap(name, crowded, once);
-      // Independent of the number of chats and users: triggers and foreign keys read a few rows for each member.
+      // The number of rows does not depend on the number of chats and users: triggers and foreign keys read a few rows
+      // for each member.
       expect(once.rows, name).toBeLessThan(150 + 30 * (name === 'adding a thousand' ? 1_000 : 1));
     }
   },

@@ -3,7 +3,7 @@ import { signUp } from '../support/client.ts';
 import { expectSent, mailSettings, startMailServer } from '../support/mail.ts';
 import { startServer } from '../support/server.ts';
 
-/** Short enough for a test. */
+/** These times are short enough for a test. */
 const mailTimes = { poll: 50, maxBackoff: 200, lease: { expiry: 1_000, renewal: 100 } };
 
 test('when a node stops while the mail server hangs, the other node sends the email again with the same id', async () => {

@@ -13,7 +13,7 @@ beforeAll(async () => {
   [ada, grace] = await signUpAll(server, 'ada', 'grace');
 });
 
-/** A chat with Ada and Grace. */
+/** Creates a chat with Ada and Grace. */
 async function create(type: string): Promise<string> {
   const name = type === 'SINGLE' ? null : 'of ada and grace';
   return (await createChat(ada, { type, name, memberIds: [grace.userId] })).id;

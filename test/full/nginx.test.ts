@@ -92,7 +92,7 @@ test.runIf(hasNginx)('1,000 streams over HTTP/2 receive a message, on both nodes
   await Promise.all(streams.map(({ receive }) => receive('Hello through nginx')));
   const counts = await Promise.all(nodes.map(countStreams));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(streamCount);
-  // Balanced by the number of connections, not by luck.
+  // This shows that nginx balances by the number of connections: the result is not a coincidence.
   expect(Math.min(...counts)).toBeGreaterThan(streamCount / 3);
 });
 
@@ -104,7 +104,7 @@ async function openSession(url: string): Promise<ClientHttp2Session> {
   return session;
 }
 
-/** Opens a stream of all events; `receive` resolves when that text has arrived. */
+/** Opens a stream of all events. `receive` resolves when the given text has arrived. */
 function follow(session: ClientHttp2Session, token: string): { receive: (text: string) => Promise<void> } {
   const query = `subscription { events { event { __typename ... on NewMessage { message { content } } } } }`;
   const stream: ClientHttp2Stream = session.request({
@@ -127,7 +127,7 @@ function follow(session: ClientHttp2Session, token: string): { receive: (text: s
   };
 }
 
-/** How many streams a node has open, according to its metrics. */
+/** Returns how many streams a node has open, according to its metrics. */
 async function countStreams({ metricsUrl }: TestServer): Promise<number> {
   const text = await (await fetch(metricsUrl ?? '')).text();
   return Number(/^parley_streams (\d+)$/m.exec(text)?.[1]);

@@ -14,7 +14,7 @@ test(
   async () => {
     const server = await startServer();
     const { body: description } = await call(server, 'GET /api/openapi.json');
-    // Inside the project, so that its packages are found.
+    // The folder is inside the project, so that the project's packages are found.
     const folder = await mkdtemp(join(root, 'test/full/generated-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     await writeFile(join(folder, 'openapi.json'), JSON.stringify(description));
@@ -34,7 +34,8 @@ test(
 );
 
 /**
- * openapi-typescript needs TypeScript's API, which TypeScript 7 does not have; ts-morph ships the API of TypeScript 6.
+ * openapi-typescript needs TypeScript's API, which TypeScript 7 does not have. ts-morph includes the API of TypeScript
+ * 6.
  */
 const hook = `import { registerHooks } from 'node:module';
 registerHooks({
@@ -75,7 +76,7 @@ const missing = await ada.api.GET('/api/users/{userId}', { params: { path: { use
 console.log(JSON.stringify({ heard, refused: missing.error?.code }));
 `;
 
-/** Runs Node in a folder; returns what it prints, or throws an error with that output if it fails. */
+/** Runs Node in a folder. Returns what Node prints, or throws an error with that output if Node fails. */
 async function run(folder: string, args: string[]): Promise<string> {
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   const [printed, complaints, code] = await Promise.all([

@@ -53,12 +53,12 @@ async function configure(logoutUri: string): Promise<Configuration> {
         ...{ backchannel_logout_uri: logoutUri, backchannel_logout_session_required: true },
       },
     ],
-    // Without the provider's own dispatcher, which refuses addresses of this machine.
+    // This omits the provider's own dispatcher, which refuses addresses of this machine.
     fetch: (url, options) =>
       fetch(url, Object.fromEntries(Object.entries(options ?? {}).filter(([name]) => name !== 'dispatcher'))),
     findAccount: (_, name) => ({ accountId: name, claims: () => ({ sub: name, ...claimsOf(name) }) }),
     issueRefreshToken: () => true,
-    // Keycloak, too, puts the session and the profile into its access tokens.
+    // Keycloak also puts the session and the profile into its access tokens.
     extraTokenClaims: ({ oidc }, token) => ({
       sid: oidc.entities.AuthorizationCode?.sid ?? oidc.entities.RefreshToken?.sid,
       ...('accountId' in token ? claimsOf(token.accountId) : {}),
@@ -82,7 +82,7 @@ async function configure(logoutUri: string): Promise<Configuration> {
   };
 }
 
-/** A browser that keeps cookies and follows redirects, up to the shop's own pages. */
+/** A browser that keeps cookies and follows redirects until it reaches the shop's own pages. */
 class Browser {
   readonly #cookies = new Map<string, string>();
 
@@ -147,7 +147,7 @@ test('a user of an OpenID provider signs in, refreshes, chats, and is signed out
     user: { username: 'ada', displayName: 'ada of the shop' },
   });
 
-  // The next token extends the same session, on another node.
+  // The next token extends the same session, here on another node.
   const next = await requestTokens({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token });
   expect(next.access_token).not.toBe(tokens.access_token);
   expect((await viewerOf(other, next.access_token)).sessions).toEqual(viewer.sessions);
@@ -175,7 +175,7 @@ test('a user of an OpenID provider signs in, refreshes, chats, and is signed out
   }
   expect(await viewerOf(server, onPhone.access_token)).toMatchObject({ user: { id: viewer.user.id } });
 
-  // Signing in there again begins a new session for the same user.
+  // Signing in again on the first device begins a new session for the same user.
   const again = await signInAtProvider(browser, 'ada');
   expect(await viewerOf(server, again.access_token)).toMatchObject({ user: { id: viewer.user.id } });
 });

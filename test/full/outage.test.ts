@@ -65,7 +65,8 @@ test('a LISTEN connection that is cut is restored, and events keep arriving with
     );
     return rows[0]?.pid;
   };
-  // After the tests above, the connection may still be reconnecting, and events must not wait for that.
+  // The tests above may have left this connection reconnecting, which would delay events, so the test waits until the
+  // connection is back.
   await expect.poll(findDoorbell, { timeout: 10_000 }).toEqual(expect.any(Number));
   const first = await findDoorbell();
   await server.sql.query('select pg_terminate_backend($1)', [first]);

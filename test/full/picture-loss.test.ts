@@ -25,7 +25,7 @@ test('a long GIF with a comment loses only the comment', async () => {
         .toBuffer(),
     ),
   );
-  // 60 million pixels in total.
+  // The animation has 60 million pixels in total.
   const original = await sharp(frames, { join: { animated: true }, limitInputPixels: false })
     .gif({ effort: 1 })
     .toBuffer();

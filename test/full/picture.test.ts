@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff';
 
-/** Red on the left, blue on the right. */
+/** Draws a picture that is red on the left and blue on the right. */
 function draw(width: number, height: number) {
   const half = { create: { width: Math.ceil(width / 2), height, channels: 3 as const, background: 'blue' } };
   return sharp({ create: { width, height, channels: 3, background: 'red' } }).composite([

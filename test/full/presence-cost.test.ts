@@ -31,7 +31,7 @@ test('the presence of strangers in hundreds of chats takes one lookup for each o
     expect(users.edges).toHaveLength(strangerCount);
     for (const { node } of users.edges) expect(node).toEqual({ presence: null });
   };
-  // Reading the members of each of their chats would take two blocks or more per chat.
+  // Reading the members of each chat of these users would take two blocks or more per chat.
   const { blocks } = await costOf(server, look);
   expect(blocks).toBeLessThan((strangerCount * chatCount) / 4);
 });

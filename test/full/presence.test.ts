@@ -61,14 +61,14 @@ test('a database that crashes forgets who is present, and users do not notice', 
   if (ada === undefined || grace === undefined || linus === undefined) throw new Error('a user could not sign up');
   await createGroup(ada, [grace, linus]);
   await using adas = await follow(nodes[0], ada);
-  // One after the other, because two nodes may report two users in either order.
+  // The users connect one after another, because two nodes may report two users in either order.
   await using _ = await attend(nodes[0], grace);
   await adas.next(changed(grace, 'ONLINE'));
   const linuses = await attend(nodes[1], linus);
   await adas.next(changed(linus, 'ONLINE'));
   await setPresence(linus, 'AWAY');
   await adas.next(changed(linus, 'AWAY'));
-  // A crash may lose writes that did not wait for the disk; after a checkpoint, they are on the disk.
+  // A crash may lose writes that did not wait for the disk. The checkpoint puts these writes on the disk.
   await database.sql.query('checkpoint');
 
   await postgres.end('SIGQUIT');
@@ -85,7 +85,7 @@ test('a database that crashes forgets who is present, and users do not notice', 
   expect(await presenceOf(grace, ada)).toEqual({ status: 'ONLINE', lastSeenAt: null });
   expect(await presenceOf(linus, ada)).toEqual({ status: 'AWAY', lastSeenAt: null });
   for (const person of [grace, linus]) expect(await changesHeard(ada, adas, person)).toEqual([]);
-  // Presence works as before.
+  // Presence works as it did before.
   await linuses.close();
   await adas.next(changed(linus, 'OFFLINE'));
 });

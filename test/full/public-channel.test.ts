@@ -4,7 +4,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { costOf, fill, startExplainedServer } from '../support/plans.ts';
 import { listPublicChannels } from '../support/public-channel.ts';
 
-test('among many channels the cost of a page depends only on its size, whatever the search and the cursor', async () => {
+test('with many channels, the cost of a page depends only on its size, whatever the search and the cursor', async () => {
   const crowded = await startExplainedServer(addManyChannels);
   const hedy = await signUp(crowded, 'hedy');
   const first = await listPublicChannels(hedy, { first: 100 });
@@ -28,7 +28,7 @@ test('among many channels the cost of a page depends only on its size, whatever 
 });
 
 async function addManyChannels(database: TestDatabase): Promise<void> {
-  // In parts: the log ends transactions that hold its lock for 10 s.
+  // The rows are inserted in parts, because the log ends transactions that hold its lock for 10 s.
   for (const from of [1, 5_001, 10_001, 15_001]) {
     await fill(
       database,

@@ -14,8 +14,8 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 const jwtKeys = generateKeySet();
 
 /**
- * A separate Redis server, a process that is the publisher, a node in this process, and a chat with streams on both
- * nodes.
+ * Starts a separate Redis server, a process that is the publisher, a node in this process, and a chat with streams on
+ * both nodes.
  */
 async function startChat() {
   const redis = await startRedis();

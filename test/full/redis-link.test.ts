@@ -5,7 +5,7 @@ import { startRedis } from '../support/redis.ts';
 
 const redis = await startRedis();
 
-test('connections that went dark are noticed and replaced', async () => {
+test('connections that have become silent are detected and replaced', async () => {
   const proxy = await openProxy(redis.url);
   const ada = await connect(proxy.through(redis.url));
   const { messages, subscription } = await receive(ada, 'dark');

@@ -2,15 +2,15 @@ import { expect, test } from 'vitest';
 import { connect, receive } from '../support/redis-link.ts';
 import { startRedisCluster, startSentinels, type TestRedisCluster } from '../support/redis.ts';
 
-/** Gives the slots of these channels to the second server, as an operator would. */
+/** Moves the slots of these channels to the second server, as an operator would. */
 async function moveSlots({ servers }: TestRedisCluster, channels: string[]): Promise<void> {
   const [first, second] = servers;
   if (first === undefined || second === undefined) throw new Error('the cluster has no servers');
   const [from, to] = [await first.cli('cluster', 'myid'), await second.cli('cluster', 'myid')];
   for (const channel of channels) {
     const slot = await first.cli('cluster', 'keyslot', channel);
-    // Without this the server would not announce that it has the slot now. A server refuses this command for a slot
-    // that it already has.
+    // Without this command, the server would not announce that it now has the slot. A server refuses this command for a
+    // slot that it already has.
     await second.cli('cluster', 'setslot', slot, 'importing', from);
     await second.cli('cluster', 'setslot', slot, 'node', to);
     for (const server of servers) await server.cli('cluster', 'setslot', slot, 'node', to);

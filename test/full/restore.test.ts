@@ -62,7 +62,7 @@ describe('after a restore from an older backup', () => {
   });
 });
 
-/** The database being copied must have no connections. */
+/** Copies a database, which must have no connections while it is being copied. */
 async function copyDatabase(from: string, to: string) {
   await postgres.run(`alter database ${from} allow_connections false`);
   await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${from}'`);

@@ -15,7 +15,7 @@ import { awaitIndex } from '../support/search.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { owner } from '../support/template.ts';
 
-/** An empty database of the bundled PostgreSQL with this locale. */
+/** Creates an empty database in the bundled PostgreSQL with this locale. */
 async function createLocalizedDatabase(locale: string): Promise<TestDatabase> {
   const name = `localized_${randomBytes(6).toString('hex')}`;
   await run(
@@ -27,7 +27,7 @@ async function createLocalizedDatabase(locale: string): Promise<TestDatabase> {
   return openDatabase(url.href, () => run(inject('postgresUrl'), `drop database ${name} with (force)`));
 }
 
-/** An empty database of Debian's PostgreSQL. */
+/** Creates an empty database in Debian's PostgreSQL. */
 async function createDebianDatabase(): Promise<TestDatabase> {
   const { url } = await startDebianPostgres();
   const sql = new pg.Pool({ connectionString: url, max: 4 });
@@ -51,8 +51,8 @@ const searchDocument = `query ($query: String!, $filter: MessageFilter) {
 }`;
 
 /**
- * The cases whose result differs from the expected one. Each text is in a chat of its own, and is inserted directly
- * into the database.
+ * Returns the cases whose result differs from the expected one. Each text is in a separate chat, and is inserted
+ * directly into the database.
  */
 async function listWrongSearches(server: TestServer, by: Person): Promise<unknown[]> {
   const { rows } = await server.sql.query<{ id: string }>(
@@ -101,7 +101,7 @@ const naming = 'mutation ($input: UpdateProfileInput!) { updateProfile(input: $i
 const creating = 'mutation ($input: CreateChatInput!) { createChat(input: $input) { __typename } }';
 const sending = 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename } }';
 
-/** The text cases that fail through the API. */
+/** Returns the text cases that fail through the API. */
 async function listWrongTexts(server: TestServer, by: Person): Promise<unknown[]> {
   const chatId = await createGroup(by, [await signUp(server, 'grace')]);
   const account = (index: number) => ({
@@ -127,7 +127,7 @@ async function listWrongTexts(server: TestServer, by: Person): Promise<unknown[]
   return wrong;
 }
 
-/** The characters that the database and the program treat differently. */
+/** Returns the characters that the database and the program treat differently. */
 async function listDisputedCharacters({ sql }: TestDatabase): Promise<number[]> {
   const { rows } = await sql.query<{ code: number; isVisible: boolean }>(
     `select code, displays_something(chr(code)) as "isVisible"

@@ -16,7 +16,7 @@ import {
   type Frame,
 } from '../support/stream.ts';
 
-/** The time within which everything must be live again after connections have gone silent. */
+/** The time within which everything must be live again after connections have become silent. */
 const patienceMs = 15_000;
 
 const document = `subscription { events { cursor event {
@@ -34,7 +34,7 @@ async function send(ada: Person, chatId: string, content: string): Promise<{ seq
   return { seq: data?.sendMessage?.seq ?? null, ms: performance.now() - before };
 }
 
-/** The time that a message takes from its sender to the stream, in ms: the median of five. */
+/** Returns the median time of five messages from their sender to the stream, in ms. */
 async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream: EventStream): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) {
@@ -43,7 +43,7 @@ async function latency({ ada, chatId }: { ada: Person; chatId: string }, stream:
     await send(ada, chatId, content);
     await stream.next(matching({ message: { content } }));
     times.push(performance.now() - before);
-    // Each is sent at a different point in the polling interval.
+    // Each message is sent at a different point in the polling interval.
     await sleep(230);
   }
   return times.toSorted((one, other) => one - other)[2] ?? 0;
@@ -86,7 +86,7 @@ test('when all open connections go silent, events are live again within 15 secon
 
   expect(proxy.silence()).toBeGreaterThan(1);
   const silentAt = performance.now();
-  // Written over another connection, so that only the delivery depends on the silent connections.
+  // The message is written over another connection, so that only its delivery depends on the silent connections.
   await database.sql.query(
     `insert into messages (chat_id, seq, sender_id, content)
     select id, last_seq + 1, $2, 'said in silence' from chats where id = $1`,
@@ -94,8 +94,8 @@ test('when all open connections go silent, events are live again within 15 secon
   );
   const sends = [];
   /**
-   * When the message was last seen to be missing (`silent`), and when the node last reported itself ready while it was
-   * (`ready`), in ms after the silence began.
+   * Times in ms after the silence began: when the message was last seen to be missing (`silent`), and when the node
+   * last reported itself ready while the message was missing (`ready`).
    */
   const last = { ready: 0, silent: 0 };
   const isLive = () => stream.frames.some(matching({ message: { content: 'said in silence' } }));
@@ -140,7 +140,7 @@ test('silent connections are dropped: events are live again, and no one receives
   await expect
     .poll(reasons, { timeout: 15_000 })
     .toEqual({ 'event feed': expect.stringMatching(/^the log was last read ([7-9]|\d\d+) s ago$/) });
-  // Any CaughtUp that was sent before the node noticed the silence has arrived by now.
+  // By now, any CaughtUp that was sent before the node noticed the silence has arrived.
   const told = live.frames.length;
 
   proxy.speak();

@@ -7,7 +7,7 @@ import { presenceOf } from '../support/presence.ts';
 import { createDataDir, runServer } from '../support/server-process.ts';
 
 /**
- * Streams that open at different times, so that when the network fails, some have just had a heartbeat and others are
+ * The streams open at different times. So when the network fails, some of them have just had a heartbeat and others are
  * about to.
  */
 const streamCount = 8;
@@ -54,7 +54,7 @@ const messagesScript = (url: string, { token }: Person) => `
   console.log('closed');
 `;
 
-/** Starts the server on its machine, and returns it with the address for this machine and the one for the client. */
+/** Starts the server on its machine. Returns it with two addresses: one for this machine and one for the client. */
 async function startServerIn({ onServer, serverFor }: Network): Promise<{ server: TestClient; urlForClient: string }> {
   const node = runServer({ DATA_DIR: await createDataDir(), HOST: '0.0.0.0', RATE_LIMITS: 'off' }, [
     ...onServer,
@@ -88,11 +88,11 @@ test('users whose network fails are offline within a minute, whatever the phase 
     else beats.set(name, [...(beats.get(name) ?? []), Number(at)]);
   });
   await expect.poll(() => opened.size, { timeout: streamCount * openEveryMs + 10_000 }).toBe(streamCount);
-  // Two heartbeats per stream show how far apart heartbeats are.
+  // Two heartbeats per stream show the interval between heartbeats.
   const beatCounts = () => people.map(({ name }) => beats.get(name)?.length ?? 0);
   await expect.poll(() => Math.min(...beatCounts()), { timeout: 60_000 }).toBeGreaterThan(1);
   for (const [first = 0, second = 0] of beats.values()) {
-    // A heartbeat is due after 20 to 24 s; the server checks once a second.
+    // A heartbeat is due after 20 to 24 s, and the server checks once a second.
     expect(second - first).toBeGreaterThan(19_500);
     expect(second - first).toBeLessThan(26_500);
   }
@@ -130,7 +130,8 @@ test('a client whose network fails for seconds at a time keeps its stream, and r
     const content = `message ${sent}`;
     sends = sends.then(() => say(ada, chatId, content));
   }, 200);
-  // The server checks for silent peers every 5 s: with one of these shifts, each check finds the network down.
+  // The server checks for silent peers every 5 s. With one of these two shifts, every check happens while the network
+  // is down.
   for (const shift of [0, 2_500]) {
     await sleep(shift);
     for (let cycle = 0; cycle < 6; cycle += 1) {

@@ -10,7 +10,7 @@ const server = await startServer();
 const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 
-/** Two documents, only one of which needs an additional statement. */
+/** A document that needs an additional statement, unlike the usual document. */
 const needsReactions = { ofMessage: 'reactions { emoji }' };
 
 test('a stream whose document hangs gets its position no more often than other streams', async () => {

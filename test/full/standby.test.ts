@@ -9,10 +9,10 @@ import { setPresence } from '../support/presence.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { followEvents, matching } from '../support/stream.ts';
 
-// Two PostgreSQL servers start, and one takes over from the other.
+// The test starts two PostgreSQL servers, and one takes over from the other.
 vi.setConfig({ testTimeout: 90_000 });
 
-/** A node on the database `chat` of a PostgreSQL server; the node migrates it. */
+/** Starts a node on the database `chat` of a PostgreSQL server, which the node migrates. */
 async function startOn(url: string): Promise<TestServer> {
   const sql = new pg.Pool({ connectionString: url, max: 2 });
   sql.on('error', () => undefined);
@@ -53,8 +53,8 @@ async function writeEverything(node: TestServer, { ada, grace }: { ada: Person; 
 test('a standby that is promoted minutes after a release has everything, and takes every write', async () => {
   const primary = await startFaultyPostgres({ wal_keep_size: '256MB' });
   onTestFinished(primary.remove);
-  // The standby starts before the migrations: until its next restartpoint, which is minutes away, it has them only in
-  // its log.
+  // The standby starts before the migrations run. Until its next restartpoint, which is minutes away, it has the
+  // migrations only in its log.
   const standby = await primary.startStandby();
   onTestFinished(standby.remove);
   await primary.run('create database chat');

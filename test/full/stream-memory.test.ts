@@ -14,7 +14,7 @@ const linus = await signUp(server, 'linus');
 
 const flood = (chatId: string, count: number, length: number) => insertMessages(server, chatId, ada, { count, length });
 
-/** A node in a separate process, with a way to read how many bytes its heap holds. */
+/** Starts a node in a separate process. Returns it with a function that reads the size of its heap. */
 async function startMeasured(env: Record<string, string> = {}) {
   const serving = runServer(
     { DATABASE_URL: server.database.url, JWT_KEYS: jwtKeys, MAX_STREAMS_PER_SESSION: '1000', ...env },
@@ -65,7 +65,7 @@ test('for a reader that stalls while it catches up, no more than its buffer is h
   const stalled = Array.from({ length: 30 }, () => new Reader(node, grace, { cursor }));
   for (const reader of stalled) reader.stall();
   await Promise.all(stalled.map((reader) => reader.until(() => reader.streamCount === 1)));
-  // Each stream sends what fits into the socket buffers and is then stuck, so that the heap stops growing.
+  // Each stream sends what fits into the socket buffers and then stalls, so the heap stops growing.
   let atRest = 0;
   const findChange = async () => {
     const last = atRest;
@@ -75,14 +75,14 @@ test('for a reader that stalls while it catches up, no more than its buffer is h
   };
   await expect.poll(findChange, { timeout: 30_000 }).toBeLessThan(500_000);
   expect(atRest - before).toBeLessThan(15_000_000);
-  // Events that happen in the meantime are not held for them either.
+  // The node does not hold events that happen in the meantime for these streams either.
   const heardCount = live.heardCount + 3_000;
   await flood(chatId, 3_000, 9_000);
   await live.until(() => live.heardCount === heardCount);
   expect((await readHeap()) - atRest).toBeLessThan(15_000_000);
 });
 
-/** Median of the time from the start of a write to its frame, in ms. */
+/** Returns the median time from the start of a write to its frame, in ms. */
 async function measureLatency(chatId: string, reader: Reader): Promise<number> {
   const times: number[] = [];
   for (let samples = 0; samples < 50; samples += 1) {

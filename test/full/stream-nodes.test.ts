@@ -5,7 +5,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { completed, give, openReserved, reserve } from '../support/single.ts';
 import { holdsStreams, startWithVictim } from '../support/victim.ts';
 
-/** Makes the leases of nodes with open streams look as if they had not been renewed in time. */
+/** Makes the leases of nodes with open streams expire, as if they had not been renewed in time. */
 async function expireLeaseOfStreams(database: TestDatabase): Promise<void> {
   await database.sql.query(`update leases set until = clock_timestamp() - interval '1 ms' where ${holdsStreams}`);
 }
@@ -25,7 +25,7 @@ test('the streams of a killed node are lost with its lease', async () => {
   await expireLeaseOfStreams(database);
   expect((await give(node, linus, token, { id: '2', query })).status).toBe(404);
   await expect(openReserved(node, linus, token)).rejects.toThrow('400');
-  // The node's streams are deleted with its lease.
+  // Deleting the node's lease also deletes its streams.
   await database.sql.query(`update leases set until = until - interval '11 minutes' where ${holdsStreams}`);
   expect(await pruneLeases({ pool: database.sql }, 10)).toBe(1);
   expect((await database.sql.query('select from stream_reservations')).rowCount).toBe(0);

@@ -3,14 +3,14 @@ import { allowMinutes, connectDatabase, disconnectDatabase, inTransaction } from
 import { createDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
-test('a transaction that may take minutes keeps its connection for as long, and no later one does', async () => {
+test('a transaction that may take minutes keeps its connection that long, and later transactions do not', async () => {
   const { url, drop } = await createDatabase();
   const brief = connectDatabase({ url, maxConnections: 1, statementTimeoutMs: 200, onError: () => {} });
   atFileEnd(async () => {
     await disconnectDatabase(brief);
     await drop();
   });
-  // Without an answer, the connection is dropped 2 s after the timeout.
+  // If no answer arrives, the connection is dropped 2 s after the timeout.
   await inTransaction(brief, async (transaction) => {
     await allowMinutes(transaction);
     await transaction.prisma.$queryRaw`select 1 from pg_sleep(2.5)`;

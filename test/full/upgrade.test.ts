@@ -16,7 +16,7 @@ import { findFreePort } from '../../src/postgres/embedded/server.ts';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** The last release. A clone without the history (`--depth 1`) lacks it. */
+/** The last release. A shallow clone (`--depth 1`) does not contain its commit. */
 const { commit } = JSON.parse(await readFile(join(import.meta.dirname, 'last-release.json'), 'utf8')) as {
   commit: string;
 };
@@ -26,7 +26,7 @@ const isThere = await run('git', ['cat-file', '-e', `${commit}^{commit}`], { cwd
 );
 const canRun = isThere && hasNginx;
 
-/** A folder with the last release, installed from its own lock file. */
+/** A folder that contains the last release, installed from its own lock file. */
 let release: string;
 beforeAll(async () => {
   if (!canRun) return;
@@ -74,18 +74,22 @@ test.runIf(canRun)('the last release and this one serve one database together, a
     await traffic.progress(10);
   };
   await traffic.progress(10);
-  // The new version migrates the database while the old one runs, and the old one is restarted beside it.
+  // The new version migrates the database while the old version runs. Then a node of the old version is restarted
+  // beside it.
   await replace(0, next);
   await replace(1, release);
   await replace(1, next);
-  // Then back, one node at a time.
+  // Then both nodes go back to the old version, one at a time.
   await replace(0, release);
   await replace(1, release);
   const { errors } = await traffic.stop();
   expect(errors, await readErrors()).toEqual([]);
 });
 
-/** A copy of this version with one more migration, so that there is one even if nothing has changed since the release. */
+/**
+ * Creates a copy of this version with one more migration, so that there is a new migration even if nothing has changed
+ * since the release.
+ */
 async function copyWithMigration(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-next-'));
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -94,7 +94,7 @@ describe.skipIf(!isChromiumInstalled)('what the chat can open (skipped without /
   });
 });
 
-/** A group with something to see everywhere: a picture, a pin, a report and a ban. */
+/** Creates a group that gives every panel some content: a picture, a pin, a report and a ban. */
 async function fill(server: TestServer, ada: Person): Promise<void> {
   const [rex, tom] = [await signUp(server, 'rex'), await signUp(server, 'tom')];
   await setRoleWithSql(server, ada, 'ADMIN');
@@ -107,7 +107,7 @@ async function fill(server: TestServer, ada: Person): Promise<void> {
   await ban(ada, chatId, tom.userId, { reason: 'Too quiet' });
 }
 
-/** Expects that an open dialog is accessible, and closes it. */
+/** Expects that the open dialog is accessible, and closes it. */
 async function checkDialog(page: Page): Promise<void> {
   await page.locator('dialog').waitFor();
   await expectAccessible(page);

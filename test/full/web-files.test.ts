@@ -109,7 +109,7 @@ describe.skipIf(!isChromiumInstalled)('files in the chat (skipped without /usr/b
   });
 });
 
-/** Whether this answers the GET for an upload's result, which follows its last piece. */
+/** Returns whether this is the response to the GET for an upload's result, which follows the last piece. */
 function isLastGet(response: Response): boolean {
   return response.request().method() === 'GET';
 }

@@ -50,7 +50,7 @@ describe.skipIf(!isChromiumInstalled)('the chat by keyboard (skipped without /us
     expect(await field.inputValue()).toBe('👀');
     await keys('Backspace');
 
-    // Answers, reacts, edits and deletes in a group.
+    // Replies, reacts, edits and deletes in a group.
     const { user } = await grace.ask('{ user(username: "ada") { id } }');
     const chatId = await createGroup(grace, [{ userId: user.id }], 'Moths');
     for (const text of ['One', 'Two', 'Three']) await say(grace, chatId, text);

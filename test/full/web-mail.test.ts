@@ -82,7 +82,7 @@ describe.skipIf(!isChromiumInstalled)('mail links in the chat (skipped without /
   );
 });
 
-/** Opens the link in an email, as from a mail program. */
+/** Opens the link in an email, as if from a mail program. */
 async function follow(page: Page, server: TestServer, { text }: ReceivedMail): Promise<void> {
   const link = /https:\/\/chat\.example\.com(\/\S+)/.exec(text)?.[1] ?? '';
   await page.goto('about:blank');

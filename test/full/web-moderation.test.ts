@@ -74,7 +74,7 @@ describe.skipIf(!isChromiumInstalled)('moderation in the chat (skipped without /
     await page.getByRole('button', { name: /Hedy Lamarr/ }).waitFor();
     expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('light');
     expect([...complaints, ...carls.complaints]).toEqual([]);
-    // The page has the chosen theme before its scripts have run.
+    // The page already has the chosen theme before its scripts have run.
     await page.route('**/assets/**', (route) => route.abort());
     await page.reload();
     expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('light');

@@ -178,7 +178,7 @@ describe.skipIf(!isChromiumInstalled)('people in the chat (skipped without /usr/
 
     await dialog.getByRole('tab', { name: 'Devices' }).click();
     await dialog.getByText('This device').waitFor();
-    // The sign-up also opened a session, one without a browser.
+    // The sign-up through the API also opened a session, which has no browser.
     await dialog.locator('.card', { hasText: 'Chrome' }).getByRole('button', { name: 'Sign out' }).click();
     await other.page.getByRole('heading', { name: 'Welcome back' }).waitFor();
     await expect.poll(() => dialog.locator('.card', { hasText: 'Chrome' }).count()).toBe(1);

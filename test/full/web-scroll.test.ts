@@ -10,8 +10,8 @@ import { openAs, openChat, rowOf } from '../support/web.ts';
 const count = 10_000;
 
 /**
- * Scrolls as a user does, one step per frame, until the message has a row. Returns the maximum number of rows seen
- * while scrolling.
+ * Scrolls as a user does, one step per frame, until the list has a row for the message. Returns the maximum number of
+ * rows seen while scrolling.
  */
 function scrollTo(page: Page, { byPx, seq }: { byPx: number; seq: number }): Promise<number> {
   return page.evaluate(
@@ -31,7 +31,7 @@ function scrollTo(page: Page, { byPx, seq }: { byPx: number; seq: number }): Pro
   );
 }
 
-/** Whether the user sees a message. */
+/** Returns whether the user can see a message. */
 function isInSight(page: Page, seq: number): Promise<boolean> {
   return page.evaluate(`(() => {
     const box = document.querySelector('[data-seq="${seq}"]')?.getBoundingClientRect();
@@ -40,7 +40,7 @@ function isInSight(page: Page, seq: number): Promise<boolean> {
   })()`);
 }
 
-/** The CPU time of each task on the page's main thread, in ms: other work on the machine does not count. */
+/** Returns the CPU time of each task on the page's main thread, in ms. Other work on the machine does not count. */
 function tasksIn(trace: Buffer): number[] {
   type Event = { name: string; ph: string; pid: number; tid: number; tdur?: number; args: { name?: string } };
   const { traceEvents: events } = JSON.parse(trace.toString()) as { traceEvents: Event[] };
@@ -68,7 +68,7 @@ describe.skipIf(!isChromiumInstalled)('a long history in Chromium (skipped witho
       const { page, complaints } = await openAs(browser, server, ada);
       await openChat(page, 'Long');
       await rowOf(page, `Number ${count}.`).waitFor();
-      // A link leads to a message that is far away, and a button leads back to the newest.
+      // A link leads to a distant message, and a button leads back to the newest message.
       await page.evaluate('location.hash += "/4000"');
       await expect.poll(() => isInSight(page, 4_000)).toBe(true);
       await page.getByRole('button', { name: 'Newest' }).click();

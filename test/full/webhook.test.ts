@@ -8,10 +8,10 @@ import { complaintsOf, startServer } from '../support/server.ts';
 import { setRoleWithSql } from '../support/staff.ts';
 import { createWebhook, refuseWith, webhookEnv, webhookOf, WebhookReceiver } from '../support/webhook.ts';
 
-/** The messages that a receiver got, each once, in the order in which they first arrived. */
+/** Returns the distinct messages that a receiver got, in the order in which they first arrived. */
 const firstArrivals = ({ contents }: WebhookReceiver) => [...new Set(contents)];
 
-/** Expects every request to carry the next event, or one that was sent before and may not have been accepted. */
+/** Expects every request to carry the next event, or an event that was sent before but may not have been accepted. */
 function expectOrdered({ contents }: WebhookReceiver, sent: readonly string[]): void {
   let reached = -1;
   for (const place of contents.map((content) => sent.indexOf(content))) {
@@ -29,7 +29,8 @@ const numbered = (name: string, count: number) => Array.from({ length: count }, 
 const minuteMs = 60_000;
 
 test('a receiver that is down for an hour gets every event once it is back, in order', async () => {
-  // The pauses between attempts are as long as in production, up to five minutes, on a clock that the test advances.
+  // The pauses between attempts are as long as in production, that is up to five minutes, but the test advances the
+  // clock.
   let aheadMs = 0;
   const times = { tick: 50, answer: 1_000, ahead: () => aheadMs };
   await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes: times } });
@@ -42,7 +43,10 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   await receiver.until(({ contents }) => contents.includes('before'));
   receiver.answer = refuseWith(503);
 
-  /** Waits until the last attempt has been saved as a failure, and the next one is not yet due by the moved clock. */
+  /**
+   * Waits until the last attempt has been saved as a failure and, by the advanced clock, the next attempt is not due
+   * yet.
+   */
   const untilIdle = async () => {
     await expect
       .poll(async () => {
@@ -71,7 +75,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   // After the first few, the attempts are between two and a half and five minutes apart.
   expect(attempts).toBeGreaterThan(12);
   expect(attempts).toBeLessThan(40);
-  // Each attempt has sent only the first undelivered event.
+  // Each attempt has sent only the first event that was not delivered yet.
   expect(firstArrivals(receiver)).toEqual(contents.slice(0, 2));
   receiver.answer = (response) => response.writeHead(204).end();
   expect((await webhookOf(ada, id)).status).toBe('FAILING');
@@ -88,7 +92,7 @@ test('a node is killed in the middle of a delivery: another takes over, and ever
   onTestFinished(database.drop);
   const jwtKeys = generateKeySet();
   const settings = { ...webhookEnv, JWT_KEYS: jwtKeys };
-  // Takes the messages, and delivers nothing itself.
+  // This node accepts the messages, but does not deliver any.
   const api = await startServer({ database, env: { ...settings, SERVE: 'api' } });
   onTestFinished(api.close);
   const run = () => runServer({ ...settings, DATABASE_URL: database.url, SERVE: 'streams' });
@@ -98,7 +102,7 @@ test('a node is killed in the middle of a delivery: another takes over, and ever
   const chat = await createGroup(grace, [ada]);
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(ada, receiver.url);
-  // No other node could have sent this.
+  // Only the `doomed` process can have sent this request.
   await receiver.until(({ received }) => received.length > 0);
   const holder = async () =>
     (await database.sql.query('select node from webhooks where id = $1', [keyOf(id)])).rows[0].node;
@@ -115,7 +119,7 @@ test('a node is killed in the middle of a delivery: another takes over, and ever
       accept(response, received);
       return;
     }
-    // The request that is under way gets no answer.
+    // The request that is in progress gets no answer.
     doomed.kill('SIGKILL');
     killed.resolve(receiver.contents.at(-1) ?? '');
     receiver.answer = accept;

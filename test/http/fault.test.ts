@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 type Route = { path: string; init: RequestInit };
 
-/** Requests to entry points of the server that read the database. */
+/** Returns requests to entry points of the server that read the database. */
 async function routes(): Promise<Record<string, Route>> {
   const { id } = await upload(server, ada, 'words');
   await say(ada, await createGroup(ada, [await signUp(server, 'grace')]), 'look', { fileIds: [id] });
@@ -43,7 +43,7 @@ test('a server fault is logged, and its response reveals no internals, at every 
     const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\n');
     return { status: response.status, text: `${headers}\n\n${await response.text()}` };
   };
-  // Without the fault each of them works.
+  // Without the fault, each of these requests succeeds.
   for (const [name, route] of all) expect((await send(route)).status, name).toBeLessThan(300);
   const tables = ['sessions', 'users', 'files', 'blobs', 'partial_uploads', 'storage_uses', 'stream_reservations'];
   for (const table of tables) await server.sql.query(`alter table ${table} rename to hidden_${table}`);

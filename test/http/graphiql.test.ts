@@ -47,7 +47,7 @@ test.each(['identity', 'gzip'])(
   async (encoding) => {
     await using node = await startServer();
     const { hostname, port } = new URL(node.url);
-    // The first request renders the page; the others hang up while it is on its way.
+    // The first request makes the server render the page. The other clients hang up while the page is being sent.
     await (await fetch(`${node.url}/graphql`, { headers: asBrowser })).arrayBuffer();
     for (const hangUp of ['destroy', 'resetAndDestroy'] as const) {
       const socket = connect(Number(port), hostname).on('error', () => undefined);

@@ -33,7 +33,7 @@ const readers: Record<string, (text: string) => unknown> = {
   addressOf: (text) => addressOf(requestWith({ 'x-forwarded-for': text }), 2),
   readEmoji,
 };
-/** Building blocks of headers, repeated alone or alternating. No reader may backtrack over them. */
+/** Building blocks of headers, which the test repeats alone or alternates. No reader may backtrack over any of them. */
 const pieces = [
   ',',
   ';',
@@ -69,7 +69,10 @@ const pieces = [
   '\r\n',
 ];
 
-/** Processor time in ms, the minimum of three runs, because a garbage collection of the whole worker counts too. */
+/**
+ * Returns the CPU time of `work` in ms: the minimum of three runs, because a garbage collection of the whole worker
+ * counts too.
+ */
 function timeOf(work: () => unknown): number {
   const runs = [1, 2, 3].map(() => {
     const before = process.cpuUsage();
@@ -83,7 +86,8 @@ function timeOf(work: () => unknown): number {
 test.each(Object.entries(readers))('%s takes time linear in the length of a header', (_, read) => {
   for (const piece of pieces) {
     for (const start of ['', 'multipart/form-data', 'multipart/form-data; boundary="', 'application/json;q=0.']) {
-      // Twice the header size that the server accepts: a quadratic reader takes seconds.
+      // The text is twice as long as the headers that the server accepts. A reader with quadratic cost would take
+      // seconds.
       const text = (start + piece.repeat(32_768)).slice(0, 32_768);
       expect(
         timeOf(() => read(text)),
@@ -93,14 +97,17 @@ test.each(Object.entries(readers))('%s takes time linear in the length of a head
   }
 });
 
-/** Reads a form whose first part has that text as its headers. */
+/** Reads a form whose first part has the given text as its headers. */
 async function readPart(headers: string): Promise<unknown> {
   const form = Readable.from([Buffer.from(`--x\r\n${headers}\r\n\r\nbody\r\n--x--`)]);
   const parts = readParts(form as unknown as IncomingMessage, 'x');
   return parts.next().catch((error: Error) => error.message);
 }
 
-/** The CPU time of `work` in ms: the minimum of up to ten tries, because the other threads of the process count too. */
+/**
+ * Returns the CPU time of `work` in ms: the minimum of up to ten tries, because the other threads of the process count
+ * too.
+ */
 async function leastCpuMs(work: () => Promise<unknown>): Promise<number> {
   let least = Infinity;
   for (let tries = 0; tries < 10 && least >= 100; tries += 1) {

@@ -11,7 +11,10 @@ const { hostname, port } = new URL(server.url);
 
 const open = (): Socket => connect(Number(port), hostname).on('error', () => undefined);
 
-/** Sends some bytes. Returns everything that comes back until the server closes, or sends nothing for 5 seconds. */
+/**
+ * Sends some bytes. Returns everything that comes back until the server closes the connection, or sends nothing for 5
+ * seconds.
+ */
 async function answerTo(text: string): Promise<string> {
   const socket = open();
   let answer = '';
@@ -22,7 +25,7 @@ async function answerTo(text: string): Promise<string> {
   return answer;
 }
 
-/** Resolves when the socket is closed, in whatever way; rejects if that takes longer than `withinMs`. */
+/** Resolves when the socket is closed for any reason. Rejects if that takes longer than `withinMs`. */
 async function closed(socket: Socket, withinMs: number): Promise<void> {
   const signal = AbortSignal.timeout(withinMs);
   while (!socket.closed) await once(socket, 'close', { signal }).catch(() => signal.throwIfAborted());
@@ -183,14 +186,14 @@ describe('a connection', () => {
 });
 
 describe('a connection with unread responses', () => {
-  // Larger than what the system buffers for a socket whose reader has stopped.
+  // The response is larger than what the system buffers for a socket whose reader has stopped.
   const long = `{ ${Array.from({ length: 50 }, (_, i) => `a${i}: __type(name: "Mutation") { fields { name description } }`).join(' ')} }`;
   const body = JSON.stringify({ query: long });
   const times = 60;
   const head = (forwardedFor: string) =>
     `POST /graphql HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: ${forwardedFor}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
 
-  /** Sends the request again and again on one connection, and reads none of the answers. */
+  /** Sends the request repeatedly on one connection, and reads none of the answers. */
   const askDeaf = ({ url }: { url: string }, forwardedFor = '192.0.2.1'): Socket => {
     const { port: at, hostname: host } = new URL(url);
     const socket = connect(Number(at), host).on('error', () => undefined);

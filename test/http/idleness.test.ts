@@ -7,8 +7,8 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 /**
- * A request that receives `bytesPerSecond`, for as long as `limitIdleness` lets it. Returns the number of seconds until
- * the request ended.
+ * Receives `bytesPerSecond` in a request for as long as `limitIdleness` allows. Returns the number of seconds after
+ * which the request ended.
  */
 function receive(bytesPerSecond: number, { seconds, isOurTurn = false }: { seconds: number; isOurTurn?: boolean }) {
   const ended: number[] = [];

@@ -33,7 +33,7 @@ async function connect(
   return { client, call };
 }
 
-/** Creates a key with these scopes: the key of a bot that is a member of the chat, or a server key. */
+/** Creates a key with these scopes: either the key of a bot that is a member of the chat, or a server key. */
 async function createKey(scopes: string[], { ofBot }: { ofBot: boolean }): Promise<string> {
   if (!ofBot) return (await insertProgram(server, scopes)).token;
   const name = `bot_${randomBytes(4).toString('hex')}`;
@@ -42,7 +42,7 @@ async function createKey(scopes: string[], { ofBot }: { ofBot: boolean }): Promi
   return (await insertProgram(server, scopes, { botId: String(rows[0].id) })).token;
 }
 
-test('lists tools whose arguments are those of their documents', async () => {
+test('lists tools whose arguments match the variables of their documents', async () => {
   const { client } = await connect(ada.token);
   expect(client.getServerVersion()).toMatchObject({ name: 'parley' });
   const { tools } = await client.listTools();

@@ -13,12 +13,13 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-// Few, so that all of them are sent within the 2 s for which the server keeps reading, however busy the machine is.
+// There are few pieces, so that even on a busy machine all of them are sent within the 2 s for which the server keeps
+// reading.
 const pieces = { count: 8, size: 125_000 };
 
 /**
- * Sends a request whose large body is still on its way when the answer arrives, and keeps sending. Returns what came
- * back, and the error of the connection, if any.
+ * Sends a request whose large body is still being sent when the answer arrives, and continues to send. Returns the
+ * received data, and the error of the connection, if any.
  */
 async function sendSlowly(lines: string[]): Promise<{ answer: string; fault: string | null; sentAll: boolean }> {
   const { hostname, port } = new URL(server.url);
@@ -35,7 +36,7 @@ async function sendSlowly(lines: string[]): Promise<{ answer: string; fault: str
   let sent = 1;
   for (; sent < pieces.count && socket.writable; sent += 1) {
     socket.write('x'.repeat(pieces.size));
-    // Pauses, as on a slow line, so that the server can close in the meantime.
+    // Pause, as on a slow connection, so that the server can close the connection in the meantime.
     await sleep(20);
   }
   await closed;

@@ -133,7 +133,7 @@ describe('a document’s hash', () => {
   });
 });
 
-/** A fetch that counts requests, and those that carry a document. */
+/** Returns a `fetch` that counts the requests, and the requests that contain a document. */
 function countingFetch() {
   const counts = { requests: 0, documents: 0 };
   const counted: typeof fetch = (input, init) => {

@@ -8,7 +8,7 @@ import { sharedServer } from '../support/shared-server.ts';
 
 const server = await sharedServer();
 
-/** A connection; `answer` is what the server has sent so far. */
+/** Opens a connection. `answer` returns what the server has sent so far. */
 function open(url: string): { socket: Socket; answer: () => string; closed: Promise<unknown> } {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).setEncoding('latin1');
@@ -17,7 +17,7 @@ function open(url: string): { socket: Socket; answer: () => string; closed: Prom
   return { socket, answer: () => answer, closed: once(socket, 'close') };
 }
 
-/** The status and the message of a refusal, once the server has closed the connection. */
+/** Returns the status and the message of a refusal, once the server has closed the connection. */
 async function refusalOf({ closed, answer }: ReturnType<typeof open>) {
   await closed;
   const [head = '', body = ''] = answer().split('\r\n\r\n');
@@ -37,7 +37,7 @@ test('a connection that has sent nothing is idle, and not refused: what it sends
   expect(await refusalOf(slow)).toEqual({ status: 408, message: 'The headers did not arrive within 10 seconds.' });
   await idle.closed;
   expect(idle.answer()).toBe('');
-  // Opened before the slow one, and looked at in the same check.
+  // This connection was opened before the slow one, and the server checked both at the same time.
   expect(unused.answer()).toBe('');
   unused.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
   await unused.closed;

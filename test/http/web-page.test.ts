@@ -7,7 +7,7 @@ import { sharedServer } from '../support/shared-server.ts';
 const server = await sharedServer();
 const built = join(import.meta.dirname, '../../src/web/generated');
 
-/** The addresses of the scripts that a page names. */
+/** Returns the addresses of the scripts that a page names. */
 function scriptsIn(page: string): string[] {
   return [...page.matchAll(/<script[^>]* src="([^"]+)"/g)].map(([, address = '']) => address);
 }
@@ -61,7 +61,7 @@ test('a browser that refuses an encoding gets another one', async () => {
 
 test('a browser that has the page does not receive it again', async () => {
   const first = await fetch(server.url);
-  // As a proxy passes it on: in a list, and without the mark of a weak tag.
+  // A proxy may pass the tag on like this: in a list, and without the prefix of a weak tag.
   const headers = { 'if-none-match': `"another", ${first.headers.get('etag')?.replace('W/', '')}` };
   const again = await fetch(server.url, { headers });
   expect(again.status).toBe(304);
@@ -87,7 +87,7 @@ test('the page begins with the theme that the user has chosen', async () => {
 
 test('the page takes at most 150 KB compressed, with everything that it loads later', async () => {
   const files = await readdir(built, { recursive: true });
-  // A browser gets one of the three pages.
+  // A browser loads only one of the three pages.
   const names = files.filter((name) => name.endsWith('.gz') && !/^(light|dark)\.html/.test(name));
   const sizes = await Promise.all(names.map(async (name) => (await stat(join(built, name))).size));
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(150 * 1_024);
@@ -103,7 +103,7 @@ test('a node that serves only streams has no page', async () => {
   expect((await fetch(streams.url)).status).toBe(404);
 });
 
-test('the answer varies with what it depends on, and with the origin where CORS does, also if it has not changed', async () => {
+test('the Vary header names what the answer depends on, including the origin if CORS does, even for an unchanged answer', async () => {
   const own = await startServer({ env: { CORS_ORIGIN: 'https://one.example,https://two.example' } });
   const first = await fetch(own.url);
   const again = await fetch(own.url, { headers: { 'if-none-match': first.headers.get('etag') ?? '' } });

@@ -18,7 +18,7 @@ beforeAll(async () => {
   key = await insertProgram(server, ['ADMIN']);
 });
 
-/** Runs the command, and returns the lines that it writes. */
+/** Runs the command, and returns its output. */
 async function convert(...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)('node', ['scripts/import.ts', ...args]);
   return stdout;
@@ -41,7 +41,7 @@ const said = (lines: string, kind: string): Data[] =>
     .map((line) => JSON.parse(line)[kind])
     .filter((each) => each !== undefined);
 
-/** A made-up export in the form that Slack documents. */
+/** An invented export in the format that Slack documents. */
 const slack = {
   'users.json': [
     { id: 'U1', name: 'ada.l', real_name: 'Ada', profile: { display_name: 'Ada', email: 'ada@slack.example' } },
@@ -126,7 +126,7 @@ test('a Slack export becomes the same lines from a folder and from a zip, and al
   expect(report).toMatchObject({ refused: 0, errors: [], ended: 4, messages: { created: 10 }, users: { created: 6 } });
 });
 
-/** A made-up file in Mattermost's bulk format, version 1. */
+/** An invented file in Mattermost's bulk format, version 1. */
 const mattermost = [
   { type: 'version', version: 1 },
   { type: 'team', team: { name: 'crew', display_name: 'Crew', type: 'O' } },

@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 const send = (objects: readonly unknown[], node = server) => importLines(node, key.token, toLines(objects));
 
-/** The lines of a group with Ada, Grace and `count` messages, without the line that ends it. */
+/** Returns the lines of a group with Ada, Grace and `count` messages, without the line that ends it. */
 function conversation(chat: string, count: number, more: Record<string, unknown> = {}): Record<string, unknown>[] {
   return [
     { chat: { key: chat, type: 'GROUP', name: 'imported', createdAt: '2019-01-01T00:00:00Z', ...more } },
@@ -111,7 +111,7 @@ const eventDocument = `subscription { events { event {
   ... on NewMessage { message { content } } ... on ChatUpdated { chat { key } }
 } } }`;
 
-test('an import makes one event for each member, NewChat at its end', async () => {
+test('an import causes one event for each member, NewChat at its end', async () => {
   await using stream = await followEvents(server, ada, { document: eventDocument });
   const before = await server.sql.query('select count(*)::int as count from events');
   await send(conversation('quiet', 3, { type: 'PUBLIC_CHANNEL' }));
@@ -126,14 +126,14 @@ test('an import makes one event for each member, NewChat at its end', async () =
   expect(rows).toEqual([{ kind: 'NewChat' }]);
   expect(eventOf(await stream.next('NewChat'))).toMatchObject({ chat: { key: 'quiet', name: 'imported' } });
   expect(await readChat(ada, 'quiet')).toMatchObject({ type: 'PUBLIC_CHANNEL', viewerMembership: { unreadCount: 0 } });
-  // The chat is an ordinary one from now on.
+  // From now on, the chat behaves like any other chat.
   const { id } = (await ada.ask('{ chatByKey(key: "quiet") { id } }')).chatByKey;
   await grace.ask('mutation ($id: ID!) { sendMessage(input: { chatId: $id, content: "new" }) { __typename } }', { id });
   expect(eventOf(await stream.next('NewMessage'))).toMatchObject({ message: { content: 'new' } });
   expect(await readChat(ada, 'quiet')).toMatchObject({ lastSeq: 4, viewerMembership: { unreadCount: 1 } });
 });
 
-test('the same lines again change nothing, on any node', async () => {
+test('importing the same lines again changes nothing, on any node', async () => {
   const lines = [...conversation('again', 20), end('again')];
   await send(lines);
   const first = await readChat(ada, 'again');
@@ -160,7 +160,7 @@ test('two imports of the same lines at the same time, on two nodes, write each m
   expect(rows).toEqual([{ count: 2_500 }]);
 });
 
-test('an import that is cut off goes on where it was when it is sent again', async () => {
+test('an import that is cut off continues from the same place when it is sent again', async () => {
   const lines = [...conversation('cut', 3_000), end('cut')];
   const text = toLines(lines);
   const { port } = new URL(server.url);
@@ -203,7 +203,7 @@ test('an import ends with its key, and its client reads why', async () => {
   expect(await countMessages('revoked')).toBe(1_000);
 });
 
-test('lines that break rules are refused by their number, and the others go on', async () => {
+test('lines that break rules are refused with their line numbers, and the other lines are imported', async () => {
   const message = { chat: 'rules', key: 'x', sender: 'shop:ada', content: 'x', at: '2020-01-01T00:00:00Z' };
   const cases: [unknown, string, string][] = [
     ['{"message": ', '', 'is not JSON'],
@@ -295,7 +295,7 @@ test('a chat whose import has not ended can be discarded, and imported again', a
   expect(after.rows[0].count).toBe(before.rows[0].count + 1);
 });
 
-test('users keep what they have; a username or an address that is taken is given to no one else', async () => {
+test('users keep their data, and a username or an address that is taken is not given to anyone else', async () => {
   const lines = [
     { user: { key: 'shop:ada', username: 'another', displayName: 'Another' } },
     { user: { key: 'shop:new', username: 'ADA', displayName: 'New' } },
@@ -402,7 +402,7 @@ test('the audit log says which chats and users were imported', async () => {
   expect(rows).toEqual([{ action: 'IMPORT_USER' }, { action: 'IMPORT_CHAT' }]);
 });
 
-test('an erased account is gone from an import that is under way', async () => {
+test('an account that is erased during an import disappears from it', async () => {
   await send([
     { user: { key: 'shop:gone' } },
     ...conversation('erasure', 1),
@@ -434,7 +434,7 @@ test('a conversation of two is not turned into notes to self when one of them is
   expect((await send([{ discard: { chat } }])).report).toMatchObject({ refused: 0 });
 });
 
-test('the same lines again bring back neither a chat nor a user that was deleted since', async () => {
+test('importing the same lines again does not restore a chat or a user that has been deleted since', async () => {
   const lines = [{ user: { key: 'shop:leaver' } }, ...conversation('deleted', 1), end('deleted')];
   await send(lines);
   await server.sql.query(`delete from chats where key = 'deleted'`);
@@ -452,12 +452,12 @@ test('the same lines again bring back neither a chat nor a user that was deleted
       (select count(*)::int from users where key = 'shop:leaver') as users`,
   );
   expect(rows).toEqual([{ chats: 0, users: 0 }]);
-  // The key of an erased user is kept only as a hash.
+  // The server keeps the key of an erased user only as a hash.
   const kept = `select from deleted_keys where key_hash = sha256('user:shop:leaver')`;
   expect((await server.sql.query(kept)).rowCount).toBe(1);
 });
 
-test('the same lines again do not bring back a member who has left, and say so', async () => {
+test('importing the same lines again does not restore a member who has left, and the report says so', async () => {
   const lines = [...conversation('left', 1), end('left')];
   await send(lines);
   const id = (await ada.ask('{ chatByKey(key: "left") { id } }')).chatByKey.id;

@@ -32,7 +32,7 @@ test('a user who is removed while their stream of one chat opens receives nothin
     { event: 'next', data: { errors: [{ extensions: { code: 'NOT_FOUND' } }] } },
     { event: 'complete' },
   ]);
-  // A stream that was live before the removal reports the removal.
+  // A stream that was live before the removal receives the removal as an event.
   expect(['CaughtUp', 'RemoveFromChat']).toEqual(
     expect.arrayContaining(frames.slice(0, -2).map((frame) => eventOf(frame).__typename)),
   );

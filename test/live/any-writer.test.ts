@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 const insert = 'insert into messages (chat_id, sender_id, content) values ($1, $2, $3)';
 
-/** Opens a connection of a role that has only the given grants, and closes it when the test is over. */
+/** Connects as a role that has only the given grants, and closes the connection when the test is over. */
 async function connectAs(grants: string[]): Promise<pg.Client> {
   const role = `writer_${randomBytes(4).toString('hex')}`;
   await asSuperuser(server.database, (superuser) => superuser.query(`create role ${role} login password '${role}'`));

@@ -11,8 +11,8 @@ test('after a crash in which the database lost all presence, only users who have
   await expect.poll(() => payloads.flatMap(readPresenceChanges).length).toBe(20);
   payloads.length = 0;
   const here = 'select from session_presences';
-  // The state after a crash, which empties unlogged tables. In the meantime one of the users has left, and their node
-  // has stopped.
+  // This is the state after a crash, which empties unlogged tables. In the meantime, one of the users has left, and
+  // their node has stopped.
   await database.sql.query(
     `insert into presences (user_id, status) select user_id, 'ONLINE' from sessions where id = $1`,
     [listeners[20]?.sessionId],

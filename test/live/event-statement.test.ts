@@ -22,8 +22,8 @@ import { sharedServer } from '../support/shared-server.ts';
 import { recordStatements } from '../support/statements.ts';
 import { eventOf, followEvents, readMissed } from '../support/stream.ts';
 
-// Everything that can be selected from an event comes from loaders, which read for many events together. Prisma would
-// run a statement for each event, and Pothos' relations would read their parents again.
+// Everything that can be selected from an event must come from loaders, which read the data of many events together.
+// Prisma would run a statement for each event, and Pothos' relations would read the parent objects again.
 
 let server: TestServer;
 let ada: Person;
@@ -33,13 +33,13 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** Prisma's statements name each table with its schema, in quotes. */
+/** Recognizes Prisma's statements, which name each table with its schema, in quotes. */
 const ofPrisma = (statement: string) => statement.includes('"public"."');
 
 /** The maximum depth of the selection below an event. */
 const maxDepth = 4;
 
-/** Selects every field of a type, and those of its objects down to `levels` levels. */
+/** Selects every field of a type, and the fields of its objects down to `levels` levels. */
 function selectAll(type: GraphQLObjectType, levels: number): string {
   const fields = Object.values(type.getFields()).flatMap((field) => selectField(field, levels));
   return ['__typename', ...fields].join(' ');
@@ -57,7 +57,7 @@ function selectField(field: GraphQLField<unknown, unknown>, levels: number): str
   return isObjectType(type) && below > 0 ? [`${call} { ${selectAll(type, below)} }`] : [];
 }
 
-/** A value for a required argument: 1, or the first value of an enumeration. */
+/** Returns a value for a required argument: 1, or the first value of an enumeration. */
 function giveArgument({ name, type }: GraphQLArgument): string {
   const named = getNamedType(type);
   return `${name}: ${isEnumType(named) ? named.getValues()[0]?.name : 1}`;
@@ -77,7 +77,7 @@ function namesOfEvents(): string[] {
   return union.getTypes().map(({ name }) => name);
 }
 
-/** Selects every field of the events of that kind, as deep as the limits of an operation allow. */
+/** Selects every field of the events of that kind, as deep as the limits for an operation allow. */
 function documentFor(kind: string): string {
   for (let levels = maxDepth; levels > 0; levels -= 1) {
     const text = `subscription ($after: String) { events(after: $after) { cursor at event { __typename
@@ -91,7 +91,7 @@ function documentFor(kind: string): string {
   throw new Error(`${kind} has too many fields for one document`);
 }
 
-/** Makes every kind of event happen to Ada, through the API and before she reads any of them. */
+/** Makes every kind of event happen to Ada through the API, before she reads any of them. */
 async function liveThrough(): Promise<void> {
   const { id: chat } = await createChat(ada, { type: 'GROUP', memberIds: [grace.userId] });
   const message = await say(grace, chat, 'hello @ada', { clientMessageId: 'one' });
@@ -139,7 +139,7 @@ test('no event that is read from the log makes Prisma send a statement, with all
     count += statements.length;
     expect([kind, statements.filter(ofPrisma)]).toEqual([kind, []]);
   }
-  // If this were 0, the recorder would have mistaken these statements for background work, and this test could not
+  // If this were 0, the recorder would have mistaken these statements for background work, and the test could never
   // fail.
   expect(count).toBeGreaterThan(0);
 });
@@ -152,7 +152,7 @@ test('neither a live event nor one that is sent outside the log makes Prisma sen
     const statements = await recordStatements(server, async () => {
       if (kind === 'NewMessage') await say(grace, chat, 'hello');
       if (kind === 'Typing') await grace.ask('mutation ($id: ID!) { startTyping(chatId: $id) }', { id: chat });
-      // Linus is present until this stream closes.
+      // Linus stays online until this stream closes.
       await using coming = kind === 'PresenceChanged' ? await followEvents(server, linus) : null;
       await stream.next(kind);
       expect(coming === null).toBe(kind !== 'PresenceChanged');

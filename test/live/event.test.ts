@@ -30,11 +30,11 @@ beforeAll(async () => {
 type Listeners = AsyncDisposable & { heard: () => Promise<Data[][]> };
 
 /**
- * Makes each of these people follow all of their own events. `heard` returns what each user has received since then or
- * since the last call, in the order of the users.
+ * Lets each of these people follow all of their own events. `heard` returns what each user has received since the last
+ * call (at first, since `listen`), in the order of the users.
  */
 async function listen(...people: Person[]): Promise<Listeners> {
-  // Half of them on each node, because all of this must hold on every node.
+  // Half of the users are on each node, because the same must hold on every node.
   const streams = await Promise.all(
     people.map((person, index) => followEvents(index % 2 === 0 ? server : otherNode, person)),
   );
@@ -114,7 +114,7 @@ test('a user who left and came back receives events from then on', async () => {
   ]);
 });
 
-test('members receive a change of their chat, when there is one', async () => {
+test('members receive an event when their chat changes, and none when nothing changes', async () => {
   const chat = await createGroup(ada, [grace], 'before');
   await using listeners = await listen(ada, grace, linus);
   const change = (set: string) => server.sql.query(`update chats set ${set} where id = $1`, [keyOf(chat)]);

@@ -25,9 +25,12 @@ beforeAll(async () => {
   chatId = await createGroup(ada, people.slice(1));
 });
 
-/** How many times the envelope of each event was resolved, by the event's cursor. Each execution resolves it once. */
+/**
+ * How many times the envelope of each event was resolved, by the cursor of the event. Each execution resolves the
+ * envelope once.
+ */
 const executions = new Map<string, number>();
-/** A field under the alias `slow` waits for this. */
+/** A field with the alias `slow` waits for this promise. */
 let pause: Promise<void> = Promise.resolve();
 
 atFileEnd(
@@ -47,7 +50,7 @@ beforeEach(() => executions.clear());
 
 type Resolver = GraphQLFieldResolver<{ cursor: string }, unknown>;
 
-/** Wraps a field of the schema that the servers here share; the returned function restores it. */
+/** Wraps a field of the schema that the servers in this process share. The returned function restores the field. */
 function replaceResolver(typeName: string, fieldName: string, wrap: (original: Resolver) => Resolver): () => void {
   const type = schema.getType(typeName);
   const field = type instanceof GraphQLObjectType ? type.getFields()[fieldName] : undefined;
@@ -120,14 +123,15 @@ test('the peer and the newest message of a chat are executed once, except where 
   }
   expect(executions.get(frames[0]?.id ?? '')).toBe(1);
 
-  // A member who sees only the newest message still sees everything that the event shows.
+  // A member who can see only the newest message still sees everything that the event shows.
   const { rows } = await server.sql.query('select last_seq from chats where id = $1', [keyOf(chatId)]);
   const latecomer = await signUp(server, 'latecomer');
   await addMembers(server, chatId, [latecomer], rows[0].last_seq + 1);
   const shared = await hear(streams, 'the latecomer sees this');
   expect(executions.get(shared[0]?.id ?? '')).toBe(1);
 
-  // While a member sees no message yet, the field is executed for each viewer; in a single chat, for each of the two.
+  // While a member cannot see any message yet, the field is executed separately for each viewer. In a single chat, it
+  // is executed for each of the two users.
   await addMembers(server, chatId, [await signUp(server, 'newest')], rows[0].last_seq + 3);
   await updateChat(ada, chatId, { name: 'renamed' });
   const chatEvent =
@@ -226,13 +230,15 @@ test('when everyone reconnects to a new server, each with another cursor, an eve
   for (const [turn, frames] of missed.entries()) {
     expect(frames.map(({ id }) => id)).toEqual([...cursors.slice(turn + 1), cursors.at(-1)]);
   }
-  // 1,335 deliveries of 59 events. The last cursor is not counted, because each stream's own CaughtUp has it too.
+  // There are 1,335 deliveries of 59 events. The last cursor is left out, because each stream's own CaughtUp has the
+  // same cursor.
   const replayed = cursors.slice(1, -1).map((cursor) => executions.get(cursor) ?? 0);
   expect(Math.min(...replayed)).toBe(1);
   expect(replayed.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(1.5 * replayed.length);
   expect(envelopeOf(missed[0]?.at(-1) as never).cursor).toBe(cursors.at(-1));
 
-  // On the fresh node, too, each viewer gets their own personal fields, in whatever order they subscribe.
+  // On the fresh node, too, each viewer gets the personal fields that are meant for them, in whatever order they
+  // subscribe.
   executions.clear();
   for (const turn of [0, 1, 2, 3]) {
     const person = people[(turn * 3) % 5] as Person;
@@ -252,7 +258,7 @@ test('a webhook shares the execution of the streams with the same document', asy
   await createWebhook(ada, receiver.url, { document: plain });
   const streams = await follow([grace, linus], plain);
   await hear(streams, 'first');
-  // From now on it receives events as they happen.
+  // From now on, the receiver gets events as they happen.
   await receiver.until(({ contents }) => contents.includes('first'));
   const [frame] = await hear(streams, 'for both');
   await receiver.until(({ contents }) => contents.includes('for both'));

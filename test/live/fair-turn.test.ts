@@ -11,17 +11,17 @@ import type { Db } from '../../src/postgres/client.ts';
 import { Loaders } from '../../src/postgres/loader.ts';
 
 /**
- * What happened, in order: a slice of a document began, or an event was executed for it, while executions of the
+ * A step: either a slice of a document began, or an event was executed for the document. Meanwhile, executions of the
  * documents in `running` were in progress.
  */
 type Step = { document: string; step: 'slice' | 'execution'; running: Set<string> };
 
 const patience = { interval: 1, timeout: 10_000 };
 
-/** Documents whose executions take a few turns of the event loop. */
+/** Documents whose executions take a few turns of the event loop each. */
 class Documents {
   readonly steps: Step[] = [];
-  /** The documents of the executions that are in progress. */
+  /** The documents of the executions that are in progress now. */
   readonly #running: string[] = [];
   readonly fanOut = new FanOut({ epoch: () => 'epoch', report: () => undefined, maxComplexityPerPerson: 0 });
 

@@ -14,7 +14,10 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** A chat with one message from before Linus joined, and one from after; he sees the second and later ones. */
+/**
+ * Creates a chat with one message from before Linus joined, and one from after that. He sees the second and later
+ * messages.
+ */
 async function createWithNewcomer() {
   const chat = await createGroup(ada, [grace]);
   const old = await say(ada, chat, 'before his time');

@@ -15,7 +15,7 @@ test('valid notifications between nodes are read, and all others are ignored', (
   }
 });
 
-/** An outlet that records who receives what. */
+/** Creates an outlet that records who receives what. */
 function createChannel(wantsPresence = true) {
   const told: { userId: bigint; change: PresenceChange }[] = [];
   const refreshed: bigint[] = [];
@@ -36,7 +36,7 @@ function createChannel(wantsPresence = true) {
   return { outlet, told, refreshed, take };
 }
 
-/** A hub in which each user is in the chats that `chatsOf` returns. */
+/** Creates a hub in which each user is in the chats that `chatsOf` returns. */
 function createHub(chatsOf: (userId: bigint) => bigint[]) {
   const hub = new Hub(
     {
@@ -86,7 +86,7 @@ test('in a chat with very many users present, no one receives presence changes',
 });
 
 test('for a user in very many chats, a limited number of users receive presence changes, those in the smallest chats first', async () => {
-  // Forty chats of a hundred users each, and one of three.
+  // There are forty chats of a hundred users each, and one chat of three users.
   const { outlet, take } = createChannel();
   const { join, tell } = createHub((userId) => (userId <= 3n ? [100n] : [userId % 40n]));
   for (let userId = 1n; userId <= 4_003n; userId += 1n) await join(userId, outlet);
@@ -112,7 +112,7 @@ test('users who are blocked, who did not subscribe to presence, or who have just
   expect(asking.take()).toEqual([2n]);
 });
 
-/** Creates a PresenceNews on that hub, with lookups that finish when the test says so. */
+/** Creates a PresenceNews on that hub, with lookups that finish when the test decides. */
 function createNews(hub: Hub) {
   const lookups: { about: readonly bigint[]; finish: (isThere?: boolean) => void }[] = [];
   const reports: string[] = [];
@@ -151,7 +151,7 @@ test('changes are sent one batch after another, and if one user changes several 
   news.hear([cameOnline(7n)]);
   news.hear([left]);
   first?.finish();
-  // Only one batch is looked up at a time, and none exceeds the maximum size.
+  // Only one batch is looked up at a time, and no batch exceeds the maximum size.
   for (let count = 2; count <= 27; count += 1) {
     const next = await lookup(count);
     expect(next?.about.length).toBeLessThanOrEqual(200);

@@ -8,7 +8,7 @@ const rendered = (length: number) => ({
   edition: 0,
 });
 
-test('the renderings that a document keeps are bounded in size, and gone after two seconds', async () => {
+test('the renderings that a document keeps are limited in size, and are gone after two seconds', async () => {
   const recent = new RecentRenderings(new Outdated());
   const add = async (id: bigint, length: number) => {
     recent.add(id, rendered(length));

@@ -41,7 +41,7 @@ const contentsOf = (frames: Frame[]) =>
   frames.flatMap((frame) => (eventOf(frame).message === undefined ? [] : [eventOf(frame).message.content]));
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** A cursor for the same position in another history, or for another position in this one. */
+/** Returns a cursor for the same position in another history, or for another position in this history. */
 function moveCursor(cursor: string, { epoch, by = 0n }: { epoch?: string; by?: bigint }): string {
   const parsed = parseCursor(cursor);
   if (parsed === null) throw new Error(`${cursor} is not a cursor`);
@@ -194,7 +194,7 @@ test('objects that were deleted in the meantime do not appear again', async () =
 
 test('what a message said is not replayed after its edit or deletion, which no one in the chat was there to receive', async () => {
   const chat = await createGroup(ada, [grace]);
-  // Keeps the document and its recent renderings in the server's memory.
+  // This stream keeps the document and its recent renderings in the server's memory.
   await using stream = await followEvents(server, linus);
   for (const change of [editMessage, deleteMessage]) {
     const cursor = await cursorNow(grace);
@@ -208,8 +208,8 @@ test('what a message said is not replayed after its edit or deletion, which no o
 });
 
 /**
- * Both frames of a stream whose missed events can't be replayed: Reset, and CaughtUp at the same position. The stream
- * continues from there.
+ * Opens a stream whose missed events cannot be replayed, and returns its first two frames: a Reset, and a CaughtUp at
+ * the same position. Also returns the next message, which shows that the stream continues.
  */
 async function expectReset(after: string, chat: string) {
   await using stream = await openStream(server, grace, eventsDocument, { variables: { after } });
@@ -294,7 +294,7 @@ test('a page read with its cursor, and the events since, leave nothing out while
       await Promise.all(upTo(4).map((lane) => insertMessage(server, chat, ada, `message ${index + lane}`)));
     }
   })();
-  // Readers arrive while messages are written. Each must have received everything in the end.
+  // Readers connect while messages are being written. In the end, each reader must have received everything.
   const readers = upTo(15).map(async () => {
     const { chat: page, viewer } = await grace.ask(query, { id: chat });
     const shown: number[] = page.messages.edges.map(({ node }: Data) => node.seq);
@@ -327,7 +327,7 @@ test('a client that connects while others write misses nothing between the start
     reading.abort();
     await Promise.all(writing);
   });
-  // The user is new to this node each time, because only an open stream loads their memberships.
+  // In each round, the user is new to this node, because only an open stream loads their memberships.
   for (const round of upTo(4)) {
     await Promise.all(
       people.map(async (person) => {

@@ -13,12 +13,13 @@ import type { Db } from '../../src/postgres/client.ts';
 import { Loaders } from '../../src/postgres/loader.ts';
 
 /**
- * A document that shows the text that each event's message has when it is read, and records what was read and executed.
+ * A document that shows the text that each event's message has at the time of the read, and records which events were
+ * read and executed.
  */
 class Document {
   text = 'first text';
   readonly executed: bigint[] = [];
-  /** The ids that were read from the log. */
+  /** The ids of the events that were read from the log. */
   readonly read: bigint[] = [];
   /** Resolves when the rows that are being read may arrive. */
   mayArrive: Promise<void> = Promise.resolve();
@@ -41,7 +42,7 @@ class Document {
     this.shared = this.fanOut.join('document', 1n, () => this.#rendererOf(complexity));
   }
 
-  /** What the asker gets for these events, read in stretches of at most `limit`. */
+  /** Returns what the asker gets for these events, read in stretches of at most `limit`. */
   async replay(asker: Asker, ids: readonly bigint[], limit = 512): Promise<{ batches: Batch[]; texts: string[] }> {
     const batches: Batch[] = [];
     const options = this.readerFor(asker);
@@ -55,7 +56,7 @@ class Document {
     return { batches, texts: textsOf(batches) };
   }
 
-  /** The first group of these events. */
+  /** Returns the first group of these events. */
   groupOf(ids: readonly bigint[]): readonly Segment[] {
     const { segments } = this.shared.segments.cut(ids.join(','), 512);
     const [group = []] = this.shared.segments.group(segments);
@@ -66,7 +67,7 @@ class Document {
     return { asker, reader: Symbol('reader'), findEvents: this.#findEvents };
   }
 
-  /** Another reader has read an event that precedes all others: from now on, there is someone to share with. */
+  /** Lets another reader read an event that precedes all others, so that from now on there is someone to share with. */
   async begin(): Promise<void> {
     await this.replay(askerOf(99n), [0n]);
     this.executed.length = 0;
@@ -90,7 +91,7 @@ class Document {
       },
       render: ({ id }, _, { asker }) => {
         this.executed.push(id);
-        // Every tenth event is about something that is gone.
+        // Every tenth event is about an object that no longer exists.
         if (id % 10n === 0n) return null;
         const isPersonal = this.#isPersonal(id);
         const payload = `${id} ${texts}${isPersonal ? ` for ${asker.userId}` : ''}`;
@@ -119,7 +120,7 @@ const shown = (list: readonly bigint[], end: string) =>
 
 afterEach(() => vi.restoreAllMocks());
 
-test('what one reader replays alone is executed again for the second, and shared with all others', async () => {
+test('events that one reader replays alone are executed again for the second reader, and are then shared with all others', async () => {
   const document = new Document();
   const replay = () => document.replay(askerOf(1n), ids);
   const [first, second, third, fourth] = [await replay(), await replay(), await replay(), await replay()];
@@ -243,12 +244,12 @@ test("a reader of a document that is personal only for some events gets no one e
     );
     expect(texts).toHaveLength(shown(ids, '').length);
   }
-  // What is not personal is executed once.
+  // An event that is not personal is executed only once.
   const personalCount = ids.filter(isPersonal).length;
   expect(document.executed.length).toBeLessThanOrEqual(ids.length + 3 * personalCount);
 });
 
-test('what was rendered before an edit is not shown after it, not even if its rows were still on their way', async () => {
+test('a rendering from before an edit is not shown after it, even if its rows were still on their way', async () => {
   const document = new Document();
   const { promise, resolve } = Promise.withResolvers<void>();
   document.mayArrive = promise;
@@ -257,7 +258,7 @@ test('what was rendered before an edit is not shown after it, not even if its ro
   document.text = 'second text';
   document.fanOut.forget(1n);
   resolve();
-  // The edit follows in the log.
+  // The edit comes later in the log.
   expect((await early).texts).toEqual(shown(ids.slice(0, 300), 'first text'));
   const late = await document.replay(askerOf(2n), ids.slice(0, 300));
   expect(late.texts).toEqual(shown(ids.slice(0, 300), 'second text'));
@@ -273,7 +274,7 @@ test('an edit concerns the renderings of its chat and of events without a chat, 
   expect((await document.replay(askerOf(2n), first)).texts).toEqual(shown(first, 'second text'));
   expect((await document.replay(askerOf(2n), second)).texts).toEqual(shown(second, 'first text'));
   expect((await document.replay(askerOf(2n), chatless)).texts).toEqual(shown(chatless, 'second text'));
-  // More chats than are tracked separately.
+  // These are more chats than the fan-out tracks separately.
   document.text = 'third text';
   for (let chatId = 10n; chatId < 1_500n; chatId += 1n) document.fanOut.forget(chatId);
   for (const list of [first, second]) {

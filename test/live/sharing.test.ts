@@ -141,7 +141,7 @@ test('the same document with different variables gives different results', async
   await say(ada, chat, 'first');
   await using byDefault = await followEvents(server, grace, { document });
   await using without = await followEvents(server, grace, { document, variables: { withSeq: false, count: 2 } });
-  // The same text except for a default: it must not be mistaken for the same document.
+  // The text is the same except for the default values, so it must not be mistaken for the same document.
   const other = document.replace(
     '$withSeq: Boolean = true, $count: Int! = 1',
     '$withSeq: Boolean = false, $count: Int! = 2',

@@ -76,7 +76,7 @@ test('typing is not stored, and no one receives it later', async () => {
   const statements = await recordStatements(server, () => startTyping(server, ada, chatId));
   await reader.next('Typing');
   expect(await count()).toBe(before);
-  // Reporting that someone is typing does not wait for a disk.
+  // Reporting that someone is typing does not wait for a write to the disk.
   const told = statements.filter((statement) => statement.includes('parley_typing'));
   expect(told).toHaveLength(1);
   expect(told[0]).toContain(`'synchronous_commit', 'off'`);
@@ -106,7 +106,8 @@ test('only members can report that they are typing', async () => {
   expect(eventOf(await inChannel.next('Typing')).__typename).toBe('Typing');
   await reader.next('Typing');
 
-  // A hidden chat, a missing one, and one that any user may read: Linus is a member of none of them.
+  // The chats are a hidden one, one that any user may read, and one that does not exist: Linus is not a member of any
+  // of them.
   for (const chatId of [groupId, channelId, encodeId('Chat', 999_999n)]) {
     expect(await startTyping(server, linus, chatId)).toBe(false);
   }
@@ -115,7 +116,7 @@ test('only members can report that they are typing', async () => {
   const refused = await server.post('mutation ($chatId: ID!) { startTyping(chatId: $chatId) }', { chatId: groupId });
   expect(refused.errors?.[0]?.extensions?.['code']).toBe('UNAUTHENTICATED');
 
-  // A refused request does not hold back the next one.
+  // A refused request does not delay the next one.
   await addMembers(server, groupId, [linus]);
   expect(await startTyping(server, linus, groupId)).toBe(true);
   expect(eventOf(await reader.next('Typing')).userId).toBe(linus.userId);
@@ -126,7 +127,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   const anotherId = await createGroup(ada, [grace]);
   await using reader = await follow(server, grace);
   for (const node of [server, other, server, other]) expect(await startTyping(node, ada, chatId)).toBe(true);
-  // Typing by other users and in other chats is still reported.
+  // The server still reports typing by other users and in other chats.
   await startTyping(other, linus, chatId);
   await startTyping(other, ada, anotherId);
   const first = await reader.next('Typing');
@@ -135,13 +136,14 @@ test('typing is reported at most every three seconds per user and chat, by all n
   expect(eventOf(await reader.next())).toMatchObject({ chatId: anotherId, userId: ada.userId });
   expect(await readToNow(reader, server, chatId)).toEqual([]);
 
-  // Ada continues to type, and her requests reach both nodes.
+  // Ada continues to type, and her requests go to both nodes in turn.
   let turn = 0;
   const keys = setInterval(() => void startTyping((turn += 1) % 2 === 0 ? server : other, ada, chatId), 50);
   const again = await reader.next('Typing').finally(() => clearInterval(keys));
   expect(eventOf(again)).toMatchObject({ chatId, userId: ada.userId });
   const passedMs = Date.parse(envelopeOf(again).at) - Date.parse(envelopeOf(first).at);
-  // Both reports may be late on a busy machine. If each node kept its own pace, a report would arrive after 2.5 s.
+  // Both reports may be late on a busy machine. If each node limited the rate separately, a report would arrive after
+  // 2.5 s.
   expect(passedMs).toBeGreaterThan(2_700);
   expect(passedMs).toBeLessThan(5_000);
 });
@@ -178,7 +180,7 @@ test('typing of a user who was inserted with SQL is reported like any other’s'
   await using reader = await follow(server, grace);
   await server.sql.query(`select pg_notify('parley_typing', $1 || '.' || $2)`, [keyOf(chatId), keyOf(ada.userId)]);
   expect(eventOf(await reader.next('Typing')).chatId).toBe(chatId);
-  // An invalid payload is ignored, and does no harm.
+  // Nodes ignore an invalid payload, and continue to work.
   for (const payload of ['', 'x', '1', '1.2.3', '1e3.4', `${'9'.repeat(30)}.1`]) {
     await server.sql.query(`select pg_notify('parley_typing', $1)`, [payload]);
   }

@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 const dayMs = 86_400_000;
 
-/** Runs `work`, and returns the entries that it made, as actor, action, target and detail. */
+/** Runs `work`, and returns the audit entries that it caused, as actor, action, target and detail. */
 async function audited(work: () => Promise<unknown>): Promise<unknown[]> {
   const { rows: before } = await server.sql.query('select coalesce(max(id), 0) as id from audit_entries');
   await work();
@@ -54,7 +54,7 @@ test('a ban or a mute, and its end, has one entry that names who imposed or lift
     await audited(async () => {
       await mute(grace, chat, linus.userId, inMinutes(5));
       await mute(ada, chat, linus.userId, null);
-      // Also ends the membership.
+      // The ban also ends the membership.
       await ban(grace, chat, linus.userId);
       await unban(ada, chat, linus.userId);
       await unban(ada, chat, linus.userId);
@@ -81,7 +81,7 @@ test('there is no entry for what a user does to their own membership, or for wha
 });
 
 test('a change that is made by hand in the database has an entry without an actor', async () => {
-  // A user of this test alone, because a suspension ends all sessions.
+  // This test needs a user of its own, because a suspension ends all sessions.
   const margaret = await signUp(server, 'margaret');
   const chat = await createGroup(ada, [margaret, linus]);
   const statements = [
@@ -124,7 +124,7 @@ test('a message that another user deletes has an entry, and one that its sender 
   const ids = await Promise.all(Array.from({ length: 4 }, (_, index) => say(linus, chat, `message ${index}`)));
   const [byAda = '', byGrace = '', byLinus = '', byHand = ''] = ids;
   const entries = await audited(async () => {
-    // At the same time, so that some of them share a transaction.
+    // The deletions run at the same time, so that some of them share a transaction.
     await Promise.all([deleteMessage(ada, byAda), deleteMessage(linus, byLinus), deleteMessage(grace, byGrace)]);
     await deleteMessage(grace, byAda);
     await server.sql.query('delete from messages where id = $1', [keyOf(byHand)]);
@@ -173,14 +173,14 @@ test.each([
 });
 
 test('no one can change an entry, or delete one while older ones remain', async () => {
-  // The first one is too young to be deleted, so those after it stay too.
+  // The first entry is too young to be deleted, so the entries after it stay too.
   for (const days of [10, 400, 300, 200]) {
     await server.sql.query(insertEntry, [days, null, 'BAN_MEMBER', 'User', '77', '{}']);
   }
   const refused = { code: '23514' };
   await expect(server.sql.query(`update audit_entries set actor_id = 1`)).rejects.toMatchObject(refused);
   const remove = `delete from audit_entries where target_key = '77' and created_at < now() - $1 * interval '1 day'`;
-  // The first entry, which is too young to be deleted, would remain.
+  // This would leave the first entry, which is too young to be deleted.
   await expect(server.sql.query(remove, [250])).rejects.toMatchObject(refused);
   await expect(server.sql.query('delete from audit_entries')).rejects.toMatchObject(refused);
   await expect(server.sql.query('truncate audit_entries')).rejects.toMatchObject({ code: '0A000' });

@@ -13,7 +13,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** Each statement with the name of the constraint that refused it, or `none`. */
+/** Returns each statement with the name of the constraint that refused it, or `none`. */
 const refusalsOf = (statements: string[]) =>
   Promise.all(
     statements.map(async (statement) => [

@@ -38,7 +38,7 @@ const sendMessages = (count: number) =>
     [count],
   );
 
-/** Records the events, in the consumer's transaction. */
+/** Records the events in the consumer's transaction. */
 async function note(client: Queryable, events: LoggedEvent[]): Promise<void> {
   await client.query('insert into effects (event_id) select unnest($1::bigint[])', [events.map(({ id }) => id)]);
 }
@@ -50,7 +50,7 @@ async function listIds(query: string): Promise<string[]> {
 const listEffects = () => listIds('select event_id as id from effects order by place');
 const listEvents = () => listIds('select id from events order by id');
 
-/** Expects that each event had its effect once, in order. */
+/** Expects that each event had its effect exactly once, in order. */
 async function expectAll(): Promise<void> {
   const events = await listEvents();
   await expect
@@ -67,7 +67,7 @@ function connect(url = database.url): Db {
 
 type Node = { consumer: LogConsumer; reports: string[] };
 
-/** Opens one node's instance of the consumer. */
+/** Opens the consumer's instance on one node. */
 function openNode(options: Partial<LogConsumerOptions> = {}): Node {
   const db = options.db ?? connect();
   const reports: string[] = [];
@@ -258,7 +258,7 @@ test('after a gap in the log, the consumer starts over at its end', async () => 
   await sendMessages(5);
   await delay(5);
   expect(await pruneEvents(connect().pool, 1, 1_000)).toBeGreaterThan(0);
-  // Both statements run in the transaction of the reset, so a reason appears only once, exactly when the earlier
+  // Both statements run in the transaction of the reset. A reason therefore appears only once, and only if the earlier
   // effects are deleted.
   const reset: LogConsumerOptions['reset'] = async (client, reason) => {
     await client.query('insert into resets (reason) values ($1)', [reason]);

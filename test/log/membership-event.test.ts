@@ -97,7 +97,7 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
           ({ code }) => code,
         );
         await one.query('commit');
-        // If the second transaction cannot see what the first one did, it gets a serialization failure.
+        // If the second transaction cannot see the changes of the first one, it gets a serialization failure.
         expect(await late).toBe(isolation === 'read committed' ? '23001' : '40001');
       } finally {
         await Promise.all([one.query('rollback'), other.query('rollback')]);

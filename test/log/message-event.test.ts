@@ -87,7 +87,7 @@ test('a deleted row leaves a tombstone in its place', async () => {
   expect(await readMessage(ada, reply)).toMatchObject({ content: 'a reply', replyTo: { id, content: null } });
 });
 
-test('the log holds what happened, never the content of messages', async () => {
+test('the log contains what happened, but never the content of messages', async () => {
   await say(ada, chatId, 'a very particular sentence', { clientMessageId: 'a very particular name' });
   const { rows } = await server.sql.query('select to_jsonb(e)::text as event from events e');
   expect(rows.length).toBeGreaterThan(0);

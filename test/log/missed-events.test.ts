@@ -3,10 +3,10 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { MissedEvents } from '../../src/log/missed-events.ts';
 import { cutSegments, type Segment } from '../../src/log/segment.ts';
 
-/** A log that has every event, and what was read from it. */
+/** A log that contains every event, and records what was read from it. */
 class Log {
   readonly reads: bigint[][] = [];
-  /** The statements whose rows have not arrived. */
+  /** The statements whose rows have not arrived yet. */
   #held: (() => void)[] | null = null;
 
   get pool(): pg.Pool {
@@ -29,7 +29,7 @@ class Log {
   }
 }
 
-/** `count` segments of 100 events each, starting at event `first`. */
+/** Returns `count` segments of 100 events each, starting at event `first`. */
 function segmentsFrom(first: number, count: number): Segment[] {
   const ids = Array.from({ length: 100 * count }, (_, index) => first + index).join(',');
   const { segments } = cutSegments(ids, { limit: 100 * count + 1, most: 100 });
@@ -47,7 +47,7 @@ test('events that are dropped to make room for the rest of a find are found neve
   const missed = new MissedEvents(log.pool, () => 'epoch');
   const [oldest, ...others] = segmentsFrom(1, 190);
   if (oldest === undefined) throw new Error('there are segments');
-  // What the second reader reads is kept.
+  // The cache keeps the events that the second reader reads.
   await missed.find([oldest], Symbol('reader'));
   expect(await found(missed, [oldest])).toEqual(idsOf([oldest]));
   await missed.find(others, Symbol('reader'));

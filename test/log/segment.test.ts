@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cutSegments } from '../../src/log/segment.ts';
 
-/** Ids as they occur: increasing, in steps that differ. */
+/** Realistic ids: increasing, in steps of different sizes. */
 const manyIds = fc
   .array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 3_000 })
   .map((steps) => steps.reduce<bigint[]>((ids, step) => [...ids, (ids.at(-1) ?? 10_000n) + BigInt(step)], []));
@@ -19,7 +19,7 @@ test('segments together have the ids of a list, each once and in order', () => {
       const all = segments.flatMap((segment) => segment.ids);
       expect(isFull).toBe(ids.length >= limit);
       expect(all).toEqual(ids.slice(0, all.length));
-      // A full list may leave the beginning of its last segment to the next list, but never everything.
+      // A full list may leave the beginning of its last segment to the next list, but it must not leave everything.
       expect(isFull ? all.length > 0 : all.length === ids.length).toBe(true);
       for (const segment of segments) {
         expect(segment.ids).toHaveLength(segment.length);

@@ -7,13 +7,13 @@ import { signUp } from '../support/client.ts';
 import { expectSent, mailSettings, startMailServer } from '../support/mail.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
-/** Short enough for a test. */
+/** These times are short enough for a test. */
 const mailTimes = { poll: 50, maxBackoff: 200, lease: { expiry: 1_000, renewal: 100 } };
 
 const requestReset = (server: TestServer, email: string) =>
   server.ask('mutation ($email: String!) { requestPasswordReset(email: $email) }', { email });
 
-/** What the log says about email. */
+/** Returns the warnings in the log that are about email. */
 const warningsOf = ({ log }: TestServer) =>
   log.filter(({ level, msg }) => level === 'warn' && /email/.test(String(msg)));
 
@@ -22,13 +22,13 @@ test('while the mail server is down, no request waits; when it is back, each ema
   await using server = await startServer({ env: mailSettings(mail), overrides: { mailTimes } });
   await mail.stop();
   const names = ['ada', 'grace', 'linus', 'hedy', 'radia', 'joan', 'annie'];
-  // Each sign-up gets its answer, although no email goes out.
+  // Each sign-up succeeds, although no email can be sent.
   await Promise.all(names.map((name) => signUp(server, name)));
   await expect.poll(() => warningsOf(server), { timeout: 10_000 }).toMatchObject([{ code: 'ESOCKET' }]);
   const { rows } = await server.sql.query('select count(*)::int as count from mails');
   expect(rows).toEqual([{ count: names.length }]);
   await mail.start();
-  // The test does not wait until the next attempts are due.
+  // The next attempts are made due now, so that the test does not have to wait.
   await server.sql.query('update mails set next_attempt_at = clock_timestamp()');
   await expectSent(server);
   expect(mail.mails.map(({ to }) => to).toSorted()).toEqual(names.map((name) => `${name}@example.com`).toSorted());
@@ -52,7 +52,7 @@ test('two nodes send each email once', async () => {
   expect(ids.size).toBe(names.length);
 });
 
-test('an email that the server refuses for now is tried again, and one that it refuses for good is not', async () => {
+test('an email that the mail server refuses temporarily is retried, and one that it refuses permanently is not', async () => {
   let attempts = 0;
   const mail = await startMailServer({
     onRcptTo: ({ address }, _, done) => {
@@ -87,7 +87,8 @@ test('an address gets a few emails an hour, and requests past that are answered 
       {},
       { headers: { 'x-forwarded-for': address } },
     );
-  // The first network may request three emails to one address, and other networks more, but only three are sent in all.
+  // The first network may request three emails to one address, and other networks may request more, but only three are
+  // sent in total.
   for (let count = 0; count < 5; count += 1) {
     expect((await request('192.0.2.1')).data).toEqual({ requestPasswordReset: true });
   }
@@ -99,7 +100,7 @@ test('an address gets a few emails an hour, and requests past that are answered 
   expect(codes.rowCount).toBe(3);
 });
 
-test('one network may request so many codes, and one account so many emails', async () => {
+test('the code requests of a network and the emails of an account are rate-limited', async () => {
   const mail = await startMailServer();
   await using server = await startServer({
     env: mailSettings(mail, { RATE_LIMITS: 'on', RATE_LIMIT_MAIL_CODES: '2/15m', RATE_LIMIT_OWN_MAILS: '1/1h' }),
@@ -122,7 +123,7 @@ test('one network may request so many codes, and one account so many emails', as
   ]);
 });
 
-test('an email that cannot be sent for three days is given up', async () => {
+test('the server gives up on an email that it cannot send for three days', async () => {
   const mail = await startMailServer();
   await mail.stop();
   await using server = await startServer({ env: mailSettings(mail), overrides: { mailTimes } });

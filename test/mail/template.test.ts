@@ -32,7 +32,7 @@ test('an operator’s text replaces the built-in one, and every value is escaped
   expect(received.html).toContain('title="&#39;b&amp;q&#39;@example.com"');
 });
 
-test('values cannot add lines to the subject, nor elements to the HTML', async () => {
+test('values cannot add lines to the subject or elements to the HTML', async () => {
   const templates = await readTemplates(null);
   const hostile = '<script>\r\nBcc: x@example.com\u2028';
   const values = { app: hostile, appUrl: hostile, email: hostile, link: hostile, code: hostile };

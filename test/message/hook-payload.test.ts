@@ -4,7 +4,7 @@ import { maxContentLength } from '../../src/core/text.ts';
 
 const read = (payload: Record<string, unknown>) => readHookPayload(payload, dialectOf(payload));
 
-test('a text is taken as it is', () => {
+test('a plain text is used unchanged', () => {
   expect(read({ content: 'Deployed **1.2**' })).toEqual({ content: 'Deployed **1.2**', username: null });
   expect(read({ content: 'Hi', username: ' CI\n bot ' })).toEqual({ content: 'Hi', username: 'CI bot' });
   expect(read({ content: 'x'.repeat(maxContentLength + 1) }).content).toHaveLength(maxContentLength + 1);
@@ -112,13 +112,13 @@ test('the blocks of Slack replace the text', () => {
   ]);
 });
 
-test('what is put together is cut to the length of a message', () => {
+test('the combined text is cut to the maximum length of a message', () => {
   const { content } = read({ content: 'Log:', embeds: [{ description: '😀'.repeat(maxContentLength) }] });
   expect([...content]).toHaveLength(maxContentLength);
   expect(content.endsWith('😀…')).toBe(true);
 });
 
-test('hostile payloads cost little and say nothing', () => {
+test('hostile payloads are read quickly, and parts that cannot be read produce no text', () => {
   let nested: Record<string, unknown> = { type: 'text', text: 'deep' };
   for (let depth = 0; depth < 20_000; depth += 1) nested = { type: 'rich_text_section', elements: [nested] };
   const started = performance.now();

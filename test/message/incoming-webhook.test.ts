@@ -49,7 +49,7 @@ function post(
 }
 const outcomeOf = async (answer: Response) => [answer.status, await answer.text()];
 
-/** A chat's newest message and the reader's unread counts; by default, the reader is Grace. */
+/** Returns a chat's newest message and the reader's unread counts. By default, the reader is Grace. */
 async function newest(where = chatId, by = grace): Promise<Data> {
   const { chat } = await by.ask(
     `query ($id: ID!) { chat: node(id: $id) { ... on Chat {
@@ -126,7 +126,7 @@ describe('an incoming webhook', () => {
     });
   });
 
-  test('takes the forms of Slack, and answers ok', async () => {
+  test('accepts the formats of Slack, and answers ok', async () => {
     const { url } = await create(ada);
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
     const payload = JSON.stringify({ text: 'in a form & more' });
@@ -232,7 +232,7 @@ describe('a request is refused', () => {
     };
     expect(await statuses(url, { content: 'hi' })).toEqual([204, 204, 429]);
     expect(await statuses('/api/hooks/x', { content: 'hi' })).toEqual([404, 404, 429]);
-    // The same network can still use webhooks that exist.
+    // The same network can still use existing webhooks.
     const { url: another } = await create(ada, 'Another');
     expect((await post(another, { content: 'hi' }, { at: strict })).status).toBe(204);
   });
@@ -279,7 +279,7 @@ describe('an incoming webhook ends', () => {
   });
 });
 
-test('no one finds the bot of a webhook by its name, which may tell of a hidden chat', async () => {
+test('no one finds the bot of a webhook by its name, because the name may reveal a hidden chat', async () => {
   const { incomingWebhook } = await create(ada, 'Acquisition of Initech');
   const search = 'query ($search: String!) { users(search: $search) { edges { node { username } } } }';
   for (const name of ['Acquisition', incomingWebhook.bot.username]) {
@@ -306,7 +306,7 @@ test('a chat can have a bounded number of webhooks, however many requests there 
   });
 });
 
-test('a token is no API key, and never in the log', async () => {
+test('a token is not an API key, and never appears in the log', async () => {
   const { url } = await create(ada);
   const token = url.slice('/api/hooks/'.length);
   const { errors } = await server.post('{ viewer { user { id } } }', {}, { token });

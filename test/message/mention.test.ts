@@ -27,7 +27,7 @@ let chatId: string;
 beforeAll(async () => {
   server = await sharedServer();
   otherNode = await sharedNode(server);
-  // One after the other, because mentions are ordered by the users' ids.
+  // The users sign up one after another, because mentions are ordered by the users' ids.
   ada = await signUp(server, 'ada');
   grace = await signUp(server, 'Grace');
   linus = await signUp(server, 'linus');
@@ -38,12 +38,12 @@ const upTo = (last: number) => Array.from({ length: last }, (_, index) => index 
 const namesIn = ({ mentions }: Data): string[] =>
   mentions.map(({ isEveryone, user }: Data) => (isEveryone ? 'everyone' : user.username));
 
-/** Sends a message, and returns the users that it mentions. */
+/** Sends a message, and returns the users that the message mentions. */
 async function mentionedBy(by: Person, chat: string, content: string): Promise<string[]> {
   return namesIn(await readMessage(by, await say(by, chat, content)));
 }
 
-/** A member's own count of unread mentions. */
+/** Returns how many unread mentions a member has in a chat. */
 async function unreadOf(by: Person, chat: string): Promise<number> {
   const document = 'query ($id: ID!) { chat(id: $id) { viewerMembership { unreadMentionCount } } }';
   return (await by.ask(document, { id: chat })).chat.viewerMembership.unreadMentionCount;
@@ -83,7 +83,7 @@ test.each([
   expect(await mentionedBy(ada, chatId, content)).toEqual(names);
 });
 
-/** The users' names in a text, and `everyone`. */
+/** Returns the users' names in a text, and `everyone`. */
 function readNames(text: string): string[] {
   const { names, everyone } = findNames(text);
   const users = names.flatMap((readings) => readings.find((name) => /^(ada|bob|o\.neil)$/.test(name)) ?? []);
@@ -410,7 +410,7 @@ test('mentions of a user are gone as soon as the user erases their account', asy
   expect(namesIn(await readMessage(ada, id))).toEqual(['Grace']);
 });
 
-/** The users that a text mentions in a chat with these users. */
+/** Returns the users that a text mentions in a chat with these users. */
 function mentionsIn(text: string, users = ['bob', 'ada', 'o.neil']): { mentions: string[]; everyone: boolean } {
   const { names, everyone } = findNames(text);
   const mentions = names.flatMap((readings) => readings.find((name) => users.includes(name)) ?? []);

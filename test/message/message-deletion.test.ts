@@ -46,7 +46,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const tombstone = { content: null, revisions: [], reactions: [], mentions: [], deletedAt: expect.any(String) };
 
-/** Creates a message with a revision, mentions, a reaction and a pin. All its texts contain this word. */
+/** Creates a message with a revision, mentions, a reaction and a pin. All its texts contain the given word. */
 async function sayMuch(chat: string, word: string): Promise<string> {
   const id = await say(ada, chat, `@grace, ${word} is what I say`);
   await editMessage(ada, id, `@grace and @everyone, ${word} is what I meant`);
@@ -55,7 +55,7 @@ async function sayMuch(chat: string, word: string): Promise<string> {
   return id;
 }
 
-/** The tables that contain this text. */
+/** Returns the tables that contain this text. */
 async function tablesWith(text: string): Promise<string[]> {
   const { rows } = await server.sql.query(
     `select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'`,
@@ -68,7 +68,7 @@ async function tablesWith(text: string): Promise<string[]> {
   return found.toSorted();
 }
 
-/** How many rows are attached to a message. */
+/** Returns how many rows are attached to a message. */
 async function countHanging(id: string): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const table of ['message_revisions', 'reactions', 'reaction_counts', 'mentions', 'pins']) {
@@ -168,7 +168,7 @@ test.each([
   const ofOwner = await say(ada, chat, 'said by ada');
   expect(await deleteMessage(linus, id)).toMatchObject({ __typename: expected });
   expect(await readMessage(ada, id)).toMatchObject({ content: expected === 'Message' ? null : 'said by grace' });
-  // The same applies to an owner's message.
+  // The same applies to a message from an owner.
   expect(await deleteMessage(linus, ofOwner)).toMatchObject({ __typename: expected });
   expect(await deleteMessage(linus, await say(linus, chat, 'my own'))).toMatchObject({ __typename: 'Message' });
 });
@@ -359,7 +359,7 @@ test('when a sender and an admin delete one message in the same transaction, the
   const holder = await server.sql.connect();
   await holder.query('begin');
   await holder.query('select from chats where id = $1 for update', [keyOf(group)]);
-  // The first deletion waits for the lock, and the next two share the transaction after it.
+  // The first deletion waits for the lock, and the next two deletions share the transaction after it.
   const deletions = [remove(ada, first)];
   await submitted(1);
   deletions.push(remove(ada, second));
@@ -370,7 +370,7 @@ test('when a sender and an admin delete one message in the same transaction, the
   await holder.query('rollback');
   holder.release();
   for (const message of await Promise.all(deletions)) expect(message).toMatchObject({ content: null });
-  // A transaction that had failed and been repeated would have left a gap.
+  // If a transaction had failed and been retried, there would be a gap in the ids.
   expect((await lastEntry()) - before).toBe(2);
   await disconnectDatabase(db);
 });

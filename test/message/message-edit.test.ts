@@ -33,7 +33,7 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** A message as the database stores it. */
+/** Returns a message as the database stores it. */
 async function stored(id: string): Promise<Data> {
   const { rows } = await server.sql.query(
     `select m.content, m.version, (

@@ -17,7 +17,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace]);
 });
 
-/** The same user, whose `ask` goes to the other node. */
+/** Returns the same user, whose `ask` goes to the other node. */
 const onOtherNode = (person: Person): Person => ({
   ...person,
   ask: (document, variables) => otherNode.ask(document, variables, person.token),
@@ -37,7 +37,7 @@ async function readMessage(by: Person, id: string) {
   return (await by.ask(document, { id })).node;
 }
 
-/** The input paths in the error that refuses this input. Expects that nothing is sent. */
+/** Returns the input paths in the error that refuses this input. Checks that no message is sent. */
 async function refusedAt({ content = 'hello', ...more }: Variables): Promise<string[]> {
   const before = await placesIn(chatId);
   const outcome = await sendMessage(ada, chatId, String(content), more);

@@ -40,13 +40,13 @@ beforeAll(async () => {
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
-/** The seqs of the pinned messages of a chat, newest pin first, as a user sees them. */
+/** Returns the seqs of the pinned messages of a chat, newest pin first, as a user sees them. */
 async function pinnedIn(chat: string, by: Person): Promise<number[]> {
   const document = 'query ($id: ID!) { chat(id: $id) { pinnedMessages { seq } } }';
   return (await by.ask(document, { id: chat })).chat.pinnedMessages.map(({ seq }: Data) => seq);
 }
 
-/** A group with `length` messages, and their ids. */
+/** Creates a group with `length` messages, and returns the ids of the messages. */
 async function createConversation(length: number): Promise<{ chat: string; ids: string[] }> {
   const chat = await createGroup(ada, [grace]);
   const { rows } = await server.sql.query(
@@ -70,7 +70,7 @@ test('a chat lists its pinned messages, newest pin first', async () => {
   await pinMessage(ada, ids[2] ?? '');
   await pinMessage(grace, ids[0] ?? '');
   expect(await pinnedIn(chat, ada)).toEqual([1, 3, 2]);
-  // Pinning a message again does not move its pin.
+  // Pinning a message again does not change the position of its pin.
   expect(await pinMessage(grace, ids[1] ?? '')).toMatchObject({ __typename: 'Message' });
   expect(await pinnedIn(chat, grace)).toEqual([1, 3, 2]);
   expect(await unpinMessage(grace, ids[2] ?? '')).toMatchObject({ __typename: 'Message', seq: 3 });
@@ -224,7 +224,7 @@ test('a request that would pin the fifty-first message waits while psql pins the
     ({ message }) => message,
   );
   const pinned = pinMessage(ada, ids[maxPins + 1] ?? '');
-  // On another connection. By the time this is answered, the other statement has begun.
+  // This statement uses another connection. By the time it is answered, the other statement has begun.
   await server.sql.query('select 1');
   await client.query('commit');
   expect(await late).toBe('a chat can have at most 50 pinned messages');

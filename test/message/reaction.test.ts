@@ -34,9 +34,9 @@ beforeAll(async () => {
 
 const follow = (person: Person) => followEvents(server, person, { document: messageEventsDocument });
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
-/** As many different emojis as needed. */
+/** Returns the emoji with this index, so that a test can use any number of different emojis. */
 const emojiAt = (index: number) => String.fromCodePoint(0x1f400 + index);
-/** `👍 2 mine` for two thumbs, including the reader's. */
+/** Formats reactions: `👍 2 mine` stands for two thumbs, one of them the reader's. */
 const show = (reactions: Data[]) =>
   reactions.map(({ emoji, count, viewerReacted }) => `${emoji} ${count}${viewerReacted ? ' mine' : ''}`);
 
@@ -44,7 +44,7 @@ async function reactionsSeen(by: Person, id: string): Promise<string[]> {
   return show((await readMessage(by, id)).reactions);
 }
 
-/** The rows of a message's reactions: who reacts with what, and the counts. */
+/** Returns the rows of a message's reactions (who reacts with what) and the counts. */
 async function stored(id: string): Promise<{ rows: string[]; counts: Record<string, number> }> {
   const [reactions, counts] = await Promise.all([
     server.sql.query(
@@ -204,7 +204,7 @@ test('a message can have at most twenty different reactions', async () => {
     fields: [{ path: ['emoji'] }],
   });
   await expect(insertReaction(id, grace, emojiAt(0))).rejects.toMatchObject({ code: '23514' });
-  // Anyone can still add an existing emoji, including the user who reached the limit.
+  // Everyone can still add an existing emoji, including the user who has reached the limit.
   expect(await addReaction(grace, id, emojiAt(1))).toMatchObject({ __typename: 'Message' });
   await removeReaction(ada, id, emojiAt(1));
   expect(await addReaction(grace, id, emojiAt(0))).toMatchObject({ __typename: 'InvalidInput' });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-/** Signs up a new Grace and a new Linus, who do not block each other. */
+/** Signs up a new Grace and a new Linus, neither of whom blocks the other. */
 async function meet(): Promise<void> {
   const suffix = Math.random().toString(36).slice(2);
   [grace, linus] = await Promise.all([signUp(server, `grace-${suffix}`), signUp(server, `linus-${suffix}`)]);
@@ -138,7 +138,7 @@ test('the existing chat of the two stays, and the blocked user can send nothing 
   expect(await type()).toBe(false);
   expect(await heardBy(grace, stream)).toEqual([]);
 
-  // Both still see the existing messages, and the blocking user may still write.
+  // Both users still see the existing messages, and the blocking user may still write.
   expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat', id: chat });
   expect(await sendMessage(grace, chat, 'that is all')).toMatchObject({ __typename: 'Message', seq: 3 });
   expect(await act('deleteMessage(messageId: $id)', old)).toEqual({ __typename: 'Message' });
@@ -163,7 +163,7 @@ test('a blocked user can’t add the user who blocked them to a chat', async () 
   const { viewer } = await grace.ask('{ viewer { chats { edges { cursor } } } }');
   expect(viewer.chats.edges).toEqual([]);
 
-  // Other users may add her. Then the two are in one chat, and both can write.
+  // Other users may add Grace. After that, both users are in the chat, and both can write.
   const [both] = chats;
   expect(await addMembers(ada, both, [grace])).toMatchObject({ __typename: 'Chat' });
   expect(await sendMessage(linus, both, 'hello all')).toMatchObject({ __typename: 'Message' });
@@ -179,7 +179,7 @@ test('a blocking user may open a chat with the user they blocked', async () => {
   expect(await sendMessage(linus, chat, 'and mine')).toMatchObject(forbidden);
 });
 
-test('a blocked user can pin nothing in the single chat of the two, and gets the same error as for a message', async () => {
+test('a blocked user cannot pin anything in the single chat of the two, and gets the same error as for a message', async () => {
   await meet();
   const { id: chat } = await openSingle(grace, linus);
   const message = await say(linus, chat, 'hello');
@@ -225,7 +225,7 @@ test('in any chat, a blocked user sees the user who blocked them neither among t
     const [readers, markers] = await readersOf(linus, chat);
     expect(readers).toEqual([linus.name]);
     expect(markers).toMatchObject({ [grace.name]: null, [linus.name]: 1 });
-    // Grace and others still see her marker.
+    // Grace and the other users still see Grace's marker.
     expect((await readersOf(grace, chat))[1]).toMatchObject({ [grace.name]: 1, [linus.name]: 1 });
   }
   const [readers, markers] = await readersOf(ada, group);

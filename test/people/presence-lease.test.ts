@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 const newcomer = () => signUp(server, `p${Math.random().toString(36).slice(2)}`);
 
-/** Two users who share a chat. */
+/** Signs up two users who share a chat. */
 async function acquaint() {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   return { ada, grace, chat: await createGroup(ada, [grace]) };

@@ -112,7 +112,7 @@ test('a user stays online as long as one of their devices is', async () => {
   await adas.next(changed(grace, 'ONLINE'));
   await laptop.close();
   await phone.close();
-  // Waits until the database knows that the laptop has disconnected, which changes nothing for others.
+  // Wait until the database knows that the laptop has disconnected, which changes nothing for others.
   await untilHere(server, grace, 1);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
   await second.close();
@@ -152,7 +152,7 @@ test('a user is away when all of their devices are, until they become active on 
   expect(await presenceOf(grace, ada)).toEqual({ status: 'AWAY', lastSeenAt: null });
   expect(await setPresence(phoneOf, 'ONLINE')).toMatchObject({ status: 'ONLINE' });
   await adas.next(changed(grace, 'ONLINE'));
-  // The active device disconnects, and the other one is inactive.
+  // The active device disconnects, and the remaining device is inactive.
   await phone.close();
   await adas.next(changed(grace, 'AWAY'));
   // A device that reconnects is active.
@@ -171,7 +171,7 @@ test('when a node dies, users who were only there go offline', async () => {
   await using adas = await follow(server, ada);
   await using _ = await attend(otherNode, linus);
   await adas.next(changed(linus, 'ONLINE'));
-  // A node reports once that both are connected, and then never again.
+  // The node reports once that both users are connected, and never again after that.
   await leaseTo(server, 'a node of old', `clock_timestamp() + interval '1 second'`);
   await server.sql.query(
     `select attend('a node of old', array_agg(s.id), '{}', array_agg(distinct s.user_id)) from sessions s where user_id = any ($1)`,
@@ -187,7 +187,7 @@ test('when a node dies, users who were only there go offline', async () => {
 test('a user on a node that died was last seen when the node last renewed its lease', async () => {
   const [ada, grace] = await Promise.all([newcomer(), newcomer()]);
   await createGroup(ada, [grace]);
-  // The last renewal was one lease duration before the lease expired.
+  // The lease was last renewed one lease duration before it expired.
   await leaseTo(
     server,
     'a node of old',
@@ -208,7 +208,7 @@ test('a node that was taken for dead, or whose database lost its row, reports ev
   await using adas = await follow(server, ada);
   await using _ = await attend(server, grace);
   await adas.next(changed(grace, 'ONLINE'));
-  // Both in one transaction: otherwise the node might report it again before the test looks.
+  // Both statements run in one transaction. Otherwise the node might report the user again before the test checks.
   await server.sql.query(
     `delete from presence_nodes; select settle_presences(array[${keyOf(grace.userId)}]::bigint[])`,
   );
@@ -263,7 +263,7 @@ test('a subscription that does not select PresenceChanged does not receive it, a
   await using _ = await attend(server, grace);
   await asking.next(changed(grace, 'ONLINE'));
   expect(await heardBy(ada, quiet)).toEqual([]);
-  // Its cursor repeats the stream's position.
+  // The cursor of the event repeats the stream's position.
   const told = asking.frames.findIndex(changed(grace, 'ONLINE'));
   const [before, change] = asking.frames.slice(told - 1, told + 1).map((frame) => envelopeOf(frame).cursor);
   expect([before, asking.frames[told]?.id]).toEqual([change, change]);
@@ -290,7 +290,7 @@ test('a user who leaves, and those who remain, no longer receive or see each oth
   await setPresence(linus, 'AWAY');
   expect(await changesHeard(grace, graces, linus)).not.toContain('AWAY');
   expect([await presenceOf(grace, linus), await presenceOf(linus, grace)]).toEqual([null, null]);
-  // A user who joins receives it from then on.
+  // A user who joins receives changes of presence from then on.
   await addMembers(server, chat, [linus]);
   await setPresence(grace, 'ONLINE');
   await linuses.next(changed(grace, 'ONLINE'));
@@ -310,7 +310,7 @@ test('to the users they block, a user looks as if they had never been online', a
   const never = { status: 'OFFLINE', lastSeenAt: null };
   expect(await presenceOf(grace, linus)).toEqual(never);
   expect(await presenceOf(grace, ada)).toMatchObject({ status: 'ONLINE' });
-  // Blocking hides the blocking user from the other, not the other way round.
+  // Blocking hides the presence of the blocking user from the blocked user, but not the other way round.
   expect(await presenceOf(linus, grace)).toMatchObject({ status: 'ONLINE' });
   await graces.close();
   await adas.next(changed(grace, 'OFFLINE'));

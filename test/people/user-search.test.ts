@@ -86,7 +86,7 @@ test('an empty search finds no one, and text that no name can begin with is refu
 
 test('a long list is paged, with each user once', async () => {
   const usernames = Array.from({ length: 25 }, (_, index) => `page${String(index).padStart(2, '0')}`);
-  // Some match by their username and some by their display name, which many of them share.
+  // Some users match by their username and others by their display name, which many of them share.
   await insertPeople(usernames.map((username, index) => [username, index % 3 === 0 ? 'Page' : null]));
   await insertPeople(Array.from({ length: 10 }, (_, index) => [`other${index}`, 'Page']));
   const found: string[] = [];

@@ -16,7 +16,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** Changes a user's profile; returns the whole result, errors included. */
+/** Changes a user's profile. Returns the whole result, including errors. */
 async function updateProfile(by: Person, input: { displayName?: string | null }): Promise<Data> {
   const document = `mutation ($input: UpdateProfileInput!) {
     updateProfile(input: $input) {
@@ -133,7 +133,8 @@ test('a user who was away receives the profiles of those they share a chat with 
   await removeMember(server, chat, linus);
   expect(await hear(linus)).not.toContainEqual(updated('joan', 'Joan Clarke'));
 
-  // A change from before they shared a chat is not sent: the new name was already visible when the chat was created.
+  // A change from before the two users shared a chat is not sent, because the new name was already visible when the
+  // chat was created.
   await createGroup(joan, [grace]);
   expect(await hear(grace)).not.toContainEqual(updated('joan', 'Joan Clarke'));
   await using stream = await followEvents(server, grace, { document });

@@ -25,11 +25,11 @@ test('no two advisory locks have the same key', () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
-test('a lock that is not in the table is refused, rather than locking nothing', async () => {
+test('a lock that is not in the table is refused, because it would lock nothing', async () => {
   await expect(database.sql.query(`select lock_key('event logs')`)).rejects.toThrow('no advisory lock "event logs"');
 });
 
-/** The argument of `pg_advisory_lock(` and similar calls. */
+/** Returns the arguments of calls of `pg_advisory_lock(` and similar functions in a text. */
 const asked = (text: string) => [...text.matchAll(/pg_(?:try_)?advisory\w*\(\s*([^\s,)]+)/g)].map(([, key]) => key);
 
 test('every advisory lock that the program or the database takes is in the table', async () => {

@@ -5,7 +5,7 @@ import { RateLimited } from '../../src/errors.ts';
 
 type Item = { lane: bigint; number: number };
 
-/** Records commits, and makes them fail as configured. */
+/** Opens batches that record their commits and fail as configured. */
 function open(options: Partial<BatchOptions<Item, number>> = {}) {
   const commits: Item[][] = [];
   const batches = new BatchCommit<Item, number>({
@@ -48,7 +48,7 @@ test('one bad item among many is isolated in a logarithmic number of steps, and 
           return items.map(({ number }) => ({ value: number }));
         },
       });
-      // The first two are committed immediately; the others form one batch.
+      // The first two items are committed immediately, and the others form one batch.
       await batches.submit({ lane: 1n, number: -1 });
       const first = batches.submit({ lane: 1n, number: -2 });
       const settled = await Promise.allSettled(itemsOf(count).map((item) => batches.submit(item)));

@@ -15,7 +15,7 @@ const ownTables = `
   select c.oid, c.relname from pg_class c
   where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_prisma_migrations'`;
 
-/** Functions of extensions are not ours. */
+/** Leaves out the functions of extensions, which are not part of this project. */
 const ownFunctions = `
   select p.* from pg_proc p
   where p.pronamespace = 'public'::regnamespace and not exists (
@@ -83,7 +83,7 @@ test("no function that runs with its owner's rights accepts rows of a table othe
   try {
     for (const { name, table, definition } of triggers.rows) {
       await client.query('begin');
-      // Created like the trigger that it copies, but without its condition, so that any row fires it.
+      // The new trigger is a copy of an existing trigger without its condition, so that any row fires it.
       await client.query(`create temp table made_up (like public.${table})`);
       const event = /(insert|update|delete)/i.exec(definition)?.[1] ?? '';
       const transitions = /REFERENCING (.+) FOR EACH/.exec(definition)?.[1];

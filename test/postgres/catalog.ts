@@ -2,9 +2,9 @@ import type { Queryable } from '../../src/postgres/client.ts';
 import type { Column, Shape, Table } from './shape.ts';
 
 /**
- * Reads the shape of a database from its own catalog. Leaves out what schema.prisma can't express: indexes on
- * expressions, on a part of a table or of a kind other than btree, checks, generation expressions, triggers; and
- * Prisma's own ledger.
+ * Reads the shape of a database from the system catalogs. Leaves out Prisma's own ledger and everything that
+ * schema.prisma cannot express: indexes on expressions, on part of a table or of a kind other than btree, checks,
+ * generation expressions and triggers.
  */
 export async function readCatalog(sql: Queryable): Promise<Shape> {
   const columns = await readColumns(sql);
@@ -92,7 +92,7 @@ async function readForeignKeys(sql: Queryable): Promise<{ table: string; name: s
   }));
 }
 
-/** The letters of pg_constraint.confdeltype. */
+/** The meanings of the letters in pg_constraint.confdeltype. */
 const actions: Record<string, string> = {
   a: 'no action',
   r: 'restrict',

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { Connection } from '../../src/postgres/connection.ts';
 
-/** A server that never answers; `parameters` resolves to the startup parameters of its first connection. */
+/** Opens a server that never answers. `parameters` resolves to the startup parameters of its first connection. */
 async function openSilentServer() {
   const server = createServer();
   server.listen(0, '127.0.0.1');

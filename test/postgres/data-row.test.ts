@@ -26,7 +26,7 @@ function int16(value: number): Buffer {
   return bytes;
 }
 
-/** What PostgreSQL sends for a prepared statement with these rows. */
+/** Returns the bytes that PostgreSQL sends when a prepared statement returns these rows. */
 function answerWith(rows: readonly (string | null)[][]): Buffer {
   const fields = types.map((type, index) =>
     Buffer.concat([Buffer.from(`c${index}\0`), int32(0), int16(0), int32(type), int16(-1), int32(-1), int16(0)]),
@@ -42,7 +42,7 @@ function answerWith(rows: readonly (string | null)[][]): Buffer {
   ]);
 }
 
-/** The rows that a statement reads from these bytes, which arrive in pieces that end at these positions. */
+/** Returns the rows that a statement reads from these bytes, which arrive in pieces that end at these positions. */
 function readInPieces(bytes: Buffer, ends: readonly number[]): { rows: unknown[]; texts: (string | null)[][] } {
   const target = new EventEmitter() as EventEmitter & MessageTarget;
   target._emitMessage = false;
@@ -67,7 +67,7 @@ function readInPieces(bytes: Buffer, ends: readonly number[]): { rows: unknown[]
   };
   let from = 0;
   for (const end of [...ends, bytes.length]) {
-    // A piece with its own copy of the bytes, as from a socket.
+    // Each piece has its own copy of the bytes, like a piece from a socket.
     const piece = Buffer.from(bytes.subarray(from, end));
     stream.emit('data', piece);
     from = end;

@@ -6,9 +6,9 @@ import { atFileEnd } from '../support/file-end.ts';
 
 /**
  * Everything that depends on a message, a chat or a user refers to it by a foreign key that declares what happens to
- * the dependent row: `on delete cascade` deletes it too, `on delete set null` keeps it without an owner. seal_schema()
- * makes sure that writing a tombstone removes the rows that refer to its message. All other references are listed here,
- * with their reasons.
+ * the dependent row when the other row is deleted: `on delete cascade` deletes it too, `on delete set null` keeps it
+ * without an owner. seal_schema() makes sure that writing a tombstone removes the rows that refer to its message. All
+ * other references are listed here, each with its reason.
  */
 const otherKeys: Record<string, string> = {
   'messages.messages_chat_id_reply_to_seq_fkey':
@@ -89,7 +89,9 @@ test('a tombstone clears every table that refers to its message: the last migrat
   }
 });
 
-/** Ada, a chat of hers with Grace, and a message of hers with everything that can be attached to one. */
+/**
+ * Creates Ada, a chat of hers with Grace, and a message of hers that has everything that can be attached to a message.
+ */
 async function createEverything(): Promise<{ ada: string; chat: string; message: string }> {
   const [people] = await query<{ ada: string; grace: string }>(`
     with made as (
@@ -120,7 +122,7 @@ async function createEverything(): Promise<{ ada: string; chat: string; message:
   return { ada, chat, message };
 }
 
-/** A row for every table that refers to a message or a user. Tables that triggers fill need no row here. */
+/** A row for every table that refers to a message or a user. Tables that triggers fill are left out. */
 const samples: [table: string, columns: string, values: string][] = [
   ['reactions', 'chat_id, seq, user_id, emoji', `:chat, 1, :ada, '👍'`],
   ['mentions', 'chat_id, seq, user_id', ':chat, 1, :ada'],
@@ -197,7 +199,7 @@ const samples: [table: string, columns: string, values: string][] = [
   ],
 ];
 
-/** How many rows of a table refer to the row with this id. */
+/** Returns how many rows of a table refer to the row with this id. */
 async function countReferring({ table, columns, owner }: Key, id: string): Promise<number> {
   const [row] = await query<{ count: number }>(
     owner === 'messages' && columns.length > 1
@@ -208,7 +210,10 @@ async function countReferring({ table, columns, owner }: Key, id: string): Promi
   return row?.count ?? 0;
 }
 
-/** The keys whose rows are deleted together with the row that they refer to, or lose their reference to it. */
+/**
+ * Returns the keys whose rows are deleted together with the row that they refer to, or lose their reference to that
+ * row.
+ */
 async function dependentKeysTo(owner: string): Promise<Key[]> {
   return (await keysTo(owner)).filter(({ table, name }) => otherKeys[`${table}.${name}`] === undefined);
 }
@@ -237,7 +242,7 @@ test('when a message is deleted, no table refers to it any more', async () => {
   expect(await tablesReferring('messages', message)).toEqual([]);
 });
 
-test('the same holds for a table that a later migration creates, and for what refers to it', async () => {
+test('the same applies to a table that a later migration creates, and to rows that refer to it', async () => {
   await query(`
     create table checklists (
       chat_id bigint, seq int, title text, primary key (chat_id, seq),

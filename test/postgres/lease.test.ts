@@ -34,7 +34,7 @@ function connect(url: string): Db {
   return connectDatabase({ url, maxConnections: 4, statementTimeoutMs: 10_000, onError: () => {} });
 }
 
-/** A lease that is released at the end of the test. */
+/** Takes a lease, and releases it at the end of the test. */
 async function take(leases: Leases, onWanted?: () => unknown): Promise<Lease> {
   const lease = await leases.take({ name, times, ...(onWanted && { onWanted }) });
   if (lease === null) throw new Error('the lease is held');
@@ -96,7 +96,7 @@ test('a holder that is cut off loses its lease to another when the lease expires
   expect(performance.now() - cutAt).toBeLessThan(times.expiry + 1_000);
   await expect.poll(() => lease.signal.aborted).toBe(true);
   expect(lease.signal.reason).toBeInstanceOf(LeaseLost);
-  // The holder is back, and tries to write nevertheless.
+  // The former holder is back, and still tries to write.
   await expect(write(lease)).rejects.toBeInstanceOf(LeaseLost);
   expect(next?.token).toBeGreaterThan(lease.token);
   expect(await countWrites()).toBe(1);

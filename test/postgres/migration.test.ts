@@ -13,7 +13,10 @@ import { asOwner, owner } from '../support/template.ts';
 
 const log = pino({ level: 'silent' });
 
-/** An empty database, to use as its owner (an ordinary role) or as the superuser. It is dropped after the test. */
+/**
+ * Creates an empty database, to use as its owner (an ordinary role) or as the superuser. The database is dropped after
+ * the test.
+ */
 async function createEmptyDatabase() {
   const name = `empty_${randomBytes(6).toString('hex')}`;
   await run(inject('postgresUrl'), `create database ${name} owner ${owner.name}`);
@@ -38,7 +41,7 @@ async function run(connectionString: string, statement: string): Promise<pg.Quer
   }
 }
 
-/** A folder of migrations such as prisma/migrations. */
+/** Creates a folder of migrations like prisma/migrations. */
 async function writeMigrations(migrations: Record<string, string>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-migrations-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -52,7 +55,7 @@ async function writeMigrations(migrations: Record<string, string>): Promise<stri
 
 const one = { '20260101000000_one': 'create table one (id int);\n' };
 const two = { '20260102000000_two': 'create table two (id int);\n' };
-/** A migration that removes something reads this table. */
+/** A migration that removes something reads this table, so the table must exist. */
 const leaseTable = 'create table leases (name text, until timestamptz, release text)';
 const ledger = 'select migration_name as name from _prisma_migrations order by started_at';
 
@@ -76,7 +79,7 @@ test('the ledger matches Prisma’s, column by column and value by value', async
   expect(rows).toEqual([
     {
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
-      // sha256sum of the file.
+      // The output of sha256sum for the file.
       checksum: '35899e0fbae58a7cb662d11284931ae9d9c920c0a4e2891238d1d02fdcd69bcf',
       finished_at: expect.any(Date),
       migration_name: '20260101000000_one',
@@ -126,7 +129,7 @@ test('a migration that began and never finished is refused and named, and nothin
   );
   expect((await database.sql(ledger)).rowCount).toBe(1);
 
-  // As the error says, a migration that is undone by hand is applied again.
+  // As the error message says, a migration that was undone by hand is applied again.
   await database.sql('drop table one; update _prisma_migrations set rolled_back_at = now()');
   await applyMigrations(database.url, folder, log);
   expect((await database.sql(ledger)).rows.map(({ name }) => name)).toEqual([
@@ -196,7 +199,7 @@ test('a node that starts while a newer version removes what it uses notices it, 
   const newer = new pg.Client({ connectionString: database.url });
   await newer.connect();
   onTestFinished(() => newer.end());
-  // The newer release has counted the nodes by now.
+  // By now, the newer release has counted the nodes.
   await newer.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
   const confirmed = confirmRelease(db, folder).catch((error: unknown) => error);
   const isWaiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;

@@ -70,7 +70,7 @@ test.each(statements)('a named statement answers as the driver’s own does, twi
   };
   const own = await ask((statement) => driver.query(statement));
   for (let round = 0; round < 2; round += 1) {
-    // Bigint is the one type that this server reads differently from the driver.
+    // Bigint is the only type that this server parses differently from the driver.
     const found = await ask((statement) => db.pool.query(statement));
     expect(
       JSON.parse(JSON.stringify(found, (_, value) => (typeof value === 'bigint' ? String(value) : value))),

@@ -20,7 +20,7 @@ atFileEnd(async () => {
   await database.drop();
 });
 
-/** A node, and a switch that cuts it off from the database. */
+/** Opens a node, and returns it with a switch that cuts the node off from the database. */
 async function openNode({ confirm = async () => undefined }: { confirm?: () => Promise<unknown> } = {}) {
   const cut = { isAway: false };
   const pool = new Proxy(db.pool, {
@@ -52,7 +52,7 @@ test('a node that was cut off for longer than its lease takes it again once it i
   await expect.poll(() => node.isSettled, { timeout: 5_000 }).toBe(false);
   cut.isAway = false;
   await expect.poll(() => isValid(node), { timeout: 5_000 }).toBe(true);
-  // The other nodes may also be about to take their leases again.
+  // The other nodes may also be about to take their leases again, so this node is not settled yet.
   expect(node.isSettled).toBe(false);
 });
 

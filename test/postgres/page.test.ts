@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { encodeCursor, lists, readPage, toPage, type ConnectionArgs } from '../../src/postgres/page.ts';
 import { InvalidInput } from '../../src/errors.ts';
 
-/** The names of the arguments that are refused. */
+/** Returns the names of the arguments that are refused. */
 function refused(args: ConnectionArgs, list = lists.messages): string[] {
   try {
     readPage(args, list);

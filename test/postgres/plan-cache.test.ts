@@ -20,7 +20,7 @@ test('PostgreSQL keeps the plans of statements that take arrays, however short t
   const [ada, grace] = await signUpAll(server, 'planner', 'planned');
   const chat = await createGroup(ada, [grace]);
   const messageId = BigInt(keyOf(await say(ada, chat, 'hello')));
-  // A single connection, so that a statement can count all plans.
+  // The pool has a single connection, so that one statement can count all plans.
   const db = connectDatabase({
     url: server.database.url,
     maxConnections: 1,
@@ -33,7 +33,7 @@ test('PostgreSQL keeps the plans of statements that take arrays, however short t
   const reader = { userId, sessionId: 1n };
   const range = { after: 0n, through: 10n ** 9n, limit: 10 };
   const page = { limit: 10, isBackward: true, after: null, before: null };
-  // PostgreSQL makes five plans before it considers keeping one.
+  // PostgreSQL makes five plans before it considers keeping a generic one.
   for (let round = 0; round < 12; round += 1) {
     const loaders = new Loaders(db);
     await Promise.all([

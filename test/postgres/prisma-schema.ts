@@ -13,7 +13,7 @@ const columnTypes: Record<string, string> = {
   String: 'text',
 };
 
-/** What the values of `onDelete` are called in SQL. */
+/** The SQL names of the values of `onDelete`. */
 const actions: Record<string, string> = {
   Cascade: 'cascade',
   NoAction: 'no action',
@@ -97,7 +97,7 @@ function columnDefault(rest: string): string | null {
 
 type Key = [name: string, text: string];
 
-/** Keys of one field (`@id`) or of several (`@@id([a, b])`). */
+/** Returns the keys of one field (`@id`) and of several fields (`@@id([a, b])`). */
 function indexKeys(model: Model): Key[] {
   const ofFields = model.fields.flatMap(({ name, rest }) =>
     [...rest.matchAll(/@(id|unique)\b/g)].map(([, kind]) => `@@${kind}([${name}])`),
@@ -131,7 +131,7 @@ function relationKeys(model: Model, models: Model[]): Key[] {
   });
 }
 
-/** The columns of a list of fields, e.g. `chatId, seq`. */
+/** Returns the columns of a list of fields, e.g. `chatId, seq`. */
 function columnNames({ fields }: Model, list: string): string[] {
   return list.split(',').flatMap((each) => fields.filter(({ name }) => name === each.trim()).map(columnOf));
 }

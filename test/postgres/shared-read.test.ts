@@ -2,7 +2,7 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { SharedRead } from '../../src/postgres/shared-read.ts';
 
-/** A reader of numbers whose statements end when the test says so. */
+/** Starts a reader of numbers whose statements end when the test decides. */
 function startReader() {
   const statements: { keys: readonly number[]; end: (error?: Error) => void }[] = [];
   const shared = new SharedRead<number, string, number>(
@@ -23,7 +23,7 @@ function startReader() {
   return { statements, ask, turn };
 }
 
-/** A PostgreSQL error with that SQLSTATE. */
+/** Returns a PostgreSQL error with that SQLSTATE. */
 function refusal(code: string): Error {
   return Object.assign(new pg.DatabaseError(`refused with ${code}`, 0, 'error'), { code });
 }
@@ -39,7 +39,7 @@ test('what is asked for while two statements run is read by the next one, each k
   expect(statements.map(({ keys }) => keys)).toEqual([[1], [2]]);
   statements[0]?.end();
   expect(await first).toEqual({ values: ['value 1'], found: [10] });
-  // No more than five keys at once; the one that is requested twice counts twice.
+  // A statement reads at most five keys at once, and a key that is requested twice counts twice.
   expect(statements[2]?.keys).toEqual([3, 4, 5]);
   statements[1]?.end();
   await second;

@@ -22,7 +22,7 @@ afterAll(async () => {
 
 type Send = (statement: string) => Promise<unknown>;
 
-/** Every way in which our code sends a statement to the database. */
+/** Every way in which this code sends a statement to the database. */
 const ways: Record<string, Send> = {
   pg: (statement) => db.pool.query(statement),
   Prisma: (statement) => db.prisma.$executeRawUnsafe(statement),
@@ -33,7 +33,7 @@ const ways: Record<string, Send> = {
 };
 const names = Object.keys(ways);
 
-/** The error that `work` throws. */
+/** Returns the error that `work` throws. */
 async function failureOf(work: Promise<unknown>): Promise<unknown> {
   const failure = await work.then(
     () => null,

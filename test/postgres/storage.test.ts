@@ -8,7 +8,7 @@ let database: TestDatabase;
 beforeAll(async () => void (database = await createDatabase()));
 atFileEnd(() => database.drop());
 
-/** The total size of each user's files: as the database has counted it, and as it really is. */
+/** Returns the total size of each user's files, both as the database has counted it and as it really is. */
 async function compareCounts(): Promise<{ counted: Record<string, number>; stored: Record<string, number> }> {
   const { rows } = await database.sql.query<{ id: string; counted: number; stored: number }>(
     `select u.id::text, stored_bytes(u.id)::int as counted,
@@ -30,7 +30,7 @@ async function addPeople(count: number): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Inserts a file for each of these uploaders, all in one statement, as psql might. */
+/** Inserts a file for each of these uploaders in a single statement, as a user of psql might. */
 async function addFiles(uploaderIds: readonly string[], size: number): Promise<void> {
   const content = Buffer.alloc(size, 'x');
   await database.sql.query(
@@ -45,7 +45,7 @@ async function addFiles(uploaderIds: readonly string[], size: number): Promise<v
   );
 }
 
-/** Deletes about this share of all files, chosen at random. */
+/** Deletes about this share of all files at random. */
 const removeFiles = (share: number) =>
   database.sql.query(
     'delete from files where id in (select id from files where random() < $1 for update skip locked)',
@@ -138,7 +138,8 @@ test('the quota of files that were deleted one by one is available immediately, 
   const updates = (await countUpdates()) - before;
   await client.query('commit');
   client.release();
-  // One update for the new files and one for all deleted ones. With one update per deleted file, 20,000 took seconds.
+  // There is one update for the new files, and one for all deleted files. With one update per deleted file, deleting
+  // 20,000 files took seconds.
   expect(updates).toBe(2);
   expect((await compareCounts()).counted).toMatchObject({ [ada]: 10 });
 });

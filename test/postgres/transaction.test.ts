@@ -57,7 +57,7 @@ test('a transaction names its actor to the triggers until it ends, with Prisma a
   expect(await inTransaction(db, read, actor)).toBe('7');
   expect(await inTransaction({ pool: db.pool }, read, actor)).toBe('7');
   await expect(inTransaction(db, () => Promise.reject(new Error('not today')), actor)).rejects.toThrow('not today');
-  // More transactions than there are connections, so that they reuse the connections from above, too.
+  // There are more transactions than connections, so these transactions also reuse the connections from above.
   const later = Array.from({ length: maxConnections * 3 }, (_, index) =>
     index % 2 === 0 ? inTransaction(db, read) : inTransaction({ pool: db.pool }, read),
   );
@@ -72,7 +72,7 @@ test('transactions that wait for a connection each get their own, and release it
           'select pg_current_xact_id()::text as id, pg_backend_pid() as pid',
         );
         await prisma.chat.create({ data: { type: 'GROUP', name: `crowd ${index}` } });
-        // Both are in the same transaction, however many others run at the same time.
+        // Both statements run in the same transaction, however many others run at the same time.
         const ofPrisma = await prisma.$queryRaw`select pg_current_xact_id()::text as id, pg_backend_pid() as pid`;
         expect(ofPrisma).toEqual(rows);
         return rows[0]?.id;

@@ -18,7 +18,7 @@ beforeAll(async () => {
 const setPresence = (node: TestServer) =>
   node.post('mutation { setPresence(status: AWAY) { __typename } }', {}, { token: ada.token });
 
-test('two nodes share the limits, which work on without Redis', async () => {
+test('two nodes share the limits, which continue to work without Redis', async () => {
   expect(await redis.cli('keys', 'parley:*')).toContain('signUps');
   for (const node of [server, other, server])
     expect(JSON.stringify(await setPresence(node))).not.toContain('RATE_LIMITED');

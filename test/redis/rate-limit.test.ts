@@ -10,7 +10,7 @@ import { startRedis, type TestRedis } from '../support/redis.ts';
 
 const redis = await startRedis();
 
-/** The limits of one node. Without Redis, the limits that the nodes share are counted in `store`. */
+/** Creates the rate limits of one node. Without Redis, `store` counts the limits that the nodes share. */
 async function createNode({ url }: TestRedis, env: Record<string, string>) {
   const { link } = await connect(url);
   const store: LimitStore = {
@@ -57,7 +57,7 @@ test('limits on sign-ins count in Redis, under hashes, and not in PostgreSQL', a
   expect(keys).not.toMatch(/ada|192/);
 });
 
-test('while Redis is away, each limit counts where it would without it; restarted empty, quotas start again', async () => {
+test('while Redis is unreachable, each limit is counted where it would be without Redis; after an empty restart, quotas start again', async () => {
   const own = await startRedis();
   const { limits, link, store } = await createNode(own, { RATE_LIMIT_SENDS: '2/1h' });
   await limits.take('sends', ada, { count: 2 });

@@ -16,7 +16,7 @@ test('a message reaches each node that subscribes to its channel, in order', asy
   expect(ada.reports).toEqual(['Redis is connected']);
 });
 
-test('a channel that was left brings nothing more', async () => {
+test('a channel that was left delivers nothing more', async () => {
   const ada = await connect(redis.url);
   const [left, kept] = [await receive(ada, 'left'), await receive(ada, 'kept')];
   left.subscription.close();
@@ -27,7 +27,7 @@ test('a channel that was left brings nothing more', async () => {
   expect(left.messages).toEqual([]);
 });
 
-test('after Redis was killed and came back empty, channels work again, and the operator read of it once', async () => {
+test('after Redis was killed and came back empty, channels work again, and the outage was reported once', async () => {
   const own = await startRedis();
   const ada = await connect(own.url);
   const { messages, subscription } = await receive(ada, 'room');

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { finds, findsByPattern } from '../support/search-text.ts';
 
-/** A text, what finds it, and what does not. */
+/** A text, the queries that find it, and the queries that do not. */
 const cases: [text: string, found: string[], notFound?: string[]][] = [
   // Apostrophes, including those that Unicode counts as letters.
   ['обʼєкт', ["об'єкт", 'об’єкт', 'обєкт']],

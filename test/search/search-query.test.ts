@@ -107,7 +107,7 @@ test('the patterns find exactly what the rules say', () => {
   );
 });
 
-test('the index stores the same of a plain text as of one that needs a close look', () => {
+test('the index stores the same words for a plain text as for a text that takes the slow path', () => {
   const ascii = fc.array(
     fc.constantFrom('a', 'B', 'see', 'x'.repeat(70), '7', '.', "'", '`', '+', '#', ' ', '-', '\n'),
   );
@@ -180,7 +180,7 @@ test('normalizing with positions gives the same text, and positions in the origi
   ]);
 });
 
-test('what is found is highlighted, in code points', () => {
+test('matches are highlighted, with positions in code points', () => {
   const highlight = (query: string, content: string) => {
     const { text: snippet, ranges } = makeSnippet(content, readSearch(query));
     return ranges.map(({ start, end }) => [...snippet].slice(start, end).join(''));
@@ -242,11 +242,11 @@ test('the time to index or highlight a text grows with its length, whatever is i
       const [whole, half] = [10_000, 5_000].map((length) => worksOn(cut(unit.join(''), length)));
       whole?.forEach((work, index) => {
         const [halfMs, ordinaryMs] = [leastOf(half?.[index] ?? work), ordinary[index] ?? 0];
-        // The whole text takes twice as long as half of it; with a quadratic cost, it would take four times as long. A
-        // text that expands takes up to 16 times as long as an ordinary one.
+        // The whole text takes twice as long as half of it. With quadratic cost, it would take four times as long. A
+        // text that expands takes up to 16 times as long as an ordinary text.
         const mostMs = Math.min(3 * halfMs, 60 * ordinaryMs) + 1;
         let least = Infinity;
-        // The minimum of several runs, because other tests run at the same time.
+        // Take the minimum of several runs, because other tests run at the same time.
         for (let run = 0; run < 200 && least > mostMs; run += 1) least = Math.min(least, timeOf(work));
         expect(least).toBeLessThan(mostMs);
       });

@@ -30,7 +30,7 @@ function operation(field: string, argument: string, count: number): string {
   return `{ ${aliases.join(' ')} }`;
 }
 
-/** Statements that read the table wait until it is unlocked. */
+/** Locks a table, so that statements that read it wait until it is unlocked. */
 async function lock(table: string): Promise<{ unlock: () => Promise<void> } & AsyncDisposable> {
   const client = new pg.Client(server.database.url);
   await client.connect();
@@ -40,7 +40,7 @@ async function lock(table: string): Promise<{ unlock: () => Promise<void> } & As
   return { unlock, [Symbol.asyncDispose]: unlock };
 }
 
-/** How many statements that contain that text wait for a lock. */
+/** Returns how many statements that contain that text are waiting for a lock. */
 async function countWaiting(part: string): Promise<number> {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity
@@ -61,7 +61,7 @@ test.each(searches)(
     );
     await expect.poll(() => countWaiting(part)).toBe(1);
     const one = grace.post(operation(field, argument, 1));
-    // Only one search per person runs at a time, although Ada sends twelve.
+    // Although Ada sends twelve searches, only one search per user runs at a time.
     await expect.poll(() => countWaiting(part)).toBe(2);
     expect(await grace.ask('{ viewer { user { username } } }')).toMatchObject({ viewer: { user: {} } });
     const { errors } = await one;

@@ -27,7 +27,7 @@ async function find(by: Person, query: string | null, more: Variables = {}): Pro
   return (await search(by, query, more)).edges.map(({ node }: Data) => node.content);
 }
 
-/** Runs `work` with these chats as they are after an upgrade: none of their messages is in the index. */
+/** Runs `work` with these chats in the state after an upgrade, when none of their messages is in the search index. */
 async function unindexed<Result>(chatIds: string[], work: () => Promise<Result>): Promise<Result> {
   await awaitIndex(server);
   return withoutIndexing(server, async () => {
@@ -98,7 +98,7 @@ test('pages neither repeat nor miss a message while the index is filled', async 
   expect(found).toEqual(sent);
 });
 
-test('what a viewer may not see is not read for them either', async () => {
+test('messages that a viewer may not see are not read for them either', async () => {
   const group = await createGroup(ada, [grace]);
   await say(ada, group, 'a secret walrus');
   await addMembers(server, group, [linus], 2);

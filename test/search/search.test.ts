@@ -28,13 +28,16 @@ async function search(by: Person, query: string | null, more: Variables = {}): P
   return (await by.ask(searchDocument, { query, ...more })).searchMessages;
 }
 
-/** The results, newest first. */
+/** Returns the contents of the results, newest first. */
 async function find(by: Person, query: string | null, filter?: Variables): Promise<string[]> {
   const { edges } = await search(by, query, { filter });
   return edges.map(({ node }: Data) => node.content);
 }
 
-/** A group with Ada and Grace, in which Ada has sent these messages. Returns a search in that group alone. */
+/**
+ * Creates a group with Ada and Grace, in which Ada has sent these messages. Returns a function that searches only that
+ * group.
+ */
 async function createTalk(...contents: string[]): Promise<(query: string) => Promise<string[]>> {
   const chatId = await createGroup(ada, [grace]);
   for (const content of contents) await say(ada, chatId, content);
@@ -227,7 +230,7 @@ const term: fc.Arbitrary<Term> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('not' as const), words: fc.tuple(word) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('phrase' as const), words: fc.tuple(word, word) }) },
 );
-/** A search: alternatives, each with several conditions. */
+/** A search query: alternatives that have several conditions each. */
 const query = fc.array(fc.array(term, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 2 });
 
 function write(alternatives: Term[][]): string {
@@ -237,7 +240,7 @@ function write(alternatives: Term[][]): string {
     .join(' or ');
 }
 
-/** The result that a reader would expect. */
+/** Returns whether a reader would expect the query to find this content. */
 function matches(content: string, alternatives: Term[][]): boolean {
   const words = content.split(' ');
   const holds = ({ kind, words: [first = '', second] }: Term) => {
@@ -248,7 +251,7 @@ function matches(content: string, alternatives: Term[][]): boolean {
   return alternatives.some((terms) => terms.every(holds));
 }
 
-/** Everything that a user can read, message by message, in every chat. */
+/** Returns everything that a user can read in every chat, message by message. */
 async function readEverything(by: Person, chatIds: string[]): Promise<{ id: string; content: string }[]> {
   const found: { id: string; content: string }[] = [];
   for (const id of chatIds) {
@@ -300,7 +303,7 @@ test(
         [chats.map(keyOf), keyOf(ada.userId), vocabulary, offset],
       );
     await write40(0);
-    // One user joins a chat late, one is removed from another chat, a channel becomes private, and some messages are
+    // One user joins a chat late, another is removed from a chat, a channel becomes private, and some messages are
     // deleted.
     await addMembers(server, chats[0] as string, [linus], 41);
     await removeMember(server, chats[1] as string, ada);
@@ -425,7 +428,7 @@ test('the example in docs/search.md works', async () => {
   expect(searchMessages.edges[0].ranges).toHaveLength(2);
 });
 
-test('a cursor of one sort is refused by another', async () => {
+test('a cursor from one sort order is refused in another', async () => {
   const chatId = await createGroup(ada, [grace]);
   for (const content of ['twig', 'twig']) await say(ada, chatId, content);
   const { pageInfo } = await search(grace, 'twig', { first: 1, filter: { chatId } });
@@ -487,7 +490,7 @@ test('a deletion whose snapshot is older than the index leaves nothing in it eit
   expect(entries.rows).toEqual([]);
 });
 
-test('messages that lose their sender are not found by them', async () => {
+test('messages that lose their sender are no longer found by that sender', async () => {
   const chatId = await createGroup(ada, [grace]);
   await say(ada, chatId, 'orphan');
   expect(await find(grace, 'orphan', { senderId: ada.userId })).toEqual(['orphan']);
@@ -501,7 +504,7 @@ test('messages that lose their sender are not found by them', async () => {
   expect(await find(grace, 'orphan', { chatId })).toEqual(['orphan']);
 });
 
-test('everything is found again after the index is filled anew, newest and oldest', async () => {
+test('after the index is rebuilt, everything is found again, newest and oldest', async () => {
   const chatId = await createGroup(ada, [grace]);
   await server.sql.query(
     `insert into messages (chat_id, sender_id, content) select $1, $2, 'anew ' || n from generate_series(1, 1200) n`,

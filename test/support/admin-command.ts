@@ -3,7 +3,9 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Runs `npm run -s admin -- …`, but without npm, and with only these settings in its environment. */
+/**
+ * Runs the same command as `npm run -s admin -- …`, but without npm, and with only these settings in its environment.
+ */
 export function runAdmin(
   env: Record<string, string>,
   args: string[],

@@ -24,8 +24,8 @@ const place = fc.nat({ max: 2 });
 const someReader = fc.nat({ max: 5 });
 
 /**
- * The possible actions, in any order. An action that makes no sense when its turn comes (adding a member again) does
- * nothing.
+ * Random sequences of the possible actions. An action that is not possible when its turn comes (such as adding a member
+ * again) does nothing.
  */
 const steps = fc.array(
   fc.oneof(
@@ -46,7 +46,7 @@ const steps = fc.array(
 );
 type Step = typeof steps extends fc.Arbitrary<(infer Value)[]> ? Value : never;
 
-/** A membership in the model: its first event, whether it is over, and the first message that it shows. */
+/** A membership in the model: its first event, whether it has ended, and the first message that it shows. */
 type Membership = {
   person: Person;
   chatId: string;
@@ -58,7 +58,7 @@ type Membership = {
 type World = {
   chatIds: string[];
   memberships: Membership[];
-  /** The position where all readers begin. */
+  /** The position where all readers start. */
   start: bigint;
   readers: { person: Person; reader: Reader; node: number }[];
 };
@@ -72,7 +72,7 @@ type LogEntry = {
   turned: 'PUBLIC' | 'PRIVATE' | null;
 };
 
-/** Performs random steps in `numRuns` runs: each reader must receive exactly the events that it should. */
+/** Performs random steps in `numRuns` runs, and expects each reader to receive exactly the events that it should. */
 export async function expectExactEvents(numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(steps, async (all) => {
@@ -85,12 +85,12 @@ export async function expectExactEvents(numRuns: number): Promise<void> {
         reader.close();
       }
     }),
-    // A failure prints its seed; pass `{ seed, path }` here to reproduce it.
+    // A failure prints its seed. Pass `{ seed, path }` here to reproduce the failure.
     { numRuns, endOnFailure: true },
   );
 }
 
-/** Two groups and a public channel; Ada is in all of them, Grace in one, Linus in none. */
+/** Creates two groups and a public channel. Ada is in all of them, Grace is in one group, and Linus is in none. */
 async function createWorld(): Promise<World> {
   const { eventCursor } = (await ada.ask('{ viewer { eventCursor } }')).viewer;
   const chatIds = [await createGroup(ada, [grace]), await createGroup(ada, [grace]), await createPublicChannel(ada)];
@@ -113,7 +113,7 @@ async function perform(world: World, step: Step): Promise<void> {
   try {
     await server.sql.query(statementFor(world, step));
   } catch (error) {
-    // The rules of the chat no longer allow the step, so nothing happens.
+    // The chat no longer allows the step, so nothing happens.
     if (!String((error as { code?: unknown }).code).startsWith('23')) throw error;
   }
   await readMemberships(world);
@@ -174,7 +174,7 @@ async function disturb(world: World, step: Extract<Step, { reader: number }>): P
   }
 }
 
-/** Brings the model's memberships up to date; nothing else happens in the meantime. */
+/** Brings the model's memberships up to date. Nothing else happens in the meantime. */
 async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   const { rows } = await server.sql.query(
     `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom"
@@ -233,7 +233,7 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
   for (const { chatId, since, isOver, visibleFrom } of memberships.filter((each) => each.person === person)) {
     const turns = log.filter((entry) => entry.chatId === chatId && entry.turned !== null);
     const last = turns.at(-1);
-    // The channel is public from the beginning, until it turns private.
+    // The channel is public from the beginning until it becomes private.
     const isBornPublic = chatId === chatIds[2];
     const wasPublic = isBornPublic || turns.length > 0;
     const openedAt = last === undefined ? (isBornPublic ? 0n : null) : last.turned === 'PUBLIC' ? last.id : null;
@@ -244,9 +244,9 @@ function expectTold({ chatIds, memberships }: World, log: LogEntry[], person: Pe
     const during = later.filter(({ id }) => end === undefined || id <= end.id);
     for (const { id, seq } of during) {
       const isShown = seq === null || seq >= visibleFrom || (openedAt !== null && id > openedAt);
-      // A reader who catches up after a membership is over receives only its end.
+      // A reader who catches up after a membership has ended receives only its end.
       if (isOver ? id === end?.id : isShown) must.add(id);
-      // A reader who catches up sees the chat as it is at that time: all of it, while it is public.
+      // A reader who catches up sees the chat in its current state, so it sees the whole chat while the chat is public.
       if (isShown || wasPublic) may.add(id);
     }
   }

@@ -4,7 +4,7 @@ import type { Answer, Data, Person, TestClient, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 
 /**
- * A program with an API key. `ask` and `post` work like those of a person; `as` returns the same program, acting as
+ * A program with an API key. `ask` and `post` work like those of a person. `as` returns the same program, acting as
  * that user.
  */
 export type Program = {
@@ -13,7 +13,7 @@ export type Program = {
   ask: (document: string, variables?: Variables) => Promise<Data>;
   post: (document: string, variables?: Variables) => Promise<Answer>;
   as: (user: string) => Program;
-  /** The same program, on another node. */
+  /** Returns the same program on another node. */
   on: (node: TestClient) => Program;
 };
 
@@ -24,7 +24,7 @@ const error = '... on Error { code message }';
 const field = '... on InvalidInput { fields { path code } }';
 const created = '... on CreatedApiKey { secret apiKey { id name scopes hint expiresAt bot { id username kind } } }';
 
-/** Asks for a server key, and returns the whole result, errors included. */
+/** Asks for a server key. Returns the whole result, including errors. */
 export async function tryCreateApiKey(by: Pick<Person, 'ask'>, input: Variables): Promise<Data> {
   const document = `mutation ($input: CreateApiKeyInput!) {
     outcome: createApiKey(input: $input) { __typename ${created} ${error} ${field} }
@@ -32,7 +32,7 @@ export async function tryCreateApiKey(by: Pick<Person, 'ask'>, input: Variables)
   return (await by.ask(document, { input })).outcome;
 }
 
-/** The same for a bot. */
+/** Asks for a bot. Returns the whole result, including errors. */
 export async function tryCreateBot(by: Pick<Person, 'ask'>, input: Variables): Promise<Data> {
   const document = `mutation ($input: CreateBotInput!) {
     outcome: createBot(input: $input) { __typename ${created} ${error} ${field} }
@@ -40,7 +40,7 @@ export async function tryCreateBot(by: Pick<Person, 'ask'>, input: Variables): P
   return (await by.ask(document, { input })).outcome;
 }
 
-/** Asks to revoke a key, and returns the whole result. */
+/** Asks to revoke a key. Returns the whole result. */
 export async function revokeApiKey(by: Pick<Person, 'ask'>, apiKeyId: string): Promise<Data> {
   const document = `mutation ($apiKeyId: ID!) {
     outcome: revokeApiKey(apiKeyId: $apiKeyId) { __typename ... on ApiKey { id name } ${error} }
@@ -59,8 +59,9 @@ export async function createProgram(
 }
 
 /**
- * A program whose key is written directly to the database, as an operator's command would. `botId`: the row id of the
- * bot that it speaks for; null for a server key. `seconds`: how long the key is valid; null means for ever.
+ * Returns a program whose key is written directly to the database, as an operator's command would do it. `botId` is the
+ * row id of the bot that the program speaks for, or null for a server key. `seconds` is how long the key is valid. Null
+ * means forever.
  */
 export async function insertProgram(
   server: TestServer,
@@ -86,7 +87,7 @@ export async function createBot(
   return { ...programWith(server, { keyId: apiKey.id, secret }), userId: apiKey.bot.id, name: username };
 }
 
-/** A program that uses a key on this server, which need not be the node that created the key. */
+/** Returns a program that uses a key on this server, which need not be the node that created the key. */
 export function programWith(
   server: TestClient,
   { keyId, secret, actAs }: { keyId: string; secret: string; actAs?: string },

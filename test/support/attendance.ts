@@ -6,7 +6,7 @@ import { Leases } from '../../src/postgres/lease.ts';
 import { NodeLease } from '../../src/postgres/node-lease.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 
-/** How many users a crowd has. */
+/** The number of users in a crowd. */
 export const crowdSize = 5_000;
 
 const times = { flush: 5, grace: 50, beat: 50, expiry: 1_000 };
@@ -20,16 +20,16 @@ const nobody: Outlet = {
   interrupt: () => undefined,
 };
 
-/** Users who all have a session in one database. */
+/** Users who all have a session in the same database. */
 export type Crowd = {
   database: TestDatabase;
-  /** One for each user. */
+  /** There is one listener for each user. */
   listeners: Listener[];
-  /** The notifications of changes that every node has received since the crowd was gathered. */
+  /** The notifications of changes that every node has received since the crowd was created. */
   payloads: string[];
 };
 
-/** A crowd of users, whose ids are as long as possible. It lasts until the test is over. */
+/** Creates a crowd of users, whose ids are as long as possible. The crowd exists until the test is over. */
 export async function gatherCrowd(): Promise<Crowd> {
   const database = await createDatabase();
   onTestFinished(database.drop);
@@ -67,7 +67,7 @@ export type AttendanceNode = {
   faults: unknown[];
 };
 
-/** Opens that part of a node until the test is over, and records the statements that it sends. */
+/** Opens the presence part of a node until the test is over, and records the statements that it sends. */
 export async function openAttendanceNode(pool: pg.Pool): Promise<AttendanceNode> {
   const statements: string[] = [];
   const recording = new Proxy(pool, {

@@ -8,7 +8,7 @@ const avatar = `avatar {
   id width height blurhash url small: thumbnailUrl(size: SMALL) large: thumbnailUrl(size: LARGE)
 }`;
 
-/** A picture whose bytes are unique. */
+/** Returns a picture whose bytes are unique. */
 export async function paint(side = 40): Promise<Uint8Array<ArrayBuffer>> {
   const noise = { raw: { width: side, height: side, channels: 3 as const } };
   return new Uint8Array(
@@ -23,7 +23,7 @@ export async function uploadPicture(server: TestServer, by: Person): Promise<str
   return (await upload(server, by, await paint(), 'me.png')).id;
 }
 
-/** Sets a file as the avatar of the user or of a chat. Returns the whole result, errors included. */
+/** Sets a file as the avatar of the user or of a chat. Returns the whole result, including errors. */
 export async function setAvatar(by: Person, fileId: string | null, chatId?: string): Promise<Data> {
   const document = `mutation ($fileId: ID, $chatId: ID) {
     setAvatar(fileId: $fileId, chatId: $chatId) {
@@ -37,7 +37,9 @@ export async function setAvatar(by: Person, fileId: string | null, chatId?: stri
   return (await by.ask(document, { fileId, chatId })).setAvatar;
 }
 
-/** The avatar of a user or a chat, as `by` sees it; null if there is none, undefined if they cannot see the chat. */
+/**
+ * Returns the avatar of a user or a chat as `by` sees it: null if there is none, undefined if `by` cannot see the chat.
+ */
 export async function avatarOf(id: string, by: Person): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on User { ${avatar} } ... on Chat { ${avatar} } } }`;
   return (await by.ask(document, { id })).node?.avatar;

@@ -3,10 +3,10 @@ import { createServer, request as send, type IncomingMessage, type ServerRespons
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** A request: its method, and the index of the node that received it. */
+/** A request that the balancer passed on: its method, and the index of the node that received it. */
 export type Passed = { method: string; node: number };
 
-/** A balancer in front of several nodes. */
+/** A load balancer in front of several nodes. */
 export type Balancer = {
   url: string;
   /** Every request so far, in order. */
@@ -18,8 +18,9 @@ export type Balancer = {
 };
 
 /**
- * Starts a load balancer that sends each request to the next node in turn, until the test is over. It knows nothing
- * about streams, tokens or sessions; when a node doesn't answer, it responds 502 and moves on to the next.
+ * Starts a load balancer that sends each request to the next node in turn, until the test is over. The balancer knows
+ * nothing about streams, tokens or sessions. If a node does not answer, the balancer responds with 502 and moves on to
+ * the next node.
  */
 export async function openBalancer(nodes: { url: string }[]): Promise<Balancer> {
   const passed: Passed[] = [];

@@ -1,4 +1,4 @@
-/** A box of ISO/IEC 14496-12. */
+/** Returns a box of ISO/IEC 14496-12. */
 export function box(type: string, ...body: (Uint8Array | string)[]): Buffer {
   const content = Buffer.concat(body.map((each) => Buffer.from(each as Uint8Array)));
   const head = Buffer.alloc(8);
@@ -7,14 +7,14 @@ export function box(type: string, ...body: (Uint8Array | string)[]): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** 16-bit integers, one after the other. */
+/** Returns consecutive 16-bit integers. */
 export function u16(...values: number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 2);
   for (const [index, value] of values.entries()) bytes.writeUInt16BE(value, index * 2);
   return bytes;
 }
 
-/** A HEIC with one EXIF item, and an `iloc` with that body after its version and flags. */
+/** Returns a HEIC with one EXIF item, and with an `iloc` box that has the given body after its version and flags. */
 export function heicWith(places: Uint8Array, version = 0): Buffer {
   const item = box('infe', Buffer.from([2, 0, 0, 0]), u16(1, 0), 'Exif\0');
   return Buffer.concat([

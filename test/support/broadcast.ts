@@ -7,7 +7,7 @@ import { startServer, type TestServer } from './server.ts';
 /** Two nodes that tell each other about events, and a chat with Ada and Grace. */
 export type BroadcastPair = {
   network: TestNetwork;
-  /** The nodes' ends of the network. */
+  /** Each node's end of the network. */
   ends: readonly [TestChannels, TestChannels];
   /** The publisher. */
   first: TestServer;
@@ -36,13 +36,13 @@ export async function startBroadcastPair(): Promise<BroadcastPair> {
   return { network, ends, first, second, ada, grace, chatId, close };
 }
 
-/** Whether a node is the publisher, according to the last line of its log about that. */
+/** Returns whether a node is the publisher, according to the last line in its log about that. */
 export function publishes({ log }: TestServer): boolean {
   const said = log.map(({ msg }) => String(msg)).filter((msg) => msg.includes('publishes the event log'));
   return said.at(-1)?.includes('now') === true;
 }
 
-/** How many nodes have just stopped listening to PostgreSQL. */
+/** Returns how many nodes have just stopped listening to PostgreSQL. */
 export async function countDeaf({ sql }: TestServer): Promise<number> {
   const { rows } = await sql.query(
     `select from pg_stat_activity where datname = current_database() and query = 'unlisten *'`,

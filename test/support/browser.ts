@@ -3,13 +3,13 @@ import { type Browser, chromium } from 'playwright-core';
 
 const executablePath = '/usr/bin/chromium';
 
-/** Whether Debian's Chromium is installed. It is not an npm package; .ci/run installs it. */
+/** Whether Debian's Chromium is installed. Chromium is not an npm package: .ci/run installs it. */
 export const isChromiumInstalled = existsSync(executablePath);
 
-/** The time limit of a test in a browser: a busy machine needs a while to load a page of nine megabytes. */
+/** The time limit of a test in a browser. A busy machine needs a while to load a page of nine megabytes. */
 export const browserTimeout = { timeout: 90_000 };
 
-/** Starts Chromium with its own, empty profile. The caller closes it, or uses `await using`. */
+/** Starts Chromium with a new, empty profile. The caller closes the browser, or uses `await using`. */
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath,

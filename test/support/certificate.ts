@@ -35,7 +35,7 @@ ZKPacQk7/GcGfjY70wws4kyKL9KQ/kLXTDoCIQDEe7HZxXRXDtoWTIImgJg/nIY3
 Rl/rbg3KOw2pcsSnRw==
 -----END CERTIFICATE-----`;
 
-/** An authority with the same name, which has issued nothing. */
+/** Another authority that has the same name, but did not issue the certificate. */
 export const otherAuthority = `-----BEGIN CERTIFICATE-----
 MIIBijCCAS+gAwIBAgIUXsmgy9Fw1hNHz603J5+q49y9qZcwCgYIKoZIzj0EAwIw
 GTEXMBUGA1UEAwwOVGVzdCBhdXRob3JpdHkwIBcNMjYxMTI2MjI1NDE3WhgPMjEy

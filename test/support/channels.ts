@@ -1,13 +1,13 @@
 import type { Channels, Subscription } from '../../src/redis/channels.ts';
 
-/** What can go wrong between a node and the others. */
+/** What can go wrong between a node and the other nodes. */
 export type Trouble = {
   /**
-   * The longest time that a message takes to reach a node, in ms; each takes a random fraction of that, and the
-   * messages of a channel stay in order.
+   * The longest time that a message takes to reach a node, in ms. Each message takes a random fraction of that time,
+   * and the messages of a channel stay in order.
    */
   maxDelayMs?: number;
-  /** The share of the messages that get lost. */
+  /** The fraction of messages that are lost. */
   loss?: number;
 };
 
@@ -15,14 +15,16 @@ export type Trouble = {
 export type TestChannels = Channels & {
   /** The faults that affect the messages to this node. */
   trouble: Trouble;
-  /** Cut off: this node sends nothing and receives nothing, and knows it. */
+  /** Cuts off the node: it sends and receives nothing, and knows that. */
   cut: () => void;
-  /** Cut off, but the node's sends seem to succeed and it does not learn of the cut. */
+  /** Cuts off the node without its knowledge: its sends seem to succeed. */
   silence: () => void;
   mend: () => void;
 };
 
-/** A network in this process that carries messages between nodes as Redis does. `join` connects a node to it. */
+/**
+ * A network in this process that carries messages between nodes as Redis does. `join` connects a node to the network.
+ */
 export class TestNetwork {
   /** Every message that was published, in order. */
   readonly published: { channel: string; message: string }[] = [];

@@ -26,17 +26,17 @@ const sendMutation = `mutation ($input: SendMessageInput!) {
   }
 }`;
 
-/** Creates a chat; returns the whole result, errors included. */
+/** Creates a chat. Returns the whole result, including errors. */
 export async function createChat(by: Person, input: Variables): Promise<Data> {
   return (await by.ask(createMutation, { input })).createChat;
 }
 
-/** Sends a message; returns the whole result, errors included. */
+/** Sends a message. Returns the whole result, including errors. */
 export async function sendMessage(by: Person, chatId: string, content: string, more: Variables = {}): Promise<Data> {
   return (await by.ask(sendMutation, { input: { chatId, content, ...more } })).sendMessage;
 }
 
-/** Creates a group of the owner and these users. Returns its id. */
+/** Creates a group with the owner and these users. Returns its id. */
 export async function createGroup(owner: Person, others: Pick<Person, 'userId'>[], name = 'a group'): Promise<string> {
   return requireId(await createChat(owner, { type: 'GROUP', name, memberIds: others.map(({ userId }) => userId) }));
 }
@@ -51,14 +51,14 @@ export async function say(by: Person, chatId: string, content: string, more: Var
   return requireId(await sendMessage(by, chatId, content, more));
 }
 
-/** The row's id in the database, from its global id. */
+/** Returns the row's id in the database that belongs to a global id. */
 export function keyOf(globalId: string): string {
   const parsed = parseId(globalId);
   if (parsed === null) throw new Error(`${globalId} is not an id`);
   return parsed.key;
 }
 
-/** Adds users to a chat, directly in the database. `visibleFromSeq`: the seq of the first message that they see. */
+/** Adds users to a chat, directly in the database. `visibleFromSeq` is the seq of the first message that they see. */
 export async function addMembers(server: TestServer, chatId: string, people: Person[], visibleFromSeq = 1) {
   await server.sql.query(
     'insert into members (chat_id, user_id, visible_from_seq) select $1, unnest($2::bigint[]), $3',
@@ -106,9 +106,10 @@ export async function insertMessages(
 }
 
 /**
- * The events that have arrived so far on a user's stream of all their events, without those that an earlier call
- * returned. To make sure that no more are on their way, the user creates a channel: once its event arrives, everything
- * before it has arrived too. So the stream's document must select `... on NewChat { chat { name } }`.
+ * Returns the events that have arrived so far on a user's stream of all their events, without those that an earlier
+ * call returned. To make sure that no more events are on their way, the user creates a channel: when its event arrives,
+ * all earlier events have arrived too. The document of the stream must therefore select `... on NewChat { chat { name }
+ * }`.
  */
 export async function heardBy(person: Person, stream: EventStream): Promise<Data[]> {
   const name = `mark ${randomBytes(6).toString('hex')}`;

@@ -7,9 +7,9 @@ import { atFileEnd } from './file-end.ts';
 import { issuersEnv, secondsFromNow, TestIssuer, viewerOf } from './issuer.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** An HTTP server with the pictures that tokens name. It listens until the test file ends. */
+/** An HTTP server that serves the pictures named in tokens. The server listens until the test file ends. */
 export class PictureHost {
-  /** How it answers. The default is a server error. */
+  /** The handler that answers the requests. By default, it answers with a server error. */
   answer: RequestListener = refuse;
   /** The paths that were requested. */
   requested: string[] = [];
@@ -34,7 +34,7 @@ export class PictureHost {
     this.answer = (_, response) => void response.end(bytes);
   }
 
-  /** For the next test: forgets the requests and the answer. */
+  /** Forgets the requests and the answer, before the next test. */
   reset(): void {
     this.answer = refuse;
     this.requested = [];
@@ -60,7 +60,7 @@ export class ClaimedPictures {
     return new ClaimedPictures(await startServer({ env: issuersEnv(issuer), overrides }), issuer);
   }
 
-  /** A visit with a token that names a picture and is newer than the earlier tokens. */
+  /** Visits the server with a token that names a picture and is newer than the earlier tokens. */
   async visit(sub: string, picture: unknown): Promise<{ id: string; token: string }> {
     this.#age -= 5;
     const iat = secondsFromNow(-this.#age);
@@ -68,7 +68,7 @@ export class ClaimedPictures {
     return { id: (await viewerOf(this.server, token)).user.id, token };
   }
 
-  /** The state of a user's picture. It is settled once there is nothing more to do. */
+  /** Returns the state of a user's picture. The picture is settled when nothing remains to be done for it. */
   async stateOf(userId: string): Promise<{ attempts: number; isSettled: boolean } | undefined> {
     const { rows } = await this.server.sql.query(
       `select attempts, next_attempt_at is null as "isSettled" from claimed_pictures where user_id = $1`,
@@ -87,7 +87,7 @@ export class ClaimedPictures {
   }
 }
 
-/** Waits until there is nothing more to do for a user's picture. */
+/** Waits until nothing remains to be done for a user's picture. */
 export async function expectSettled(claims: ClaimedPictures, userId: string): Promise<void> {
   const isSettled = async () => (await claims.stateOf(userId))?.isSettled;
   await expect.poll(isSettled, { timeout: 10_000, interval: 10 }).toBe(true);

@@ -12,7 +12,10 @@ const names = ['ada', 'grace', 'linus', 'barbara'] as const;
 const emoji = ['👍', '🎉', '❤️'];
 const dayMs = 86_400_000;
 
-/** Numbers from 0 to 1, the same for the same seed. https://github.com/bryc/code (mulberry32) */
+/**
+ * Returns a source of random numbers from 0 to 1, which are the same for the same seed. https://github.com/bryc/code
+ * (mulberry32)
+ */
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -27,14 +30,15 @@ function randomFrom(seed: number): () => number {
 export type Run = { actions: Action[]; truth: Truth };
 
 /**
- * The run of a store that shows what a fresh query does; empty for any other, e.g. one whose app was restarted earlier.
+ * Returns the run of a store that shows what a fresh query shows. Returns an empty list for any other store, e.g. one
+ * whose app was restarted earlier.
  */
 function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
   const truth = truths.find(({ viewer }) => viewer.user.id === store.state.viewer?.user.id);
   return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
 }
 
-/** A server that devices use: in this process, or in one of its own, which can be killed. */
+/** A server that devices use. It runs in this process, or in a separate process that can be killed. */
 type Node = Pick<TestServer, 'url' | 'sql' | 'ask' | 'close'>;
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -47,8 +51,8 @@ function describe({ client, sent }: Device): string {
 const refusable = '__typename ... on Error { message }';
 
 /**
- * Four users with six devices on two nodes, who act at random while their networks, the nodes and the database fail.
- * Afterwards, every device must show exactly what a fresh query returns.
+ * Four users with six devices on two nodes. The users act at random while their networks, the nodes and the database
+ * fail. Afterwards, every device must show exactly what a fresh query returns.
  */
 export class ClientModel {
   readonly #random: () => number;
@@ -64,7 +68,7 @@ export class ClientModel {
   readonly #hasProcess: boolean;
 
   /**
-   * With `hasProcess`, the second node is a separate process: it takes seconds to start, and is killed with SIGKILL.
+   * With `hasProcess`, the second node is a separate process. It takes seconds to start, and is killed with SIGKILL.
    */
   constructor(seed: number, { hasProcess = false } = {}) {
     this.#random = randomFrom(seed);
@@ -82,7 +86,7 @@ export class ClientModel {
       // Each request goes to a random node.
       person.ask = (document, variables) => this.#node().ask(document, variables, person.token);
     }
-    // Everyone stays in this chat, so that all of them receive each other's profiles.
+    // Everyone stays in this chat, so that all users receive each other's profiles.
     const [ada, ...others] = this.people;
     if (ada === undefined) throw new Error('no users');
     await createGroup(ada, others, 'lobby');
@@ -94,23 +98,23 @@ export class ClientModel {
     this.devices = [...this.people, ...this.people.slice(0, 2)].map(
       (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
     );
-    // A process of its own hashes passwords at the usual cost, so a user's first sign-in to it replaces the test
-    // server's cheap hash. A sign-in fails if another one replaces the hash meanwhile.
+    // A separate process hashes passwords at the usual cost. A user's first sign-in there therefore replaces the test
+    // server's cheap hash. A sign-in fails if another sign-in replaces the hash in the meantime.
     const count = this.people.length;
     for (const some of [this.devices.slice(0, count), this.devices.slice(count)]) {
       await Promise.all(some.map((device) => device.open()));
     }
   }
 
-  /** Closes the nodes; otherwise they run until the test file ends. */
+  /** Closes the nodes, which would otherwise run until the test file ends. */
   async close(): Promise<void> {
     this.#recording.end();
     for (const node of this.#nodes.toReversed()) await node.close();
   }
 
   /**
-   * Performs `count` random actions, with failures of the system in between. The first devices of all users stay
-   * online, so that they see every event.
+   * Performs `count` random actions, with system failures between them. The first device of each user stays online, so
+   * that it sees every event.
    */
   async act(count: number): Promise<void> {
     for (let number = 0; number < count; number += 1) {
@@ -120,7 +124,9 @@ export class ClientModel {
     }
   }
 
-  /** Performs many kinds of actions while nothing fails, so that no later query hides an event that a store missed. */
+  /**
+   * Performs many kinds of actions while nothing fails, so that no later query can hide an event that a store missed.
+   */
   async rehearse(): Promise<void> {
     await this.#settle();
     await this.#first.sql.query('delete from blocks');
@@ -139,7 +145,7 @@ export class ClientModel {
     for (const text of ['one', 'two', 'three @everyone', 'four']) ids.push(await say(grace, chatId, text));
     const [one = '', two = '', three = ''] = ids;
     const change = (by: Person, call: string) => by.ask(`mutation { ${call} { ${refusable} } }`);
-    // Changes that arrive while a page with the earlier state is still on its way.
+    // These changes arrive while a page with the earlier state is still on its way.
     const pages = steady.map((device) => ({ ...device.holdPage(), loading: device.client.loadMessages(chatId) }));
     await Promise.all(pages.map(({ caught }) => caught));
     await change(grace, `editMessage(messageId: "${one}", content: "uno")`);
@@ -165,10 +171,11 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
-    // No later event of the same kind may follow in this chat, because it would hide a store's failure to apply these.
+    // No later event of the same kind may follow in this chat, because it would hide that a store failed to apply these
+    // events.
     const newest = await say(linus, chatId, 'seven');
     await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
-    // After the first message in a chat, a store asks for the counts; it counts the second message itself.
+    // After the first message in a chat, a store requests the counts. It counts the second message itself.
     await say(linus, unread, 'hello');
     const isCounted = ({ client }: Device) =>
       client.state.chats[unread]?.lastSeq === 1 && Object.keys(client.state.sync.stale).length === 0;
@@ -177,7 +184,7 @@ export class ClientModel {
     await change(linus, `updateProfile(input: { displayName: "Linus ${this.#text()}" })`);
   }
 
-  /** Lets everything settle, and returns what is wrong on any device. */
+  /** Lets everything settle, and returns the errors on all devices. */
   async check(): Promise<{ found: string[]; runs: Run[] }> {
     const truths = new Map<Person, Truth>();
     const found: string[] = [];
@@ -240,7 +247,7 @@ export class ClientModel {
     }
   }
 
-  /** The possible actions. One that is listed several times is that much more likely. */
+  /** The possible actions. An action that is listed several times is correspondingly more likely. */
   #actions(): [string, () => Promise<unknown>][] {
     const person = this.#pick(this.people);
     const device = this.#pick(this.devices);
@@ -430,10 +437,10 @@ export class ClientModel {
     ];
   }
 
-  /** Rare failures of the whole system. */
+  /** Returns rare failures of the whole system, as actions. */
   #systemActions(): [string, () => Promise<unknown>][] {
     const first = this.#first;
-    // The first node stays: its database is closed with it.
+    // The first node keeps running, because closing it would also close its database.
     const restart = async () => {
       const node = await this.#startSecond();
       await this.#nodes[1]?.close();
@@ -523,7 +530,10 @@ export class ClientModel {
     return connection === 'live' && !sync.isLost && Object.keys(sync.stale).length === 0 && !isSending;
   }
 
-  /** Clients' messages that exist more than once, that exist although they were refused, or that were never sent. */
+  /**
+   * Returns the messages of clients that exist more than once, that exist although they were refused, or that were
+   * never sent.
+   */
   async #wrongWrites(): Promise<string[]> {
     const found: string[] = [];
     for (const { content, outcome, message } of this.devices.flatMap(({ sent }) => sent)) {

@@ -30,7 +30,7 @@ const membersDocument = `query ($id: ID!) {
   chat(id: $id) { members(first: 100) { edges { node { role mutedUntil user { ${user} } } } } }
 }`;
 
-/** Everything that a user can see now, as queries return it, in the shape of the client's state. */
+/** Everything that a user can see now, as returned by queries, in the shape of the client's state. */
 export type Truth = {
   viewer: Data;
   chatIds: string[];
@@ -96,7 +96,7 @@ function quote({ sender, ...rest }: Data): Data {
   return { ...rest, senderId: sender?.id ?? null };
 }
 
-/** The differences between the state and what a fresh query shows; empty if there are none. */
+/** Returns the differences between the state and the results of a fresh query. The list is empty if there are none. */
 export function differences(state: State, truth: Truth): string[] {
   const found: string[] = [];
   const compare = (what: string, is: unknown, should: unknown) => {
@@ -116,7 +116,7 @@ export function differences(state: State, truth: Truth): string[] {
   }
   for (const [id, members] of Object.entries(state.members)) compare(`members of ${id}`, members, truth.members[id]);
   for (const [id, someone] of Object.entries(state.users)) {
-    // The others share no chat with the user, who receives no events about them.
+    // The user shares no chat with the other people, so the user receives no events about them.
     if (truth.users[id] !== undefined) compare(`user ${id}`, someone, truth.users[id]);
   }
   compare('who is typing', state.typing, {});
@@ -142,8 +142,8 @@ function compareWindow(
 }
 
 /**
- * What a device stores or shows although its user cannot see it, or still has to send. Call this after the client has
- * stopped.
+ * Returns what a device stores or shows although its user cannot see it, and what it still has to send. Call this after
+ * the client has stopped.
  */
 export function leftovers({ stored, client }: Device, truth: Truth): string[] {
   const visible = new Set(Object.values(truth.messages).flatMap((messages) => messages.map(({ id }) => id)));

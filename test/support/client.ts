@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { GraphQLFormattedError } from 'graphql';
 
-/** A server's answer; `data` is untyped because each test says what it expects. */
+/** A server's answer. `data` is untyped because each test says what it expects. */
 // oxlint-disable-next-line typescript/no-explicit-any -- Answers are asserted on, not computed with.
 export type Data = any;
 /** The answer to one GraphQL request. */
@@ -9,7 +9,7 @@ export type Answer = { status: number; headers: Headers; data: Data; errors: Gra
 /** The variables of an operation. */
 export type Variables = Record<string, unknown>;
 
-/** A user who signed up. `ask` runs an operation as that user and returns its data; it throws on top-level errors. */
+/** A user who signed up. `ask` runs an operation as that user, and returns its data. It throws on top-level errors. */
 export type Person = {
   name: string;
   email: string;
@@ -18,7 +18,7 @@ export type Person = {
   token: string;
   refreshToken: string;
   ask: (document: string, variables?: Variables) => Promise<Data>;
-  /** The same, for an operation that may fail: returns the whole answer. */
+  /** Like `ask`, for an operation that may fail: returns the whole answer. */
   post: (document: string, variables?: Variables) => Promise<Answer>;
 };
 
@@ -32,7 +32,7 @@ export type TestClient = {
   ask: (document: string, variables?: Variables, token?: string) => Promise<Data>;
 };
 
-/** Runs one operation, as a stock client would. */
+/** Runs one operation, as an ordinary client would. */
 export async function post(
   url: string,
   document: string,
@@ -53,7 +53,7 @@ export async function post(
   return { status: response.status, headers: response.headers, data: body.data, errors: body.errors };
 }
 
-/** Reads a JSON body; the error for any other body says what arrived. */
+/** Reads a JSON body. If the body is not JSON, the error shows what arrived. */
 async function readJson(response: Response): Promise<unknown> {
   const text = await response.text();
   try {
@@ -64,7 +64,7 @@ async function readJson(response: Response): Promise<unknown> {
   }
 }
 
-/** Like `post`, for an operation that must succeed: returns its data, and throws on errors. */
+/** Like `post`, for an operation that must succeed. Returns its data, and throws on errors. */
 export async function ask(url: string, document: string, variables?: Variables, token?: string): Promise<Data> {
   const { data, errors } = await post(url, document, variables, token === undefined ? {} : { token });
   if (errors !== undefined) throw new Error(`${JSON.stringify(errors)} in answer to ${document}`);
@@ -74,7 +74,7 @@ export async function ask(url: string, document: string, variables?: Variables, 
 /** Signs a user up under that name. */
 export async function signUp(server: TestClient, name: string): Promise<Person> {
   const email = `${name}@example.com`;
-  // Short, because estimating how easy a password is to guess takes time quadratic in its length.
+  // The password is short, because the time for estimating how easy a password is to guess is quadratic in its length.
   const password = randomBytes(9).toString('base64url');
   const { signUp: signedIn } = await server.ask(
     `mutation ($input: SignUpInput!) {
@@ -100,7 +100,7 @@ export async function signUp(server: TestClient, name: string): Promise<Person> 
   };
 }
 
-/** The same user on another device, with another session. */
+/** Signs the same user in on another device, with another session. */
 export async function signIn(server: TestClient, person: Person): Promise<Person> {
   const { signIn: signedIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken refreshToken } } }',
@@ -116,12 +116,12 @@ export async function signIn(server: TestClient, person: Person): Promise<Person
   };
 }
 
-/** Signs several users up in parallel; returns them in the order of the names. */
+/** Signs several users up in parallel. Returns them in the order of the names. */
 export async function signUpAll<const Names extends readonly string[]>(
   server: TestClient,
   ...names: Names
 ): Promise<{ -readonly [Index in keyof Names]: Person }> {
   const people = await Promise.all(names.map((name) => signUp(server, name)));
-  // One for each name.
+  // There is one person for each name.
   return people as { -readonly [Index in keyof Names]: Person };
 }

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** What an image configures for its containers. */
+/** The container settings in an image. */
 export type ImageConfig = {
   user: string;
   env: string[];
@@ -22,27 +22,28 @@ export type ImageConfig = {
 /** An image that was built from the Dockerfile, and its files. */
 export type Image = {
   config: ImageConfig;
-  /** Its uncompressed size, and that of its base image. */
+  /** The uncompressed size of the image, and that of its base image. */
   megabytes: number;
   baseMegabytes: number;
-  /** Runs it with a read-only root, as its user, in its own process namespace. */
+  /** Runs the image with a read-only root, as the image's user, in a separate process namespace. */
   start: (env: Record<string, string>) => Promise<Container>;
   remove: () => Promise<void>;
 };
 
 /** A running container. */
 export type Container = {
-  /** Resolves with the output when a line contains `text`; rejects when the container ends without one. */
+  /** Resolves with the output when a line contains `text`. Rejects if the container ends without such a line. */
   said: (text: string) => Promise<string>;
-  /** Runs a command in it, as its user; resolves with its status. */
+  /** Runs a command in the container, as the container's user. Resolves with the exit status. */
   exec: (command: string[]) => Promise<number>;
   kill: (signal: NodeJS.Signals) => void;
   ended: Promise<{ status: number | null; output: string }>;
 };
 
 /**
- * Builds the Dockerfile with buildah. No registry is used: debootstrap makes the images that the Dockerfile names from
- * Debian's packages, and the one named `node` also gets Node and npm. Needs root, buildah, podman and debootstrap.
+ * Builds the Dockerfile with buildah. The build uses no registry: debootstrap makes the images that the Dockerfile
+ * names from Debian's packages, and the image named `node` also gets Node and npm. Requires root, buildah, podman and
+ * debootstrap.
  */
 export async function buildImage(): Promise<Image> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-image-'));
@@ -55,7 +56,7 @@ export async function buildImage(): Promise<Image> {
   await importImage(storage, base, 'debian:bookworm-slim');
   await addNode(base);
   await importImage(storage, base, 'node:24-bookworm-slim');
-  // npm's cache, so that npm downloads nothing in a second build.
+  // The build uses npm's cache, so that npm downloads nothing in a second build.
   const cache = `${join(homedir(), '.npm')}:/root/.npm`;
   await mkdir(join(homedir(), '.npm'), { recursive: true });
   await buildah(
@@ -86,14 +87,17 @@ export async function buildImage(): Promise<Image> {
   };
 }
 
-/** A minimal Debian, without the files that Docker's slim images also leave out. */
+/** Makes a minimal Debian, without the files that Docker's slim images also leave out. */
 async function makeBase(folder: string): Promise<void> {
   await run('/usr/sbin/debootstrap', ['--variant=minbase', 'bookworm', folder], { maxBuffer: 64e6 });
   const left = ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/man', 'usr/share/locale', 'var/log'];
   for (const path of left) await rm(join(folder, path), { recursive: true });
 }
 
-/** Adds the Node that runs this test, npm, and the certificates of this machine, which npm is told to trust. */
+/**
+ * Adds the Node that runs this test, npm, and the certificates of this machine, and tells npm to trust these
+ * certificates.
+ */
 async function addNode(folder: string): Promise<void> {
   const npm = dirname(dirname(await realpath((await run('which', ['npm'])).stdout.trim())));
   const local = join(folder, 'usr/local');
@@ -146,8 +150,8 @@ function readConfig({ Docker: { config } }: Inspection): ImageConfig {
 }
 
 /**
- * Gives the container its own mounts and processes, with a read-only root, an empty volume and /tmp in memory; the
- * network is shared.
+ * Gives the container separate mounts and processes, with a read-only root, an empty volume and /tmp in memory. The
+ * container shares the network.
  */
 const isolate = `set -e
 mount --bind "$FILES" "$FILES"

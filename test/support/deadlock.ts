@@ -5,22 +5,23 @@ import { atFileEnd } from './file-end.ts';
 import { setForNewConnections } from './plans.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** A statement and its values. */
+/** A statement and the values of its parameters. */
 export type Statement = [statement: string, ...values: string[]];
 
-/** A server for `deadlockWith`, on a database of its own. Both last until the test file ends. */
+/** Starts a server for `deadlockWith`, with a separate database. Both last until the test file ends. */
 export async function startPatientServer(): Promise<TestServer> {
   const database = await createDatabase();
   atFileEnd(database.drop);
-  // The server's connections look for a deadlock after this time: on a busy machine, it takes a while to make one.
+  // The server's connections look for a deadlock only after this time, because it takes a while to create a deadlock on
+  // a busy machine.
   await setForNewConnections(database, { deadlock_timeout: '3s' });
   return startServer({ database });
 }
 
 /**
- * Makes a request deadlock with a transaction like one in psql: that transaction runs `first`, lets the request wait
- * for it, then runs `second`, which waits for the request. PostgreSQL resolves this by rolling back the server's
- * transaction. Returns the request's result.
+ * Makes a request deadlock with a transaction like one in psql. That transaction runs `first`, lets the request wait
+ * for it, and then runs `second`, which waits for the request. PostgreSQL resolves this by rolling back the server's
+ * transaction. Returns the result of the request.
  */
 export async function deadlockWith<Result>(
   server: TestServer,
@@ -34,7 +35,7 @@ export async function deadlockWith<Result>(
     await lock(client, first);
     const requested = request();
     await expect.poll(() => countWaiting(server)).toBe(1);
-    // Only the server's connection looks for a deadlock, so it is the server's transaction that is rolled back.
+    // Only the server's connection looks for a deadlock, so PostgreSQL rolls back the server's transaction.
     await client.query(`set local deadlock_timeout = '1min'`);
     await lock(client, second);
     await client.query('commit');
@@ -49,7 +50,7 @@ export async function lock(client: pg.ClientBase, [statement, ...values]: Statem
   await client.query(statement, values);
 }
 
-/** How many locks the server's connections are waiting for. */
+/** Returns how many locks the server's connections are waiting for. */
 export async function countWaiting({ sql }: TestServer): Promise<number> {
   const { rows } = await sql.query(
     `select from pg_locks l join pg_stat_activity a using (pid)

@@ -14,15 +14,15 @@ const base = '/usr/lib/postgresql';
 const run = promisify(execFile);
 
 /**
- * The folder of Debian's PostgreSQL with its tools, which the bundled one lacks; null where it is not installed, or
- * without root.
+ * The folder of Debian's PostgreSQL with its tools, which the bundled PostgreSQL lacks. Null if it is not installed, or
+ * if the tests do not run as root.
  */
 export const debianPrograms =
   process.getuid?.() === 0 && existsSync(base) ? join(base, readdirSync(base).toSorted().at(-1) ?? '', 'bin') : null;
 
 /**
- * Starts Debian's PostgreSQL with an empty database until the test is over. Returns its URL, and a function that runs
- * its tools.
+ * Starts Debian's PostgreSQL with an empty database until the test is over. Returns the URL of the database, and a
+ * function that runs PostgreSQL's tools.
  */
 export async function startDebianPostgres(): Promise<{
   url: string;

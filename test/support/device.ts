@@ -4,31 +4,36 @@ import type { Action } from '../../src/client/reducer.ts';
 import type { Message } from '../../src/client/state.ts';
 import type { Person } from './client.ts';
 
-/** What a device's network does; see `Device`. */
+/** The current problems of a device's network. See `Device`. */
 type Trouble = { isOffline: boolean; lostAnswers: number; slowAnswers: number; portals: number };
 
-/** The outcome of a message that was sent through a client. `kept`: the app ended before it knew. */
+/**
+ * The outcome of a message that was sent through a client. `kept` means that the app ended before it knew the outcome.
+ */
 export type Sent = {
   content: string;
   /**
-   * `lost`: the user lost access to the chat first, and with it the means to find out whether the server has the
-   * message.
+   * `lost` means that the user first lost access to the chat, and thus can no longer find out whether the server has
+   * the message.
    */
   outcome: 'waiting' | 'kept' | 'sent' | 'refused' | 'lost';
   message?: Message;
 };
 
-/** What became of a message that was not sent. */
+/** Returns the outcome of a message that could not be sent. */
 function outcomeOf(error: unknown): Sent['outcome'] {
   return error instanceof ParleyError && error.code === 'NOT_FOUND' ? 'lost' : 'refused';
 }
 
-/** Where a device's requests go. Tests change it to move the device to another node, or to a restarted one. */
+/**
+ * The address to which a device sends its requests. Tests change it to move the device to another node or to a
+ * restarted node.
+ */
 export type Route = { url: string };
 
 /**
- * A device with the client package: its own session, storage and network. The network can be down, lose and delay
- * responses, respond with a web page like a captive portal, and break streams.
+ * A device that uses the client package, with its own session, storage and network. The network can be down, lose and
+ * delay responses, respond with a web page like a captive portal, and break streams.
  */
 export class Device {
   readonly person: Person;
@@ -53,7 +58,7 @@ export class Device {
     await this.client.start();
   }
 
-  /** Kills the app and starts it again with what was stored by then. */
+  /** Kills the app, and starts it again with the data that it had stored. */
   async restart(): Promise<void> {
     const killed = this.client;
     this.#kill();
@@ -82,7 +87,7 @@ export class Device {
     );
   }
 
-  /** Holds back the next page of messages until `release`. `caught` resolves once the server has answered. */
+  /** Holds back the next page of messages until `release` is called. `caught` resolves once the server has answered. */
   holdPage(): { caught: Promise<void>; release: () => void } {
     const [caught, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     this.#held = { onCaught: caught.resolve, released: released.promise };
@@ -163,10 +168,10 @@ export class Device {
   }
 }
 
-/** What happened to one store, from its beginning: applying it again leads to the same state. */
+/** The actions of one store since its creation. Applying them again leads to the same state. */
 export type Trace = { store: Store; actions: Action[] };
 
-/** Records every action of every store from now on, until `end`. */
+/** Records every action of every store from now on until `end`. */
 export function recordStores(): { traces: Trace[]; end: () => void } {
   const traces: Trace[] = [];
   const original = Object.getOwnPropertyDescriptor(Store.prototype, 'dispatch') ?? {};

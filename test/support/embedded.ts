@@ -6,12 +6,12 @@ import { connectTo } from './server-process.ts';
 export const addUser = (sql: pg.Pool, name: string) =>
   sql.query(`insert into users (username, email) values ($1, $1 || '@example.com')`, [name]);
 
-/** How many users the embedded database in that folder has. */
+/** Returns how many users the embedded database in that folder has. */
 export const countUsers = async (dataDir: string) =>
   (await (await connectTo(dataDir)).query<{ count: number }>('select count(*)::int from users')).rows[0]?.count;
 
-/** Whether the server at this address answers that it is ready. */
+/** Returns whether the server at this address reports that it is ready. */
 export const isReady = async (url: string) => (await fetch(`${url}/readyz`).catch(() => null))?.status === 200;
 
-/** Retries until it holds. */
+/** Retries the check until it succeeds. */
 export const eventually = <T>(check: () => Promise<T>) => vi.waitFor(check, { timeout: 30_000, interval: 50 });

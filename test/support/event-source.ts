@@ -2,10 +2,13 @@ import { Worker } from 'node:worker_threads';
 import { onTestFinished, vi } from 'vitest';
 import type { Data } from './client.ts';
 
-/** What an EventSource dispatched: an event of that name, or a change of the EventSource's state (`open`, `error`). */
+/**
+ * An event that an EventSource dispatched: one with that name, or a change of the state of the EventSource (`open`,
+ * `error`).
+ */
 export type Told = { type: string; lastEventId: string; data: Data; readyState: number };
 
-/** An EventSource that works and reconnects as in browsers, until the test is over. */
+/** An EventSource that works and reconnects as in a browser until the test is over. */
 export type EventSourceClient = {
   told: Told[];
   /** Waits until `count` events of this type have arrived, and returns them. */
@@ -14,13 +17,13 @@ export type EventSourceClient = {
 };
 
 /**
- * Opens Node's own EventSource. It needs a flag of Node, and flags can be set only for a thread or a process, so it
- * runs in a thread.
+ * Opens Node's own EventSource. The EventSource needs a flag of Node that can be set only for a thread or a process, so
+ * it runs in a thread.
  */
 const script = `
 const { parentPort, workerData } = require('node:worker_threads');
 const source = new EventSource(workerData);
-// The pause before it reconnects does not keep the thread alive.
+// This timer keeps the thread alive, because the pause before a reconnect does not.
 setInterval(() => {}, 1_000);
 for (const type of ['open', 'error', 'message', 'next', 'complete']) {
   source.addEventListener(type, ({ data, lastEventId }) =>
@@ -29,7 +32,7 @@ for (const type of ['open', 'error', 'message', 'next', 'complete']) {
 
 const patienceMs = 10_000;
 
-/** Opens an EventSource as in a browser, in a thread of its own. */
+/** Opens an EventSource as in a browser, in a separate thread. */
 export function openEventSource(url: string): EventSourceClient {
   const told: Told[] = [];
   const worker = new Worker(script, {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// Loaded into a server's process (`node --expose-gc --import`): on each SIGUSR2 it prints to stdout how much memory is
-// in use after a full garbage collection.
+// This module is loaded into a server's process (`node --expose-gc --import`). On each SIGUSR2, it prints to stdout how
+// much memory is in use after a full garbage collection.
 let count = 0;
 
 process.on('SIGUSR2', () => void tell());
 
 async function tell(): Promise<void> {
-  // V8 releases the memory of buffers on another thread, some time after the collection that freed them: on a busy
+  // V8 releases the memory of buffers on another thread, some time after the collection that freed them. On a busy
   // machine, 40 MB were still counted when the collection had returned.
   globalThis.gc?.();
   await sleep(100);

@@ -15,7 +15,7 @@ export type FaultNodes = {
   chatId: string;
 };
 
-/** Starts two nodes on a database of their own. They run until the test is over. */
+/** Starts two nodes that share a new database. The nodes run until the test is over. */
 export async function startFaultNodes(postgres: FaultyPostgres): Promise<FaultNodes> {
   const database = await postgres.createDatabase();
   const nodes = [await startServer({ database }), await startServer({ database })] as const;

@@ -13,22 +13,25 @@ import { configure, copyCluster } from './postgres.ts';
 import { startStandby, type Standby } from './standby.ts';
 import { cloneStatement } from './template.ts';
 
-/** A PostgreSQL server that a test may break. All its databases are dropped with it. */
+/** A PostgreSQL server that a test may break. Removing it also drops all its databases. */
 export type FaultyPostgres = {
-  /** A migrated database in it. */
+  /** Creates a migrated database in it. */
   createDatabase: () => Promise<TestDatabase>;
-  /** The URL of a database in it, as the superuser. */
+  /** Returns the URL of a database in it for the superuser. */
   urlOf: (name: string) => string;
   /** Runs a statement in the maintenance database. */
   run: (statement: string) => Promise<void>;
-  /** Stops it: on SIGINT it writes out its state; after SIGQUIT or SIGKILL, the next start replays its log. */
+  /**
+   * Stops it. On SIGINT, it first writes its state to the disk. After SIGQUIT or SIGKILL, the next start replays its
+   * log.
+   */
   end: (signal: NodeJS.Signals) => Promise<void>;
   /** Starts it again on the same files. */
   resume: () => Promise<void>;
-  /** While it is down: copies all its files, or restores that copy. */
+  /** While it is down, `backUp` copies all its files, and `restore` restores that copy. */
   backUp: () => Promise<void>;
   restore: () => Promise<void>;
-  /** Starts a standby that replays what this server writes from now on; the caller removes the standby. */
+  /** Starts a standby that replays what this server writes from now on. The caller removes the standby. */
   startStandby: () => Promise<Standby>;
   /** Stops it for good. */
   remove: () => Promise<void>;
@@ -37,8 +40,8 @@ export type FaultyPostgres = {
 const log = pino({ level: 'silent' });
 
 /**
- * Starts a PostgreSQL server with these settings in addition to the usual ones. Data survives a killed process, though
- * not a power cut: it is in the operating system's cache. The caller removes the server.
+ * Starts a PostgreSQL server with these settings in addition to the usual ones. Data survives a killed process, but not
+ * a power cut, because it is only in the operating system's cache. The caller removes the server.
  */
 export async function startFaultyPostgres(settings: Record<string, string> = {}): Promise<FaultyPostgres> {
   const { directory, cluster } = await copyCluster(inject('clusterFolder'), 'parley-fault-');

@@ -4,7 +4,7 @@ import { keyOf } from './chat.ts';
 import type { Heard, Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
-/** The contents of a chat, from its first message to its last. */
+/** Returns the contents of a chat, from the first message to the last. */
 export async function readChat(sql: pg.Pool, chatId: string): Promise<Heard[]> {
   const { rows } = await sql.query<Heard>('select seq, content from messages where chat_id = $1 order by seq', [
     keyOf(chatId),
@@ -23,8 +23,9 @@ export async function hearMore(readers: Reader[], count: number): Promise<void> 
 }
 
 /**
- * Stops the writers, waits until the readers have received the last message, and compares them with the database: each
- * message of these chats exactly once and in order, no others, and every message that was acknowledged to a writer.
+ * Stops the writers, waits until the readers have received the last message, and compares them with the database. Each
+ * reader must have received each message of these chats exactly once and in order, and no others. The database must
+ * contain every message that was acknowledged to a writer.
  */
 export async function expectWhole(
   sql: pg.Pool,

@@ -4,7 +4,7 @@ import type { WireEvent } from '../../src/client/wire.ts';
 
 type Reducer = (state: State, action: Action) => State;
 
-/** A reducer that does not notice events of these kinds. */
+/** Returns a reducer that does not notice events of these kinds. */
 function deafTo(...kinds: WireEvent['__typename'][]): Reducer {
   return (state, action) => {
     if (action.type === 'event' && kinds.includes(action.envelope.event.__typename)) return state;
@@ -15,13 +15,13 @@ function deafTo(...kinds: WireEvent['__typename'][]): Reducer {
   };
 }
 
-/** The action without its matching replayed events. */
+/** Returns the action without its matching replayed events. */
 function without(action: Action, isLeftOut: (event: WireEvent) => boolean): Action {
   if (!('replays' in action)) return action;
   return { ...action, replays: action.replays.filter(({ event }) => !isLeftOut(event)) };
 }
 
-/** A reducer that changes the chats after each event that affects them. */
+/** Returns a reducer that changes the chats after each event that affects them. */
 function withChats(change: (chat: Chat, before: Chat | undefined, event: WireEvent) => Chat): Reducer {
   return (state, action) => {
     const next = reduce(state, action);
@@ -34,7 +34,7 @@ function withChats(change: (chat: Chat, before: Chat | undefined, event: WireEve
   };
 }
 
-/** A reducer that changes each event before applying it. */
+/** Returns a reducer that changes each event before applying it. */
 function seeing(change: (event: WireEvent, state: State) => WireEvent): Reducer {
   return (state, action) => {
     if (action.type !== 'event') return reduce(state, action);
@@ -43,7 +43,7 @@ function seeing(change: (event: WireEvent, state: State) => WireEvent): Reducer 
   };
 }
 
-/** Reducers with one fault each, by the name of the fault. */
+/** Reducers that have one fault each, by the name of the fault. */
 export const faultyReducers: Record<string, Reducer> = {
   'misses new messages': deafTo('NewMessage'),
   'misses edits': deafTo('MessageEdited'),
@@ -91,7 +91,7 @@ export const faultyReducers: Record<string, Reducer> = {
   ),
 };
 
-/** The state that a reducer produces from these actions. */
+/** Returns the state that a reducer produces from these actions. */
 export function replayWith(reducer: Reducer, actions: readonly Action[]): State {
   return actions.reduce(reducer, nothing);
 }

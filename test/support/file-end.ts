@@ -1,15 +1,15 @@
 let works: (() => unknown)[] = [];
 
 /**
- * Registers cleanup to run after the file's last test, in reverse order. It may be called anywhere: vitest 4 never runs
- * an `afterAll` that is registered in a hook or in a test, which would leave servers and folders behind until the run
- * ends.
+ * Registers cleanup that runs after the file's last test, in reverse order of registration. It may be called anywhere.
+ * By contrast, vitest 4 never runs an `afterAll` that is registered in a hook or in a test, which would leave servers
+ * and folders behind until the run ends.
  */
 export function atFileEnd(work: () => unknown): void {
   works.push(work);
 }
 
-/** Runs every cleanup, then throws the error of the first one that failed. */
+/** Runs every cleanup, and then throws the error of the first one that failed, if any. */
 export async function endFile(): Promise<void> {
   const due = works.toReversed();
   works = [];

@@ -8,7 +8,7 @@ import type { TestServer } from './server.ts';
 /** The fields of a file that most tests need. */
 export const fileFields = 'id name contentType size url';
 
-/** A file in a form. */
+/** A file to send in a form. */
 export type Sent = { name: string; content: string | Uint8Array<ArrayBuffer>; type?: string };
 
 /** Sends files to `/api/upload`, as a page would, and returns the answer. */
@@ -36,28 +36,28 @@ export async function upload(
   return body.files[0];
 }
 
-/** The response to `File.url`. */
+/** Returns the response to `File.url`. */
 export async function download(server: TestServer, url: string, init: RequestInit = {}): Promise<Response> {
   return fetch(new URL(url, server.url), init);
 }
 
-/** The bytes that `File.url` returns. */
+/** Returns the bytes that `File.url` returns. */
 export async function readBytes(server: TestServer, url: string): Promise<Buffer> {
   return Buffer.from(await (await download(server, url)).arrayBuffer());
 }
 
-/** Whether a file has exactly these bytes. */
+/** Returns whether a file has exactly these bytes. */
 export async function holdsBytes(server: TestServer, url: string, content: Buffer): Promise<boolean> {
   return (await readBytes(server, url)).equals(content);
 }
 
-/** A file as the user sees it; null when it is hidden from them. */
+/** Returns a file as the user sees it, or null if it is hidden from them. */
 export async function readFileNode(by: Person, id: string): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on File { ${fileFields} } } }`;
   return (await by.ask(document, { id })).node;
 }
 
-/** An uploaded picture as a user gets it: its fields, the bytes that are served, and the small thumbnail. */
+/** An uploaded picture as a user receives it: its fields, the served bytes, and the small thumbnail. */
 export type ServedPicture = { file: Data; served: Buffer; thumbnail: Buffer | null };
 
 /** Uploads a picture that must be accepted, and downloads it as the server serves it. */
@@ -78,7 +78,7 @@ export async function servePicture(
 /** Settings that store even the smallest files in DATA_DIR or the bucket. */
 export const nothingInline = { FILE_INLINE_BYTES: '0' };
 
-/** How many files a server stores, inline and on its disk, and how many uploads are in progress there. */
+/** Returns how many files a server stores, inline and on its disk, and how many uploads are in progress there. */
 export async function countStored(server: TestServer): Promise<{ kept: number; incoming: number }> {
   const names = await readdir(join(server.dataDir, 'files'), { recursive: true });
   const { rowCount } = await server.sql.query('select from blobs where bytes is not null');
@@ -89,8 +89,8 @@ export async function countStored(server: TestServer): Promise<{ kept: number; i
 }
 
 /**
- * Sends an upload's body piece by piece, as fast as the server reads it, without holding it in memory. `sent` is
- * how much had been sent when the answer arrived.
+ * Sends an upload's body in pieces, as fast as the server reads it, without loading all of it into memory. `sent` is
+ * the number of bytes that had been sent when the answer arrived.
  */
 export async function postPieces(
   url: string,
@@ -102,7 +102,7 @@ export async function postPieces(
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'multipart/form-data; boundary=b', ...headers },
   });
-  // The server may close the connection early when it refuses, while the client is still sending.
+  // When the server refuses the upload, it may close the connection while the client is still sending.
   outgoing.setMaxListeners(0).on('error', () => {});
   let sent = 0;
   const sending = (async () => {
@@ -125,7 +125,7 @@ const partHead = (name: string) =>
   Buffer.from(`--b\r\ncontent-disposition: form-data; name="f"; filename="${name}"\r\n\r\n`);
 const formEnd = Buffer.from('\r\n--b--\r\n');
 
-/** A form with one file of `size` bytes, for `postPieces`. */
+/** Yields a form with one file of `size` bytes, for `postPieces`. */
 export function* largeForm(size: number, name = 'large.bin'): Generator<Uint8Array> {
   const chunk = Buffer.alloc(64 * 1024, 'x');
   yield partHead(name);
@@ -133,12 +133,12 @@ export function* largeForm(size: number, name = 'large.bin'): Generator<Uint8Arr
   yield formEnd;
 }
 
-/** The complete body of a form with one file. */
+/** Returns the complete body of a form with one file. */
 export function formOf(content: Uint8Array, name = 'file.bin'): Buffer<ArrayBuffer> {
   return Buffer.concat([partHead(name), content, formEnd]);
 }
 
-/** Runs `uploadFile` as a GraphQL multipart request; `changes` replace parts of what it sends. */
+/** Runs `uploadFile` as a GraphQL multipart request. `changes` replaces parts of the request. */
 export async function postGraphqlForm(
   server: TestServer,
   by: Pick<Person, 'token'> | null,

@@ -11,12 +11,14 @@ declare module 'vitest' {
     postgresUrl: string;
     /** The folder of a migrated cluster that is not running, for tests that need their own PostgreSQL. */
     clusterFolder: string;
-    /** Where the servers keep their files. */
+    /** The folder in which the servers store their files. */
     dataFolder: string;
   }
 }
 
-/** One PostgreSQL for the run, with a migrated template in it, and folders; all are removed when the run ends. */
+/**
+ * Prepares one PostgreSQL for the run, with a migrated template in it, and folders. All are removed when the run ends.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   // The page that was last built in this checkout may be older than the code.
   const [clusterFolder] = await Promise.all([createCluster(), refreshWebPage()]);

@@ -1,11 +1,11 @@
 import type { Data } from './client.ts';
 
-/** One line for each object. */
+/** Returns one line of JSON for each object. */
 export function toLines(objects: readonly unknown[]): string {
   return objects.map((each) => `${JSON.stringify(each)}\n`).join('');
 }
 
-/** Sends lines to a node; returns the status and the report. */
+/** Sends lines to a node. Returns the status and the report. */
 export async function importLines(
   node: { url: string },
   secret: string,

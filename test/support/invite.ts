@@ -4,7 +4,7 @@ import type { Data, Person, Variables } from './client.ts';
 export const inviteFields = 'id code chat { id } chatName createdBy { username } expiresAt usesLeft';
 const error = '... on Error { code message }';
 
-// The functions that ask for a change return the whole result, errors included.
+// The functions that ask for a change return the whole result, including errors.
 
 /** Creates an invite. Returns the outcome: the invite or an error. */
 export async function createInvite(by: Person, input: Variables): Promise<Data> {
@@ -35,12 +35,12 @@ export async function joinByInvite(by: Person, code: string): Promise<Data> {
   return (await by.ask(document, { code })).outcome;
 }
 
-/** A preview of an invite; null if it lets no one in. */
+/** Returns a preview of an invite, or null if the invite lets no one in. */
 export async function previewInvite(by: Person, code: string): Promise<Data> {
   return (await by.ask(`query ($code: String!) { invite(code: $code) { ${inviteFields} } }`, { code })).invite;
 }
 
-/** The codes of a chat's usable invites that the user sees; null when they may not see invites. */
+/** Returns the codes of a chat's usable invites that the user sees, or null if the user may not see invites. */
 export async function invitesOf(by: Person, chatId: string): Promise<string[] | null> {
   const document = 'query ($id: ID!) { chat(id: $id) { invites { edges { node { code } } } } }';
   const { chat } = await by.ask(document, { id: chatId });

@@ -6,10 +6,10 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'j
 import { atFileEnd } from './file-end.ts';
 import type { Data, TestClient } from './client.ts';
 
-/** A key pair of an issuer. */
+/** A key pair of a token issuer. */
 export type IssuerKey = { kid: string; alg: string; privateKey: CryptoKey; publicJwk: JWK };
 
-/** What a test changes in a token. A claim or a header that is undefined is left out. */
+/** What a test changes in a token before it is signed. A claim or a header that is undefined is left out. */
 export type TokenChange = { header?: Record<string, unknown>; key?: IssuerKey | Uint8Array };
 
 /** Creates a key pair for signing tokens. */
@@ -18,10 +18,10 @@ export async function createKey(alg = 'ES256', kid: string = randomUUID()): Prom
   return { kid, alg, privateKey, publicJwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } };
 }
 
-/** A time in the form that tokens use: seconds since 1970. */
+/** Returns a time in the form that tokens use: seconds since 1970. */
 export const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
-/** Signs a token with these claims, valid for ten minutes unless they say otherwise. */
+/** Signs a token with these claims. It is valid for ten minutes, unless the claims say otherwise. */
 export function sign(
   claims: Record<string, unknown>,
   key: IssuerKey | Uint8Array,
@@ -35,14 +35,14 @@ export function sign(
 }
 
 /**
- * Another system, with its own keys at a URL on this machine. `keys` and `answer` may be changed at any time; `fetched`
- * counts the requests for the keys.
+ * Another system that issues tokens, with its own keys at a URL on this machine. `keys` and `answer` may be changed at
+ * any time. `fetched` counts the requests for the keys.
  */
 export class TestIssuer {
   readonly name: string;
   readonly audience: string;
   keys: IssuerKey[];
-  /** Answers the requests for the keys, in place of the usual answer. */
+  /** Answers the requests for the keys instead of the default answer. */
   answer: ((request: IncomingMessage, response: ServerResponse) => void) | null = null;
   fetched = 0;
   readonly #url: string;
@@ -71,18 +71,18 @@ export class TestIssuer {
     return issuer;
   }
 
-  /** Its entry in AUTH_ISSUERS. */
+  /** The issuer's entry in AUTH_ISSUERS. */
   get settings(): Record<string, unknown> {
     return { issuer: this.name, audience: this.audience, jwks: this.#url };
   }
 
-  /** A token with these claims. */
+  /** Issues a token with these claims. */
   issue(claims: Record<string, unknown>, { header = {}, key = this.keys[0] }: TokenChange = {}): Promise<string> {
     if (key === undefined) throw new Error('the issuer has no key');
     return sign({ iss: this.name, aud: this.audience, ...claims }, key, header);
   }
 
-  /** A logout token. */
+  /** Issues a logout token. */
   issueLogout(claims: Record<string, unknown>, change: TokenChange = {}): Promise<string> {
     const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
     return this.issue(
@@ -92,13 +92,13 @@ export class TestIssuer {
   }
 }
 
-/** The settings of a server that accepts the tokens of these issuers. */
+/** Returns the settings of a server that accepts the tokens of these issuers. */
 export function issuersEnv(...issuers: (TestIssuer | Record<string, unknown>)[]): Record<string, string> {
   const settings = issuers.map((each) => (each instanceof TestIssuer ? each.settings : each));
   return { AUTH_ISSUERS: JSON.stringify(settings), EGRESS_ALLOW: '127.0.0.1' };
 }
 
-/** The viewer that the server returns for a token, or the code of its error. */
+/** Returns the viewer that the server returns for a token, or the code of its error. */
 export async function viewerOf(server: TestClient, token: string): Promise<Data> {
   const { data, errors } = await server.post(
     '{ viewer { email hasPassword user { id username displayName } sessions { id isCurrent } } }',
@@ -108,7 +108,7 @@ export async function viewerOf(server: TestClient, token: string): Promise<Data>
   return errors === undefined ? data.viewer : errors[0]?.extensions?.['code'];
 }
 
-/** What signInWithToken answers. */
+/** Returns the answer of signInWithToken. */
 export async function exchange(server: TestClient, token: string): Promise<Data> {
   const document = `mutation ($token: String!) { signInWithToken(token: $token) {
     __typename

@@ -7,7 +7,7 @@ import { expect } from 'vitest';
 import { atFileEnd } from './file-end.ts';
 import type { TestServer } from './server.ts';
 
-/** An email that arrived. `token` is the code of the link in its text, if there is one. */
+/** An email that arrived. `token` is the code in the link of its text, if there is one. */
 export type ReceivedMail = {
   to: string;
   from: string;
@@ -18,20 +18,20 @@ export type ReceivedMail = {
   token: string;
 };
 
-/** A real SMTP server on loopback, which keeps what it receives. */
+/** A real SMTP server on the loopback address, which stores the emails that it receives. */
 export type MailServer = {
   url: string;
   /** Every email so far, in the order of arrival. */
   mails: ReceivedMail[];
-  /** The next email to that address that no earlier call has returned. */
+  /** Returns the next email to that address that no earlier call has returned. */
   mailTo: (email: string) => Promise<ReceivedMail>;
-  /** Stops listening, and cuts its connections. */
+  /** Stops listening, and closes its connections. */
   stop: () => Promise<void>;
   /** Listens again on the same port. */
   start: () => Promise<void>;
 };
 
-/** Starts a mail server, which is stopped after the file's last test. `onRcptTo` may refuse recipients. */
+/** Starts a mail server that stops after the file's last test. `onRcptTo` may refuse recipients. */
 export async function startMailServer(options: Pick<SMTPServerOptions, 'onRcptTo'> = {}): Promise<MailServer> {
   const mails: ReceivedMail[] = [];
   const returned = new Set<ReceivedMail>();
@@ -94,7 +94,10 @@ async function parse(raw: Buffer, to: string): Promise<ReceivedMail> {
   };
 }
 
-/** The settings of a server that sends its emails there. Sign-ups need no email, unless `more` says otherwise. */
+/**
+ * Returns the settings of a server that sends its emails to this mail server. Sign-ups need no confirmed email address,
+ * unless `more` says otherwise.
+ */
 export function mailSettings(mail: MailServer, more: Record<string, string> = {}): Record<string, string> {
   return {
     SMTP_URL: mail.url,
@@ -105,7 +108,7 @@ export function mailSettings(mail: MailServer, more: Record<string, string> = {}
   };
 }
 
-/** Waits until the server has nothing left to send: an email that has not arrived by then never will. */
+/** Waits until the server has nothing left to send, so that an email that has not arrived by then never will. */
 export async function expectSent(server: TestServer): Promise<void> {
   await expect
     .poll(async () => (await server.sql.query('select from mails')).rowCount, { timeout: 20_000, interval: 20 })

@@ -63,7 +63,9 @@ export async function updateChat(by: Person, chatId: string, change: Variables):
   return (await by.ask(document, { input: { chatId, ...change } })).outcome;
 }
 
-/** The role of each member of a chat, by username. `by`, who asks for them, must be able to see the chat. */
+/**
+ * Returns the role of each member of a chat, by username. `by`, who requests the roles, must be able to see the chat.
+ */
 export async function rolesIn(chatId: string, by: Person): Promise<Record<string, string>> {
   const document = `query ($id: ID!) {
     chat(id: $id) { members(first: 100) { edges { node { role user { username } } } } }
@@ -72,7 +74,7 @@ export async function rolesIn(chatId: string, by: Person): Promise<Record<string
   return Object.fromEntries(seen.members.edges.map(({ node }: Data) => [node.user.username, node.role]));
 }
 
-/** The contents of a chat's messages, as far as the user sees them, oldest first. */
+/** Returns the contents of the messages in a chat that the user can see, oldest first. */
 export async function contentsIn(chatId: string, by: Person): Promise<string[]> {
   const document = 'query ($id: ID!) { chat(id: $id) { messages { edges { node { content } } } } }';
   const { chat: seen } = await by.ask(document, { id: chatId });

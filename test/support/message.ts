@@ -2,7 +2,7 @@ import { keyOf } from './chat.ts';
 import { ask, type Data, type Person } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** The fields of a changed message that most tests need. */
+/** The fields that most tests need after a message has changed. */
 const messageState = `id seq content editedAt deletedAt
   revisions { version content }
   reactions { emoji count viewerReacted }
@@ -54,7 +54,7 @@ export async function unpinMessage(by: Person, messageId: string): Promise<Data>
   return (await by.ask(document, { messageId })).outcome;
 }
 
-/** A message as a user sees it; null when it is hidden from them. */
+/** Returns a message as a user sees it, or null if it is hidden from them. */
 export async function readMessage(by: Person, id: string): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on Message { ${messageState} } } }`;
   return (await by.ask(document, { id })).node;
@@ -69,12 +69,12 @@ export async function setRole(server: TestServer, chatId: string, person: Person
   ]);
 }
 
-/** The same user, whose `ask` goes to another node. */
+/** Returns the same user, whose `ask` goes to another node. */
 export function onNode(node: TestServer, person: Person): Person {
   return { ...person, ask: (document, variables) => ask(node.url, document, variables, person.token) };
 }
 
-/** Every event that concerns a user, with the fields of changed messages. */
+/** A subscription to every event that concerns a user, with the fields of changed messages. */
 export const messageEventsDocument = `subscription ($after: String) {
   events(after: $after) {
     cursor

@@ -30,7 +30,7 @@ export async function unban(by: Person, chatId: string, userId: string): Promise
   return (await by.ask(document, { chatId, userId })).outcome;
 }
 
-/** `until` null ends the mute. */
+/** If `until` is null, ends the mute. */
 export async function mute(by: Person, chatId: string, userId: string, until: Date | null): Promise<Data> {
   const document = `mutation ($chatId: ID!, $userId: ID!, $until: DateTime) {
     outcome: muteMember(chatId: $chatId, userId: $userId, until: $until) {
@@ -40,7 +40,7 @@ export async function mute(by: Person, chatId: string, userId: string, until: Da
   return (await by.ask(document, { chatId, userId, until })).outcome;
 }
 
-/** The result of joinChat, with the end of a ban and the reason for it. */
+/** Returns the result of joinChat, including the end of a ban and its reason. */
 export async function tryToJoin(by: Person, chatId: string): Promise<Data> {
   const document = `mutation ($chatId: ID!) {
     outcome: joinChat(chatId: $chatId) { __typename ... on Error { message } ${forbidden} }
@@ -48,14 +48,14 @@ export async function tryToJoin(by: Person, chatId: string): Promise<Data> {
   return (await by.ask(document, { chatId })).outcome;
 }
 
-/** The bans of a chat that the user sees; null when they may not see them. */
+/** Returns the bans of a chat that the user sees, or null if the user may not see them. */
 export async function bansOf(by: Person, chatId: string): Promise<Data[] | null> {
   const document = `query ($id: ID!) { chat(id: $id) { bans { edges { node { ${banFields} } } } } }`;
   const { chat } = await by.ask(document, { id: chatId });
   return chat.bans?.edges.map(({ node }: Data) => node) ?? null;
 }
 
-/** The time `count` minutes from now. */
+/** Returns the time `count` minutes from now. */
 export function inMinutes(count: number): Date {
   return new Date(Date.now() + count * 60_000);
 }

@@ -5,20 +5,20 @@ import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 
 /**
- * Two machines and two networks, as Linux network namespaces: one network connects the machines to each other, and
- * the other connects this machine to the first of them. They use the kernel's defaults, regardless of this machine's
- * settings.
+ * Two machines and two networks, made of Linux network namespaces. One network connects the two machines to each other,
+ * and the other connects this machine to the first of them. The two machines use the kernel's defaults, regardless of
+ * this machine's settings.
  */
 export type Network = {
-  /** To run a program on the first machine, the server: put its command after these arguments. */
+  /** Put a command after these arguments to run it on the first machine, the server. */
   onServer: string[];
   /** The server's address as seen from this machine, and from the client. */
   serverFor: { us: string; client: string };
-  /** Runs a Node script on the client until the test is over; calls back with each line of its output. */
+  /** Runs a Node script on the client until the test is over. Calls back with each line of its output. */
   runClient: (script: string, onLine: (line: string) => void) => void;
-  /** Makes the client silent: it receives nothing, and sends nothing, not even resets. */
+  /** Makes the client silent: it receives nothing, and sends nothing, not even TCP resets. */
   silenceClient: () => Promise<void>;
-  /** The client receives and answers again. */
+  /** Lets the client receive and answer again. */
   restoreClient: () => Promise<void>;
 };
 
@@ -47,7 +47,8 @@ export async function createNetwork(): Promise<Network> {
     await run(...at, 'addr', 'add', `${address}/30`, 'dev', device);
     await run(...at, 'link', 'set', device, 'up');
   }
-  // On the Internet the next router always answers ARP; here that would be the silent client itself.
+  // On the Internet, the next router always answers ARP requests. In this network, the silent client itself would have
+  // to answer them.
   const [{ address: hardware }] = JSON.parse(await run('-n', client, '-j', 'link', 'show', 'server'));
   await run('-n', server, 'neigh', 'replace', `${theirs}.2`, 'lladdr', hardware, 'dev', 'client', 'nud', 'permanent');
   return {
@@ -60,7 +61,7 @@ export async function createNetwork(): Promise<Network> {
       createInterface({ input: child.stdout }).on('line', onLine);
       onTestFinished(() => void child.kill('SIGKILL'));
     },
-    // Without its address, the client drops whatever arrives and cannot send.
+    // Without its address, the client drops all incoming packets and cannot send any.
     silenceClient: async () => void (await run('-n', client, 'addr', 'flush', 'dev', 'server')),
     restoreClient: async () => void (await run('-n', client, 'addr', 'add', `${theirs}.2/30`, 'dev', 'server')),
   };

@@ -12,24 +12,27 @@ import { atFileEnd } from './file-end.ts';
 const shipped = join(import.meta.dirname, '../../deploy/nginx');
 const run = promisify(execFile);
 
-/** Whether nginx is installed here, and we are root, as it requires. */
+/** Whether nginx is installed on this machine, and the tests run as root, as nginx requires. */
 export const hasNginx = existsSync('/usr/sbin/nginx') && process.getuid?.() === 0;
 
-/** nginx with the configuration of deploy/nginx. */
+/** nginx, running with the configuration in deploy/nginx. */
 export type Nginx = {
   /** https://localhost:… with a certificate that this process trusts. */
   url: string;
   /** http://localhost:…, which redirects. */
   plainUrl: string;
-  /** What `nginx -t` said. */
+  /** The output of `nginx -t`. */
   check: string;
-  /** Its access log so far. */
+  /** Reads its access log so far. */
   readLog: () => Promise<string>;
-  /** Its error log so far. */
+  /** Reads its error log so far. */
   readErrors: () => Promise<string>;
 };
 
-/** Runs nginx in front of these nodes until the file's last test: the shipped files, with other ports and paths. */
+/**
+ * Runs nginx in front of these nodes until after the file's last test. It uses the shipped configuration files, with
+ * other ports and paths.
+ */
 export async function startNginx(nodes: readonly { url: string }[]): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-nginx-'));
   await chmod(folder, 0o755);

@@ -2,23 +2,26 @@ import type { Overrides } from '../../src/app.ts';
 import { TestNetwork, type Trouble } from './channels.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** How the nodes of a test file exchange events: each node reads the log, or they send the events to each other. */
+/**
+ * How the nodes of a test file exchange events: either each node reads the log, or the nodes send the events to each
+ * other.
+ */
 type Exchange = { env: Record<string, string>; overridesFor: (databaseUrl: string) => Overrides };
 
 const byLog: Exchange = { env: {}, overridesFor: () => ({}) };
 let exchange = byLog;
 
-/** What every server in the test file gets, in addition to the options that its test passes. */
+/** Returns the settings of every server in the test file, which are added to the options that a test passes. */
 export function currentExchange(): Exchange {
   return exchange;
 }
 
-/** Whether each node reads the log, without being told about events by others. */
+/** Returns whether each node reads the log, and other nodes do not tell it about events. */
 export function exchangesByLog(): boolean {
   return exchange === byLog;
 }
 
-/** From now on, until the test file ends, nodes tell each other about events over a network with these faults. */
+/** Makes nodes tell each other about events over a network with these faults, until the test file ends. */
 export function useNetwork(trouble: Trouble): void {
   const networks = new Map<string, TestNetwork>();
   use({
@@ -32,7 +35,7 @@ export function useNetwork(trouble: Trouble): void {
   });
 }
 
-/** From now on, until the test file ends, nodes use this Redis. */
+/** Makes nodes use this Redis, until the test file ends. */
 export function useRedis(url: string): void {
   use({ env: { REDIS_URL: url }, overridesFor: () => ({}) });
 }
@@ -42,11 +45,14 @@ function use(other: Exchange): void {
   atFileEnd(() => void (exchange = byLog));
 }
 
-/** Runs the tests of these files (paths below test/) in the current file, with its settings for the nodes. */
+/**
+ * Runs the tests of these files (paths below test/) in the current file, with the current file's settings for the
+ * nodes.
+ */
 export async function runHere(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const url = new URL(`../${path}.test.ts`, import.meta.url);
-    // The file is evaluated again, although the worker may have run it before.
+    // The file must be evaluated again, even if the worker has run it before.
     url.searchParams.set('run', String((runCount += 1)));
     await import(url.href);
   }
@@ -54,7 +60,9 @@ export async function runHere(paths: readonly string[]): Promise<void> {
 
 let runCount = 0;
 
-/** For `runHere`: the tests which show that clients receive everything that they may, in order, and nothing else. */
+/**
+ * For `runHere`: the tests that show that clients receive everything that they may receive, in order, and nothing else.
+ */
 export const deliveryTests = [
   'faults/property',
   'faults/race',

@@ -11,7 +11,7 @@ import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** What a server would run on, for the doctor to examine. */
+/** The system that a server would run on, for the doctor to examine. */
 export class TestPatient {
   readonly database: TestDatabase;
   readonly dataDir: string;
@@ -21,7 +21,7 @@ export class TestPatient {
     this.dataDir = dataDir;
   }
 
-  /** A database and a data folder, which last until the test file ends. */
+  /** Creates a database and a data folder, which exist until the test file ends. */
   static async create(): Promise<TestPatient> {
     const database = await createDatabase();
     atFileEnd(database.drop);
@@ -30,7 +30,7 @@ export class TestPatient {
     return new TestPatient(database, dataDir);
   }
 
-  /** What the doctor prints, and whether the server could run. */
+  /** Returns what the doctor prints, and whether the server could run. */
   async see(changes: Partial<Patient>): Promise<{ isFit: boolean; text: string }> {
     const { url } = this.database;
     const healthy: Patient = {
@@ -47,7 +47,7 @@ export class TestPatient {
     return { isFit, text };
   }
 
-  /** What the doctor prints about a Redis server. */
+  /** Returns what the doctor prints about a Redis server. */
   async seeRedis(url: string): Promise<string> {
     return (await this.see({ database: null, redis: parseRedisUrl(url) })).text;
   }
@@ -62,7 +62,7 @@ export class TestPatient {
   }
 }
 
-/** Lets a server listen on a free port until the test file ends. Returns the port. */
+/** Makes a server listen on a free port until the test file ends. Returns the port. */
 export async function listen(server: Server | SMTPServer): Promise<number> {
   const inner = server instanceof SMTPServer ? server.server : server;
   inner.listen(0, '127.0.0.1');

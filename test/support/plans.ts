@@ -7,25 +7,25 @@ import { awaitIndex } from './search.ts';
 
 /** What an operation cost the database, including triggers and foreign key checks. */
 export type Cost = {
-  /** How many statements ran, including those within triggers. */
+  /** The number of statements that ran, including those within triggers. */
   statements: number;
-  /** How many rows were read, whether or not they were used. */
+  /** The number of rows that were read, whether or not they were used. */
   rows: number;
-  /** How many blocks were read. */
+  /** The number of blocks that were read. */
   blocks: number;
 };
 
 type Plan = Record<string, unknown> & { Plans?: Plan[] };
 
-/** Settings that turn off periodic reports of the node, which would count toward whatever is being measured. */
+/** Settings that turn off the periodic reports of a node, which would count toward any measurement. */
 export const quiet = {
   attendanceTimes: { flush: 2 ** 30, beat: 2 ** 30, expiry: 2 ** 31 },
 };
 
 /**
- * A server whose database logs the plan of every statement that it ran, with PostgreSQL's auto_explain. Its database is
- * dropped after the file's last test. `prepare` may write many rows before the server starts, so that the server need
- * not process their events, nor index their messages for search.
+ * Starts a server whose database logs the plan of every statement that it runs, with PostgreSQL's auto_explain. Its
+ * database is dropped after the file's last test. `prepare` may write many rows before the server starts, so that the
+ * server does not have to process their events or index their messages for search.
  */
 export async function startExplainedServer(
   prepare: (database: TestDatabase) => Promise<void> = async () => {},
@@ -55,8 +55,8 @@ export async function startExplainedServer(
 }
 
 /**
- * Changes the settings that new connections to the database get, e.g. those of another node. Only superusers may change
- * some of them.
+ * Changes the settings of new connections to the database, e.g. those of another node. Only superusers may change some
+ * of these settings.
  */
 export async function setForNewConnections(database: TestDatabase, settings: Record<string, string>): Promise<void> {
   const name = new URL(database.url).pathname.slice(1);
@@ -65,7 +65,8 @@ export async function setForNewConnections(database: TestDatabase, settings: Rec
 }
 
 /**
- * Writes many rows as a superuser, without logging a plan for each row's checks: that logging takes most of the time.
+ * Writes many rows as a superuser, without logging a plan for each row's checks, because that logging takes most of the
+ * time.
  */
 export async function fill(database: TestDatabase, statement: string, values: unknown[] = []): Promise<void> {
   await asSuperuser(database, async (client) => {
@@ -75,8 +76,8 @@ export async function fill(database: TestDatabase, statement: string, values: un
 }
 
 /**
- * Measures what `work` costs the server's database, once the search index contains everything written before. Run
- * one at a time, because concurrent work counts too.
+ * Measures what `work` costs the server's database, after the search index contains everything that was written before.
+ * Run only one measurement at a time, because concurrent work counts too.
  */
 export async function costOf(server: TestServer, work: () => Promise<unknown>): Promise<Cost> {
   await awaitIndex(server);
@@ -106,7 +107,10 @@ function take(database: string | undefined, notice: string | undefined): void {
   }
 }
 
-/** Only plan nodes that read a table or an index find rows; the others pass rows on. */
+/**
+ * Returns how many rows a plan reads. Only plan nodes that read a table or an index count, because the others only pass
+ * rows on.
+ */
 function rowsIn(plan: Plan): number {
   const isScan = String(plan['Node Type']).endsWith('Scan');
   const each =
@@ -121,7 +125,7 @@ function numberIn(plan: Plan, field: string): number {
   return Number(plan[field] ?? 0);
 }
 
-// The server's connections are internal to it, so this listens to every new connection of `pg`.
+// The server does not expose its connections, so this code listens to every new connection of `pg`.
 type Client = pg.Client & { connectionParameters: { application_name?: string; database?: string } };
 const client = pg.Client.prototype as unknown as { connect: (this: Client, ...args: unknown[]) => unknown };
 const { connect } = client;

@@ -11,14 +11,14 @@ import { createTemplate } from './template.ts';
 /** A PostgreSQL server of this run: `url` connects to its maintenance database as the superuser. */
 export type TestPostgres = {
   url: string;
-  /** Shuts it down, and deletes its files. */
+  /** Shuts the server down, and deletes its files. */
   stop: () => Promise<void>;
 };
 
 /**
- * Nothing needs to survive a machine crash, because nothing outlives the run. The last four save a run a seventh
- * of its CPU time: small databases need neither many buffers nor processes that read ahead or vacuum, and no connection
- * has to load PL/pgSQL itself.
+ * Nothing needs to survive a crash of the machine, because nothing is needed after the run. The last four settings save
+ * a seventh of a run's CPU time. Small databases need neither many buffers nor processes that read ahead or vacuum, and
+ * connections do not have to load PL/pgSQL themselves.
  */
 const settings = {
   fsync: 'off',
@@ -29,7 +29,10 @@ const settings = {
   shared_preload_libraries: 'plpgsql',
 };
 
-/** Many connections, for the servers of several workers. No full-page writes: no test kills this PostgreSQL. */
+/**
+ * There are many connections, for the servers of several workers. Full-page writes are off, because no test kills this
+ * PostgreSQL.
+ */
 const runSettings = { max_connections: '400', full_page_writes: 'off' };
 
 const log = pino({ level: 'silent' });
@@ -46,7 +49,10 @@ export async function createCluster(): Promise<string> {
   return directory;
 }
 
-/** Copies what `createCluster` made, which takes less time than making another. The caller removes the folder. */
+/**
+ * Copies the cluster that `createCluster` made, which takes less time than making another one. The caller removes the
+ * folder.
+ */
 export async function copyCluster(source: string, prefix: string): Promise<{ directory: string; cluster: Cluster }> {
   const directory = await createPostgresFolder(prefix);
   const home = join(directory, 'postgres');
@@ -54,13 +60,13 @@ export async function copyCluster(source: string, prefix: string): Promise<{ dir
   return { directory, cluster: await prepareCluster(home, log) };
 }
 
-/** Adds settings to those of the cluster. */
+/** Adds settings to the configuration of the cluster. */
 export async function configure({ folder }: Cluster, additional: Record<string, string>): Promise<void> {
   const lines = Object.entries(additional).map(([name, value]) => `${name} = ${value}\n`);
   await appendFile(join(folder, 'postgresql.conf'), lines.join(''));
 }
 
-/** Starts the bundled PostgreSQL, as the server does, on its own copy of the cluster. */
+/** Starts the bundled PostgreSQL on a separate copy of the cluster, in the same way as the server does. */
 export async function startPostgres(source: string): Promise<TestPostgres> {
   const { directory, cluster } = await copyCluster(source, 'parley-test-');
   await configure(cluster, runSettings);

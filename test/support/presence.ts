@@ -18,7 +18,7 @@ export const presenceDocument = `subscription { events { cursor event {
 export const follow = (node: TestServer, person: { token: string }) =>
   followEvents(node, person, { document: presenceDocument });
 
-/** Opens a stream that only makes its user online. */
+/** Opens a stream whose only effect is that its user is online. */
 export const attend = (node: { url: string }, person: { token: string }) =>
   followEvents(node, person, { document: 'subscription { events { event { __typename } } }' });
 
@@ -26,7 +26,7 @@ export const attend = (node: { url: string }, person: { token: string }) =>
 export const changed = (person: Person, status: string) =>
   matching({ __typename: 'PresenceChanged', userId: person.userId, presence: { status } });
 
-/** A user's presence as another user sees it, on any node. */
+/** Returns a user's presence as another user sees it, on any node. */
 export async function presenceOf(person: Person, by: Person, node?: { url: string }): Promise<Data> {
   const document = 'query ($id: ID!) { node(id: $id) { ... on User { presence { status lastSeenAt } } } }';
   const variables = { id: person.userId };
@@ -35,8 +35,8 @@ export async function presenceOf(person: Person, by: Person, node?: { url: strin
 }
 
 /**
- * Reports whether a user is active on this device, with a lease of `expiresInSeconds` if given. Returns the whole
- * result, errors included.
+ * Reports whether a user is active on this device, with a lease of `expiresInSeconds` if that is given. Returns the
+ * whole result, including errors.
  */
 export async function setPresence(by: Person, status: string, expiresInSeconds?: number): Promise<Data> {
   const mutation = `mutation ($status: PresenceStatus!, $expiresInSeconds: Int) {
@@ -48,7 +48,8 @@ export async function setPresence(by: Person, status: string, expiresInSeconds?:
 }
 
 /**
- * The presence changes of one user that have arrived so far on a stream, without those that an earlier call returned.
+ * Returns the presence changes of one user that have arrived so far on a stream, without those that an earlier call
+ * returned.
  */
 export async function changesHeard(listener: Person, stream: EventStream, about: Person): Promise<string[]> {
   const heard = await heardBy(listener, stream);
@@ -61,7 +62,7 @@ export async function untilHere(server: TestServer, person: Person, count: numbe
   await expect.poll(async () => (await server.sql.query(text, [keyOf(person.userId)])).rowCount).toBe(count);
 }
 
-/** Creates a lease for a node that does not exist. `until`: when it expires, as an SQL expression. */
+/** Creates a lease for a node that does not exist. `until` is the time when it expires, as an SQL expression. */
 export async function leaseTo(server: TestServer, node: string, until: string): Promise<void> {
   await server.sql.query(
     `insert into leases (name, holder, until) values ($1, gen_random_uuid(), ${until})

@@ -12,17 +12,17 @@ const jwtKeys = generateKeySet();
 /** A chat with Ada, Grace and Linus. */
 export type ProcessChat = {
   database: TestDatabase;
-  /** A node in this process. */
+  /** A node that runs in this process. */
   node: TestServer;
   ada: Person;
   grace: Person;
   linus: Person;
   chatId: string;
-  /** Starts another node in a process of its own, always on the same port. */
+  /** Starts another node in a separate process, always on the same port. */
   run: () => ServerProcess;
 };
 
-/** Starts a chat on a database of its own. Everything ends with the test. */
+/** Starts a chat on a separate database. Everything stops when the test ends. */
 export async function startProcessChat(): Promise<ProcessChat> {
   const database = await createDatabase();
   onTestFinished(database.drop);

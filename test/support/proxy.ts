@@ -2,41 +2,42 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** An answer that a proxy holds back; see `hold`. */
+/** An answer that a proxy holds back. See `hold`. */
 export type Hold = {
-  /** Resolves once an answer is held back. By then the target has executed the request. */
+  /** Resolves once the proxy holds back an answer. By then the target has executed the request. */
   caught: Promise<void>;
-  /** Releases the answer, and everything after it. */
+  /** Releases the answer, and everything that follows it. */
   release: () => void;
 };
 
 /** A proxy in front of a server, the target, whose connections a test can break. */
 export type Proxy = {
-  /** The same URL, through this proxy. */
+  /** Returns the same URL, but through this proxy. */
   through: (url: string) => string;
   /** How many connections are open. */
   readonly size: number;
-  /** Cuts each open connection with that probability; 1 cuts them all. Neither side gets a clean close. */
+  /** Cuts each open connection with the given probability. 1 cuts all of them. Neither side gets a clean close. */
   cut: (share?: number) => void;
   /**
-   * Makes the open connections silent without closing them, as a firewall that has forgotten them does. With `all`,
-   * connections opened later are silent too, until `speak`. Returns how many went silent.
+   * Makes the open connections silent without closing them, like a firewall that has forgotten them. With `all`,
+   * connections that are opened later are silent too, until `speak` is called. Returns how many open connections became
+   * silent.
    */
   silence: (options?: { all?: boolean }) => number;
-  /** New connections pass data again. */
+  /** Lets new connections pass data again. */
   speak: () => void;
-  /** Holds back the answer from `target` on the next connection that sends this text, until it is released. */
+  /** On the next connection that sends this text, holds back the answer from `target` until it is released. */
   hold: (text: string) => Hold;
   /**
-   * Starts to count the pieces of data to `target` that contain this text. Returns a function that returns their number
-   * so far.
+   * Starts counting the pieces of data to `target` that contain this text. Returns a function that returns the current
+   * count.
    */
   count: (text: string) => () => number;
-  /** Cuts every connection and accepts no more. */
+  /** Cuts every connection, and accepts no new ones. */
   close: () => Promise<void>;
 };
 
-/** `held`: the part of the answer that the client must not receive yet; null when everything passes. */
+/** `held` is the part of the answer that the client must not receive yet, or null if everything passes. */
 type Pair = { client: Socket; target: Socket; held: Held | null; isSilent: boolean };
 type Held = { answers: Buffer[]; onAnswer: () => void };
 type Trap = { text: string; isSet: boolean; spring: (pair: Pair) => void };
@@ -56,7 +57,7 @@ export async function openProxy(url: string): Promise<Proxy> {
     if (pair.isSilent) silent.push(pair);
     const end = () => {
       pairs.delete(pair);
-      // A silent connection does not forward a close either.
+      // Closing one side of a silent connection does not close the other side either.
       if (pair.isSilent) return;
       client.destroy();
       target.destroy();

@@ -8,7 +8,7 @@ export const publicChannelsDocument = `query ($search: String, $first: Int, $aft
   }
 }`;
 
-/** A page of the public channels, as that user sees it. */
+/** Returns a page of the public channels, as that user sees it. */
 export async function listPublicChannels(by: Person, variables: Variables = {}): Promise<Data> {
   return (await by.ask(publicChannelsDocument, variables)).publicChannels;
 }

@@ -17,7 +17,7 @@ import {
 /** A source of randomness: returns an integer from 0 to `count` − 1. */
 export type Dice = (count: number) => number;
 
-/** The same numbers for the same seed (mulberry32). */
+/** Creates a source of randomness that returns the same numbers for the same seed (mulberry32). */
 export function createDice(seed: number): Dice {
   let state = seed;
   return (count) => {
@@ -28,16 +28,16 @@ export function createDice(seed: number): Dice {
   };
 }
 
-/** What a random document may name, and what it selects at its root. */
+/** The names and values that a random document may use, and the fields that it selects at its root. */
 export type Vocabulary = {
   ids: readonly string[];
   texts: readonly string[];
   roots: readonly string[];
-  /** Alias prefixes that the test's resolvers react to. */
+  /** Alias prefixes to which the test's resolvers react. */
   aliases: readonly string[];
 };
 
-/** A document, with values for its variables. */
+/** A document, and values for its variables. */
 export type RandomDocument = {
   selections: string;
   head: string;
@@ -47,7 +47,9 @@ export type RandomDocument = {
 
 const maxDepth = 5;
 
-/** Writes random documents for a schema: all kinds of selections, arguments, variables, directives and fragments. */
+/**
+ * Writes random documents for a schema, with all kinds of selections, arguments, variables, directives and fragments.
+ */
 export class RandomWriter {
   readonly #schema: GraphQLSchema;
   readonly #dice: Dice;
@@ -116,7 +118,7 @@ export class RandomWriter {
   #field(field: GraphQLField<unknown, unknown> | undefined, depth: number): string {
     if (field === undefined) return '__typename';
     this.#count += 1;
-    // Each field has its own alias: two fields with different arguments must not share one.
+    // Each field has a unique alias, because two fields with different arguments must not share one.
     const alias = `${this.#pick(this.#vocabulary.aliases)}${this.#count}`;
     const given = field.args.flatMap(({ name, type }) =>
       isNonNullType(type) || this.#dice(2) === 0 ? [`${name}: ${this.#argument(type, name)}`] : [],
@@ -171,7 +173,7 @@ export class RandomWriter {
   }
 }
 
-/** A value as it is written in a document: enum values have no quotes. */
+/** Formats a value for a document, where enum values have no quotes. */
 function print(type: GraphQLInputType, value: unknown): string {
   const inner = getNullableType(type);
   if (isListType(inner) && Array.isArray(value))

@@ -5,18 +5,18 @@ import type { Data } from './client.ts';
 /** A message as a reader received it. */
 export type Heard = { seq: number; content: string };
 
-/** An event as a reader received it; `kind` is its `__typename`. */
+/** An event as a reader received it. `kind` is its `__typename`. */
 export type Told = { id: bigint; kind: string; chatId: string; event: Data };
 
-/** What a reader follows, and from where. */
+/** What a reader follows, and the position where it starts. */
 export type ReaderOptions = {
   /** The cursor to resume from. */
   cursor?: string | null;
-  /** Follows one chat instead of all events. */
+  /** The id of the chat to follow. By default, the reader follows all events. */
   chatId?: string;
-  /** Extra fields to select from a message, which make the document a different one. */
+  /** Additional fields to select from a message, which make the document different from others. */
   ofMessage?: string;
-  /** Subscribes to presence as well. */
+  /** Whether to subscribe to presence as well. */
   wantsPresence?: boolean;
 };
 
@@ -46,24 +46,24 @@ function documentFor({ chatId, ofMessage = '', wantsPresence = false }: ReaderOp
 const patienceMs = 15_000;
 
 /**
- * A client that must miss nothing: it reconnects with its last cursor whenever its stream breaks, until the server ends
- * the stream for good or the test ends. It records everything that it receives, and in `faults` whatever must not
- * happen: a cursor that does not increase, an event with errors.
+ * A client that must not miss anything: it reconnects with its last cursor whenever its stream breaks, until the server
+ * ends the stream for good or the test ends. It records everything that it receives. In `faults`, it records whatever
+ * must not happen, such as a cursor that does not increase or an event with errors.
  */
 export class Reader {
-  /** The events in the order of arrival, without the notices. */
+  /** The events in the order of arrival, without notices such as CaughtUp. */
   readonly told: Told[] = [];
-  /** The reasons for the Resets. */
+  /** The reasons that the received Resets gave. */
   readonly resets: string[] = [];
   readonly faults: string[] = [];
-  /** How many typing events it received. */
+  /** The number of typing events that it received. */
   typingCount = 0;
   /** Changes of presence: `<user id> <status>`. */
   readonly presences: string[] = [];
-  /** How many streams have begun, and how many times one became live. */
+  /** The number of streams that have begun, and how many times one of them became live. */
   streamCount = 0;
   caughtUpCount = 0;
-  /** How many times the response was not a stream. */
+  /** The number of times that the response was not a stream. */
   refusedCount = 0;
   /** How the server ended the stream for good: the code of the error, or COMPLETE. */
   end: string | null = null;
@@ -93,19 +93,19 @@ export class Reader {
     this.#connect();
   }
 
-  /** The new messages that it has received in a chat, in order of arrival. */
+  /** Returns the new messages that it has received in a chat, in order of arrival. */
   heardIn(chatId: string): Heard[] {
     return this.#heard.get(chatId) ?? [];
   }
 
-  /** How many new messages it has received. */
+  /** The number of new messages that it has received. */
   get heardCount(): number {
     let count = 0;
     for (const heard of this.#heard.values()) count += heard.length;
     return count;
   }
 
-  /** The kinds of the events that it received. */
+  /** The kinds of the events that it has received. */
   get kinds(): string[] {
     return this.told.map(({ kind }) => kind);
   }
@@ -127,7 +127,7 @@ export class Reader {
     this.#response?.pause();
   }
 
-  /** Reads only `bytes` bytes per millisecond on average. */
+  /** Reads only `bytes` bytes per millisecond, on average. */
   crawl(bytes: number): void {
     this.#pace = { bytes };
     this.#response?.resume();
@@ -146,7 +146,7 @@ export class Reader {
     this.#agent.destroy();
   }
 
-  /** Resolves once the condition holds; it is checked whenever something arrives. */
+  /** Resolves once the condition holds. Checks the condition whenever something arrives. */
   async until(holds: () => boolean, what = String(holds)): Promise<void> {
     const deadline = performance.now() + patienceMs;
     while (!holds()) {
@@ -216,7 +216,7 @@ export class Reader {
     this.#wake();
   }
 
-  /** After each piece, waits for as long as the piece takes at this reader's pace. */
+  /** After each piece, waits for as long as reading the piece takes at this reader's pace. */
   #pause(response: IncomingMessage, text: string): void {
     const pace = this.#pace;
     if (typeof pace === 'string') return;

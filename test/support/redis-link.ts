@@ -6,7 +6,7 @@ import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 /** A node's connections to Redis, and what it has reported about them. */
 export type RedisNode = { link: RedisLink; reports: string[] };
 
-/** Connects as a node does, until the test is over. */
+/** Connects to Redis as a node does, until the test is over. */
 export async function connect(url: string): Promise<RedisNode> {
   const reports: string[] = [];
   const report: Report = (_, message) => void reports.push(message);
@@ -15,7 +15,7 @@ export async function connect(url: string): Promise<RedisNode> {
   return { link, reports };
 }
 
-/** The messages on a channel since its subscription began. */
+/** Returns the messages that have arrived on a channel since the subscription began. */
 export async function receive({ link }: RedisNode, channel: string) {
   const messages: string[] = [];
   const subscription = link.subscribe(channel, (message) => void messages.push(message));

@@ -12,32 +12,32 @@ import { atFileEnd } from './file-end.ts';
 
 const run = promisify(execFile);
 
-/** A Redis server that a test can break. It stores nothing on disk, so a restarted one is empty. */
+/** A Redis server that a test can break. It stores nothing on disk, so it is empty after a restart. */
 export type TestRedis = {
-  /** For REDIS_URL. */
+  /** The value for REDIS_URL. */
   url: string;
   port: number;
-  /** Runs a command through redis-cli, and returns its output. */
+  /** Runs a command with redis-cli, and returns its output. */
   cli: (...args: string[]) => Promise<string>;
-  /** Kills it without warning. */
+  /** Kills the server without warning. */
   kill: () => Promise<void>;
-  /** Starts it again, empty, on the same port. */
+  /** Starts the server again, empty, on the same port. */
   restart: () => Promise<void>;
-  /** Stops it with SIGSTOP: its connections stay open, and nothing answers. */
+  /** Stops the server with SIGSTOP: its connections stay open, but it does not answer. */
   pause: () => void;
   /** Continues after `pause`. */
   resume: () => void;
 };
 
-/** The command that starts a server: the program and its first arguments. */
+/** The command that starts a server, as the program and its first arguments. */
 let serverCommand = ['redis-server'];
 
-/** Whether `useValkey` can install Valkey here. */
+/** Whether `useValkey` can install Valkey on this machine. */
 export const canUseValkey = process.getuid?.() === 0 && existsSync('/usr/sbin/debootstrap');
 
 /**
- * From now on, until the test file ends, starts Valkey wherever tests ask for Redis. It comes from Debian 13 with the
- * libraries that it needs, because older releases of Debian have no Valkey.
+ * Starts Valkey instead of Redis for tests that ask for Redis, until the test file ends. Valkey comes from Debian 13
+ * with the libraries that it needs, because older releases of Debian have no Valkey.
  */
 export async function useValkey(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-valkey-'));
@@ -52,7 +52,7 @@ export async function useValkey(): Promise<void> {
   serverCommand = [join(libraries, 'ld-linux-x86-64.so.2'), '--library-path', libraries, program];
 }
 
-/** Starts a Redis server on a free port of the loopback address, and ends it after the file's last test. */
+/** Starts a Redis server on a free port of the loopback address, and stops it after the file's last test. */
 export async function startRedis(settings: Record<string, string> = {}): Promise<TestRedis> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-redis-'));
   const port = await findFreePort();
@@ -107,7 +107,7 @@ export async function startRedisCluster(): Promise<TestRedisCluster> {
 /** A server, its replica, and the Sentinels that promote the replica. */
 export type TestSentinels = { url: string; primary: TestRedis; replica: TestRedis };
 
-/** Starts a primary, a replica and three Sentinels that decide within about a second that the primary is down. */
+/** Starts a primary, a replica, and three Sentinels that detect within about a second that the primary is down. */
 export async function startSentinels(): Promise<TestSentinels> {
   const primary = await startRedis({ 'repl-diskless-sync-delay': '0' });
   const replica = await startRedis({ replicaof: `127.0.0.1 ${primary.port}` });
@@ -178,7 +178,7 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
-/** Asks again every 20 ms, for at most 20 s. */
+/** Waits until the condition holds. Checks it every 20 ms, for at most 20 s. */
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (!(await isTrue())) {

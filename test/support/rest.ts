@@ -1,13 +1,16 @@
 import type { Data } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** An answer from the REST API; `body` is undefined if there is none. */
+/** An answer from the REST API. `body` is undefined if the answer has none. */
 export type RestAnswer = { status: number; headers: Headers; body: Data };
 
 /** The sender, body and headers of a request. */
 export type RestOptions = { by?: { token: string } | null; body?: unknown; headers?: Record<string, string> };
 
-/** Sends one request, as curl would: `call(server, 'GET /api/me', { by: ada })`. A body that is not text is sent as JSON. */
+/**
+ * Sends one request, as curl would: `call(server, 'GET /api/me', { by: ada })`. A body that is not a string is sent as
+ * JSON.
+ */
 export async function call(
   server: Pick<TestServer, 'url'>,
   request: string,

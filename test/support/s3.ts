@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import S3rver from '@20minutes/s3rver';
 
-// As an operator sets them; the store reads them from the environment.
+// Operators set these variables, and the store reads them from the environment.
 process.env['AWS_ACCESS_KEY_ID'] = 'S3RVER';
 process.env['AWS_SECRET_ACCESS_KEY'] = 'S3RVER';
 process.env['AWS_REGION'] = 'us-east-1';
@@ -15,19 +15,22 @@ process.env['AWS_REGION'] = 'us-east-1';
 export type S3 = {
   url: string;
   bucket: string;
-  /** Where the server stores the content of the bucket. */
+  /** The folder where the server stores the content of the bucket. */
   folder: string;
-  /** The keys of all objects in the bucket. */
+  /** Returns the keys of all objects in the bucket. */
   listKeys: () => Promise<string[]>;
-  /** The ids of multipart uploads that are neither completed nor aborted. */
+  /** Returns the ids of multipart uploads that are neither completed nor aborted. */
   listUploads: () => Promise<string[]>;
-  /** Denies access to requests whose method and URL contain this text, e.g. `PUT /bucket/key`; null denies none. */
+  /**
+   * Denies requests whose method and URL contain this text, e.g. `PUT /bucket/key`. If the text is null, denies no
+   * requests.
+   */
   refuse: (text: string | null) => void;
-  /** Stops the server, and cuts off open requests. */
+  /** Stops the server, and cuts off requests in progress. */
   goAway: () => Promise<void>;
   /** Starts serving again at the same address, with the same content. */
   comeBack: () => Promise<void>;
-  /** Shuts it down, and deletes its content. */
+  /** Shuts the server down, and deletes its content. */
   remove: () => Promise<void>;
 };
 
@@ -44,7 +47,7 @@ export async function startS3(): Promise<S3> {
   const answers = { strict: strict.callback(), lenient: lenient.callback() };
   const uploads = new UnfinishedUploads(join(directory, bucket, '._S3rver_uploads'));
   let refused: string | null = null;
-  // A request that a proxy holds back must not end because its connection was idle.
+  // A proxy may hold back a request, and the request must not fail because its connection is idle.
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (refused !== null && `${request.method} ${request.url}`.includes(refused)) {
       deny(request, response);
@@ -94,14 +97,14 @@ function deny(request: IncomingMessage, response: ServerResponse): void {
   response.end('<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>');
 }
 
-/** The FILE_STORE setting for that bucket. */
+/** Returns the FILE_STORE setting for that bucket. */
 export function locationOf({ url, bucket }: S3, more = ''): string {
   return `s3://${bucket}?endpoint=${url}${more}`;
 }
 
 /**
- * Whether s3rver rejects the valid signature of this URL: it omits the slash that the AWS SDK puts after a bucket's
- * name, and does not encode apostrophes.
+ * Returns whether s3rver rejects the valid signature of this URL. s3rver omits the slash that the AWS SDK puts after a
+ * bucket's name, and does not encode apostrophes.
  */
 function isMisreckoned(url: string): boolean {
   return /^\/[^/]+\/\?/.test(url) || url.includes('%27');
@@ -109,7 +112,9 @@ function isMisreckoned(url: string): boolean {
 
 const pageSize = 1_000;
 
-/** s3rver encrypts its next-page tokens with a cipher that OpenSSL 3 no longer has. */
+/**
+ * Turns off s3rver's paging, because s3rver encrypts its next-page tokens with a cipher that OpenSSL 3 no longer has.
+ */
 function mendPaging(s3rver: S3rver): void {
   const listObjects = s3rver.store.listObjects.bind(s3rver.store);
   s3rver.store.listObjects = async (...asked) => ({ ...(await listObjects(...asked)), isTruncated: false });
@@ -124,7 +129,7 @@ function mendPaging(s3rver: S3rver): void {
   });
 }
 
-/** Features of S3 that s3rver lacks: listing and aborting incomplete multipart uploads. */
+/** Adds features of S3 that s3rver lacks: listing and aborting incomplete multipart uploads. */
 class UnfinishedUploads {
   readonly #folder: string;
 
@@ -136,7 +141,7 @@ class UnfinishedUploads {
     return readdir(this.#folder).catch(() => []);
   }
 
-  /** Answers a request that lists or aborts uploads; returns whether it did. */
+  /** Answers a request that lists or aborts uploads. Returns whether the request was one of these. */
   async answer({ method, url }: IncomingMessage, response: ServerResponse): Promise<boolean> {
     const query = new URL(url ?? '/', 'http://s3').searchParams;
     const uploadId = query.get('uploadId');
@@ -152,7 +157,7 @@ class UnfinishedUploads {
     return false;
   }
 
-  /** One upload per page, so that there are several pages. */
+  /** Returns only one upload per page, so that there are several pages. */
   async #page(query: URLSearchParams): Promise<string> {
     const ids = (await this.list()).toSorted();
     const marker = query.get('upload-id-marker') ?? '';

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { advisoryLocks } from '../../src/postgres/advisory-lock.ts';
 import type { TestServer } from './server.ts';
 
-/** Runs `work` while the server indexes nothing, as if indexing were slow. */
+/** Runs `work` while the server does not index anything, as if indexing were slow. */
 export async function withoutIndexing<Result>({ sql }: Pick<TestServer, 'sql'>, work: () => Promise<Result>) {
   const client = await sql.connect();
   try {

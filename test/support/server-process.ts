@@ -9,26 +9,28 @@ import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { currentExchange } from './nodes.ts';
 
-/** The server as operators run it: a separate process, configured by its environment. */
+/** The server as operators run it, in a separate process that is configured by its environment. */
 export type ServerProcess = {
   pid: number;
-  /** Resolves once it accepts requests; rejects with its output if it exits first. */
+  /** Resolves once the server accepts requests. Rejects with the server's output if it exits first. */
   url: Promise<string>;
-  /** The output so far, once it contains `text`. Rejects when the process exits without printing that. */
+  /**
+   * Resolves with the output so far, once it contains `text`. Rejects if the process exits without printing the text.
+   */
   said: (text: string) => Promise<string>;
   kill: (signal: NodeJS.Signals) => void;
-  /** Its exit status (null: killed by a signal), and all of its output. */
+  /** The exit status (null: killed by a signal), and the complete output. */
   ended: Promise<{ status: number | null; output: string }>;
 };
 
 const root = join(import.meta.dirname, '../..');
 
-/** Runs `node src/main.ts`, or an equivalent `command`, until the test is over. PORT is 0 unless `env` sets it. */
+/** Runs `node src/main.ts` or an equivalent `command` until the test is over. PORT is 0 unless `env` sets it. */
 export function runServer(env: Record<string, string>, command = [process.execPath, 'src/main.ts']): ServerProcess {
   const [program = '', ...args] = command;
   const child = spawn(program, args, {
     cwd: root,
-    // In its own process group, so that the signals that we send to it do not end vitest.
+    // The server runs in a separate process group, so that signals to it do not end vitest.
     detached: true,
     env: {
       PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
@@ -71,8 +73,8 @@ export function runServer(env: Record<string, string>, command = [process.execPa
 }
 
 /**
- * An unused DATA_DIR in its own folder. After the test, or when `afterwards` runs the work, its PostgreSQL is stopped
- * and the folder removed.
+ * Creates a folder, and returns the path of an unused DATA_DIR in it. After the test, or when `afterwards` runs the
+ * work, stops the PostgreSQL of the DATA_DIR and removes the folder.
  */
 export async function createDataDir(afterwards: (work: () => Promise<void>) => void = onTestFinished): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-data-'));
@@ -91,27 +93,27 @@ export async function removeDataDir(dataDir: string): Promise<void> {
   await rm(dataDir, { recursive: true, force: true, maxRetries: 20 });
 }
 
-/** The pid of the PostgreSQL that was last started in `dataDir`. */
+/** Returns the pid of the PostgreSQL that was last started in `dataDir`. */
 export async function readPostmaster(dataDir: string): Promise<number> {
   return Number.parseInt(await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8'), 10);
 }
 
 /**
- * Whether the process is running and is a PostgreSQL server; one that has exited may wait a long time for its parent to
- * reap it.
+ * Returns whether the process is running and is a PostgreSQL server. A process that has exited may remain for a long
+ * time until its parent reaps it.
  */
 export async function isPostgres(pid: number): Promise<boolean> {
   const ps = await promisify(execFile)('ps', ['-o', 'stat=,comm=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
   return /^[^Z]\S* +postgres$/.test(ps.stdout.trim());
 }
 
-/** Runs statements in the database of `dataDir`, as psql would with the URL that is stored there. */
+/** Opens connections to the database of `dataDir`, like psql with the URL that is stored there. */
 export async function connectTo(dataDir: string): Promise<pg.Pool> {
   const pool = new pg.Pool({
     connectionString: (await readFile(join(dataDir, 'database-url'), 'utf8')).trim(),
     max: 2,
   });
-  // The connection is cut when its server is killed.
+  // Killing the server cuts the connection.
   pool.on('error', () => {});
   onTestFinished(() => pool.end());
   return pool;

@@ -11,16 +11,19 @@ import { createDatabase, type TestDatabase } from './database.ts';
 import { atFileEnd } from './file-end.ts';
 import { currentExchange } from './nodes.ts';
 
-/** A whole server on its own port. Its database is dropped with it, unless it was started on an existing one. */
+/**
+ * A complete server that listens on its own port. Closing the server drops its database, unless the server was started
+ * on an existing one.
+ */
 export type TestServer = AsyncDisposable &
   TestClient & {
     url: string;
-    /** Where its metrics are, if METRICS_PORT is set. */
+    /** The URL of its metrics, if METRICS_PORT is set. */
     metricsUrl: string | null;
     database: TestDatabase;
-    /** Where it keeps its files; the nodes of one system share it. */
+    /** The folder where it stores its files. The nodes of one system share this folder. */
     dataDir: string;
-    /** The keys of its access tokens; all nodes of one system share them. */
+    /** The signing keys of its access tokens. All nodes of one system share these keys. */
     jwtKeys: string;
     /** Runs statements without the server, as psql would. */
     sql: TestDatabase['sql'];
@@ -29,24 +32,24 @@ export type TestServer = AsyncDisposable &
     close: () => Promise<void>;
   };
 
-/** How a test’s server differs from one with default settings. */
+/** The differences between a test’s server and a server with default settings. */
 export type TestServerOptions = {
-  /** An existing database, e.g. another server's: the two are then nodes of one system. */
+  /** An existing database, e.g. that of another server. The two servers are then nodes of one system. */
   database?: TestDatabase;
-  /** Settings by their names in the environment. */
+  /** Settings, by their names in the environment. */
   env?: Record<string, string>;
   overrides?: Overrides;
 };
 
-/** For tests in which more requests than usual must reach the database at the same time. */
+/** Settings for tests in which more requests than usual must reach the database at the same time. */
 export const racing = { DATABASE_POOL_SIZE: '10' };
 
-/** The nodes of one system share their keys. */
+/** The nodes of one system share these keys. */
 const accessTokenKeys = generateKeySet();
 
 const dataDirs = new Map<string, string>();
 
-/** The data folder of a database's nodes. */
+/** Returns the data folder of the nodes that use a database. */
 async function dataDirOf({ url }: TestDatabase): Promise<string> {
   const known = dataDirs.get(url);
   if (known !== undefined) return known;
@@ -55,14 +58,17 @@ async function dataDirOf({ url }: TestDatabase): Promise<string> {
   return folder;
 }
 
-/** Starts a server and closes it after the file's last test, or earlier by `close` or `await using`. */
+/**
+ * Starts a server, and closes it after the file's last test, or earlier when the test calls `close` or uses `await
+ * using`.
+ */
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
   const server = await openServer(options);
   atFileEnd(server.close);
   return server;
 }
 
-/** Starts a server, which the caller closes. A second call to close it waits for the first. */
+/** Starts a server that the caller must close. A second call of `close` waits for the first. */
 export async function openServer(options: TestServerOptions): Promise<TestServer> {
   const database = options.database ?? (await createDatabase());
   const dataDir = await dataDirOf(database);
@@ -71,7 +77,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
     DATA_DIR: dataDir,
     JWT_KEYS: accessTokenKeys,
     PORT: '0',
-    // Tests sign up many users from one address at the same time; tests of the rate limits turn the limits on.
+    // Tests sign up many users from one address at the same time. Tests of the rate limits turn the limits on.
     RATE_LIMITS: 'off',
     ...currentExchange().env,
     // Each new connection to PostgreSQL spends about 100 ms of CPU time on loading its catalog and planning statements.
@@ -83,7 +89,8 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
   const overrides = { ...currentExchange().overridesFor(database.url), ...options.overrides };
   const app = await start(config, log, { argon2: cheapHashes, ...overrides });
   const { url, metricsUrl } = app;
-  // Test files, and what they hold, stay in memory until the end of the run: 6 MB for each server that is not released.
+  // Test files and everything that they refer to stay in memory until the end of the run. That is 6 MB for each server
+  // that is not released.
   let running: typeof app | undefined = app;
   let closing: Promise<void> | undefined;
   const close = () =>
@@ -109,7 +116,7 @@ export async function openServer(options: TestServerOptions): Promise<TestServer
   };
 }
 
-/** The warnings and errors in the server's log, except the one that says that it sends no mail. */
+/** Returns the warnings and errors in the server's log, except the one that says that the server sends no mail. */
 export function complaintsOf({ log }: TestServer): TestServer['log'] {
   return log.filter(
     ({ level, msg }) => (level === 'warn' || level === 'error') && !String(msg).startsWith('SMTP_URL is not set'),

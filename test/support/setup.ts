@@ -1,5 +1,5 @@
 import { afterAll } from 'vitest';
 import { endFile } from './file-end.ts';
 
-// Vitest runs this for each test file, and runs its hook after all of the file's own hooks.
+// Vitest runs this code for each test file, and runs this hook after all hooks of the file itself.
 afterAll(endFile);

@@ -4,20 +4,20 @@ import { openServer, startServer, type TestServer } from './server.ts';
 // Recognizes the background work of servers that start after this import.
 import './statements.ts';
 
-/** This worker's server with its second node, as far as they have been started. */
+/** This worker's server and its second node, if they have been started. */
 let nodes: TestServer[] = [];
 let isInUse = false;
 
 /**
- * A server with the default settings, for test files that need no database of their own. It saves them most of the
- * startup time: it runs until the worker ends, and the files use it one after another. At the end of each file its log
- * is emptied, its users lose their names and roles, and its API keys are revoked (see `freeNames`). Everything else
- * stays: use `startServer` in files that read what all users share (lists of users or public channels, the whole event
- * log), count rows of whole tables, write very many rows, change the schema, leave webhooks behind, or need a server
- * without an admin.
+ * Returns a server with the default settings, for test files that do not need a separate database. Sharing the server
+ * saves these files most of the startup time. The server runs until the worker ends, and the files use it one after
+ * another. At the end of each file, the server's log is emptied, its users lose their names and roles, and its API keys
+ * are revoked (see `freeNames`). Everything else stays. Use `startServer` in files that read what all users share
+ * (lists of users or public channels, the whole event log), count rows of whole tables, write very many rows, change
+ * the schema, leave webhooks behind, or need a server without an admin.
  */
 export async function sharedServer(): Promise<TestServer> {
-  // A node that exchanges events in another way serves a single test file.
+  // Nodes that exchange events in another way serve only one test file.
   if (!exchangesByLog()) return startServer();
   const isFirst = !isInUse;
   if (isFirst) {
@@ -26,12 +26,12 @@ export async function sharedServer(): Promise<TestServer> {
   }
   const isNew = nodes[0] === undefined;
   const server = (nodes[0] ??= await openServer({}));
-  // Free the names again: a request that no test waited for may have been answered since.
+  // Frees the names again, because a request that no test waited for may have been answered since then.
   if (isFirst && !isNew) await freeNames(server);
   return { ...server, ...staysOpen };
 }
 
-/** Another node of the same system; see `sharedServer`. */
+/** Returns another node of the same system. See `sharedServer`. */
 export async function sharedNode(server: TestServer): Promise<TestServer> {
   const [first] = nodes;
   if (first?.database !== server.database) return startServer({ database: server.database });
@@ -60,8 +60,8 @@ async function release(): Promise<void> {
 }
 
 /**
- * Gives all users and chats new names, addresses and keys, so that tests can use the old ones again, removes all roles,
- * and revokes all API keys. An admin that no test knows stays, because the server needs one.
+ * Gives all users and chats new names, addresses and keys, so that tests can use the old ones again. Also removes all
+ * roles, and revokes all API keys. One admin that no test knows remains, because the server needs an admin.
  */
 export async function freeNames({ sql }: TestServer): Promise<void> {
   await sql.query(`

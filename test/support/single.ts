@@ -7,7 +7,7 @@ export const tokenHeader = 'x-graphql-event-stream-token';
 type Node = { url: string };
 type Caller = { token: string };
 
-/** A request to `/graphql/stream` as the given user, or signed out. `search` begins with `?`. */
+/** Sends a request to `/graphql/stream` as the given user, or signed out. `search` begins with `?`. */
 export function request(
   node: Node,
   by: Caller | null,
@@ -33,8 +33,8 @@ export async function reserve(node: Node, by: Caller): Promise<string> {
 }
 
 /**
- * Opens a reserved stream; throws an error with the response if that is not a stream. The caller closes it, or uses
- * `await using`.
+ * Opens a reserved stream. Throws an error with the response if the response is not a stream. The caller closes the
+ * stream, or uses `await using`.
  */
 export async function openReserved(node: Node, by: Caller, token: string): Promise<EventStream> {
   const abort = new AbortController();
@@ -46,7 +46,7 @@ export async function openReserved(node: Node, by: Caller, token: string): Promi
   return new EventStream(response, abort);
 }
 
-/** An operation of a stream, by the id that the client chose. */
+/** An operation of a stream, with the id that the client chose. */
 export type Operation = { id: string; query: string; variables?: Variables };
 
 /** Adds an operation to a stream. */
@@ -74,7 +74,7 @@ export function happened(id: string, typename: string): (frame: Frame) => boolea
   return test;
 }
 
-/** The event in that frame of single connection mode. */
+/** Returns the event in that frame of single connection mode. */
 export function happeningOf(frame: Frame): Data {
   return (Object.values(frame.data?.payload?.data ?? {})[0] as Data)?.event ?? null;
 }

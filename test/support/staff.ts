@@ -53,7 +53,7 @@ export async function eraseUser(by: Person, userId: string, messages = 'KEEP'): 
   return (await by.ask(document, { userId, messages })).outcome;
 }
 
-/** The fields of a report: those that its reporter may see too, and those for staff only. */
+/** The fields of a report: those that its reporter may also see, and those for staff only. */
 const reportFields = `id reason createdAt resolvedAt reported: message { id content } author { username } content
   files { name contentType size url } reporter { username } comment resolution note
   surroundings { seq content isReported fileCount sender { username } }`;
@@ -78,12 +78,12 @@ export async function resolveReport(by: Person, reportId: string, resolution: st
   return (await by.ask(document, { reportId, resolution, note })).outcome;
 }
 
-/** A report as the user sees it; null when it is hidden from them. */
+/** Returns a report as the user sees it, or null if it is hidden from them. */
 export async function readReport(by: Person, id: string): Promise<Data> {
   return (await by.ask(`query ($id: ID!) { node(id: $id) { ... on Report { ${reportFields} } } }`, { id })).node;
 }
 
-/** The entries of the audit log that match the filter, newest first, as an admin sees them. */
+/** Returns the entries of the audit log that match the filter, newest first, as an admin sees them. */
 export async function readAuditLog(admin: Person, filter: Variables = {}): Promise<Data[]> {
   const document = `query ($actorId: ID, $targetId: ID, $first: Int) {
     admin { auditLog(actorId: $actorId, targetId: $targetId, first: $first) {

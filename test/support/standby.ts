@@ -8,11 +8,11 @@ import { pino } from 'pino';
 import type { Cluster } from '../../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embedded/server.ts';
 
-/** A PostgreSQL server that replays what another one writes, until it is promoted. */
+/** A PostgreSQL server that replays what another server writes, until it is promoted. */
 export type Standby = {
-  /** The URL of a database in it, as the superuser. */
+  /** Returns the URL of a database in it for the superuser. */
   urlOf: (name: string) => string;
-  /** Makes it a primary. The server that it followed should be dead by then. */
+  /** Makes the standby a primary. By then, the server that it followed should be dead. */
   promote: () => Promise<void>;
   /** Stops it for good. */
   remove: () => Promise<void>;
@@ -53,7 +53,7 @@ export async function startStandby(primary: Cluster, primaryUrl: string): Promis
   };
 }
 
-/** Copies the files of a running server, without its write-ahead log; returns the label that a restore needs. */
+/** Copies the files of a running server, without its write-ahead log. Returns the label that a restore needs. */
 async function copyCluster(url: string, from: string, to: string): Promise<string> {
   let label = '';
   await run(url, async (client) => {

@@ -9,10 +9,11 @@ import { WebhookKeeper } from '../../src/webhook/webhook-keeper.ts';
 import type { TestServer } from './server.ts';
 
 /**
- * Runs `work` and returns the SQL statements that the server sent to its database for it, including those sent after
- * its answer, for example when an error ends the answer early. Leaves out background work: following the log, checking
- * at most twice a second whether a session is still valid, housekeeping, renewing leases, looking for webhooks that are
- * due, and preparing new connections. Run one at a time, because statements of concurrent requests count too.
+ * Runs `work`, and returns the SQL statements that the server sent to its database for that work. They include
+ * statements that the server sent after its answer, for example when an error ends the answer early. Leaves out
+ * background work: following the log, checking at most twice a second whether a session is still valid, housekeeping,
+ * renewing leases, looking for webhooks that are due, and preparing new connections. Run only one recording at a time,
+ * because statements of concurrent requests count too.
  */
 export async function recordStatements(server: TestServer, work: () => Promise<unknown>): Promise<string[]> {
   const recorded: string[] = [];
@@ -31,11 +32,11 @@ type Recorder = { url: string; statements: string[]; pending: Set<Promise<unknow
 
 const recorders = new Set<Recorder>();
 
-/** Waits until the statements, and those that follow from their answers, have been answered. */
+/** Waits until the pending statements, and those that follow from their answers, have been answered. */
 async function settle(pending: Set<Promise<unknown>>): Promise<void> {
   do {
     await Promise.allSettled(pending);
-    // Statements that follow from an answer begin one or two turns later.
+    // Statements that follow from an answer start one or two turns of the event loop later.
     await nextTurn();
     await nextTurn();
   } while (pending.size > 0);
@@ -45,7 +46,7 @@ const backgroundFile = /\/src\/(log\/|live\/(?!shared-|render-turn)|account\/liv
 type Connection = { application_name?: string; database?: string };
 type Query = (...args: unknown[]) => unknown;
 
-/** Returns the recorders that have recorded the statement. */
+/** Returns the recorders that recorded the statement. */
 function record({ application_name, database }: Connection, statement: unknown): Recorder[] {
   if (application_name !== 'parley') return [];
   const recording = [...recorders].filter(({ url }) => new URL(url).pathname === `/${database}` && !isBackground());
@@ -63,7 +64,7 @@ function follow(recording: readonly Recorder[], answer: unknown): void {
   }
 }
 
-/** Set in everything that the server's own timers start, directly or indirectly. */
+/** This is set in everything that the server's own timers start, directly or indirectly. */
 const timers = new AsyncLocalStorage<true>();
 for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease, Publisher, WebhookKeeper] as {
   prototype: { open: () => unknown };
@@ -74,7 +75,8 @@ for (const { prototype } of [Housekeeping, LeasedLoop, NodeLease, Publisher, Web
   };
 }
 
-// A mutation that leaves work behind starts it early, in the mutation's own context.
+// A mutation that leaves work for housekeeping starts that work early, in the mutation's own context. This code marks
+// it as background work.
 const housekeeping = Housekeeping.prototype as unknown as { hurry: () => unknown };
 const { hurry } = housekeeping;
 housekeeping.hurry = function hurryInBackground() {
@@ -93,9 +95,9 @@ function captureStack(): string {
   return stack ?? '';
 }
 
-// A pool passes a statement to a client later, when the stack no longer shows the caller. So the pool records its
-// statements, and the client only those that did not come from a pool (statements of a transaction), which it
-// recognizes because they have no callback.
+// A pool passes a statement to a client later, when the stack no longer shows who sent the statement. A pool therefore
+// records its own statements. A client records only statements that did not come from a pool (those of a transaction),
+// which it recognizes because they have no callback.
 const pool = pg.Pool.prototype as unknown as { query: Query };
 const client = pg.Client.prototype as unknown as { query: Query };
 const original = { pool: pool.query, client: client.query };

@@ -2,18 +2,18 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Data, Variables } from './client.ts';
 
 /**
- * One frame: its fields as they arrived, and the result in its data. `data` is null if the frame has no data, as in
- * `complete`.
+ * A frame: its fields as they arrived, and the parsed result in its data. `data` is null if the frame has no data, like
+ * a `complete` frame.
  */
 export type Frame = { id: string | null; event: string; data: Data };
 
 /**
- * Which frame to wait for: the name of the event (`NewMessage`; the document must ask for `__typename`), or a
- * predicate.
+ * Which frame to wait for. This is either the name of the event (`NewMessage`; the document must select `__typename`)
+ * or a predicate.
  */
 export type Wanted = string | ((frame: Frame) => boolean);
 
-/** How to request a stream, where that differs from the default. */
+/** How to request a stream, if that differs from the default. */
 export type StreamOptions = {
   variables?: Variables;
   operationName?: string;
@@ -22,7 +22,7 @@ export type StreamOptions = {
 };
 
 const patienceMs = 10_000;
-// The real timers, even in a test with fake timers.
+// These are the real timers, even in a test with fake timers.
 const { setTimeout, clearTimeout } = globalThis;
 
 const envelope = `cursor at event {
@@ -40,19 +40,19 @@ const envelope = `cursor at event {
   ... on Reset { reason }
 }`;
 
-/** Every event that concerns the viewer. */
+/** Subscribes to every event that concerns the viewer. */
 export const eventsDocument = `subscription ($after: String) { events(after: $after) { ${envelope} } }`;
 /** The same for one chat. */
 export const chatEventsDocument = `subscription ($chatId: ID!, $after: String) {
   chatEvents(chatId: $chatId, after: $after) { ${envelope} }
 }`;
 
-/** The envelope in a frame, under whatever name the document gives it; null if the frame has none. */
+/** Returns the envelope in a frame, under whatever name the document gives it, or null if the frame has none. */
 export function envelopeOf(frame: Frame): Data {
   return Object.values(frame.data?.data ?? {})[0] ?? null;
 }
 
-/** The event in that frame with its fields, or null. */
+/** Returns the event in that frame with its fields, or null if the frame has none. */
 export function eventOf(frame: Frame): Data {
   return envelopeOf(frame)?.event ?? null;
 }
@@ -69,11 +69,11 @@ export function eventOf(frame: Frame): Data {
  */
 export class EventStream implements AsyncDisposable {
   readonly response: Response;
-  /** Every frame that has arrived so far. */
+  /** All frames that have arrived so far. */
   readonly frames: Frame[] = [];
-  /** Everything that has arrived so far, byte for byte. */
+  /** The complete text that has arrived so far, byte for byte. */
   text = '';
-  /** How many comments have arrived: the one that opens a stream, and heartbeats. */
+  /** The number of comments that have arrived: the one that opens a stream, and heartbeats. */
   commentCount = 0;
   readonly #abort: AbortController;
   readonly #reading: Promise<void>;
@@ -89,23 +89,23 @@ export class EventStream implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** The cursor of the last frame that was handed out: where to resume. */
+  /** The cursor of the last frame that was handed out, from which a client would resume. */
   get cursor(): string | null {
     return this.frames.slice(0, this.#handedOut).findLast(({ id }) => id !== null)?.id ?? null;
   }
 
-  /** How it ended: null while it is open, `ended` if the server ended it, otherwise why it broke. */
+  /** How the stream ended: null while it is open, `ended` if the server ended it, otherwise the reason why it broke. */
   get end(): string | null {
     return this.#end;
   }
 
-  /** The next frame that matches. Skips the frames before it; `until` returns those, too. */
+  /** Returns the next frame that matches. Skips the frames before it, which `until` would return too. */
   async next(wanted: Wanted = () => true): Promise<Frame> {
     const frames = await this.until(wanted);
     return frames.at(-1) as Frame;
   }
 
-  /** The frames that have not been handed out yet, up to the first that matches. */
+  /** Returns the frames that have not been handed out yet, up to the first one that matches. */
   async until(wanted: Wanted): Promise<Frame[]> {
     const from = this.#handedOut;
     let index = from;
@@ -122,7 +122,7 @@ export class EventStream implements AsyncDisposable {
     await this.#waitFor(`${count} comments`, () => this.commentCount >= count);
   }
 
-  /** Waits for the server to end the stream, and returns the frames that have not been handed out. */
+  /** Waits for the server to end the stream, and returns the frames that have not been handed out yet. */
   async ended(): Promise<Frame[]> {
     const from = this.#handedOut;
     await this.#waitFor('its end', () => this.#end !== null, { mayEnd: true });
@@ -131,7 +131,7 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(from);
   }
 
-  /** Closes the connection, as a client that leaves does. */
+  /** Closes the connection, like a client that leaves. */
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#reading;
@@ -198,8 +198,8 @@ export class EventStream implements AsyncDisposable {
 }
 
 /**
- * Opens a stream by POST, as `by` (null: signed out). Resolves once its headers have arrived; throws an error with the
- * response if that is not a stream. The caller closes it, or uses `await using`.
+ * Opens a stream with POST, as the user `by` (null: signed out). Resolves once the headers have arrived. Throws an
+ * error with the response if the response is not a stream. The caller closes the stream, or uses `await using`.
  */
 export async function openStream(
   server: { url: string },
@@ -226,8 +226,8 @@ export async function openStream(
 }
 
 /**
- * Follows every event that concerns a user. Resolves once the stream is live, and delivers everything that happens from
- * then on.
+ * Follows every event that concerns a user. Resolves once the stream is live. The stream delivers everything that
+ * happens from then on.
  */
 export async function followEvents(
   server: { url: string },
@@ -249,7 +249,7 @@ export function followChat(
   return followEvents(server, person, { document, ...options, variables: { chatId, ...options.variables } });
 }
 
-/** Resumes from a cursor: returns the missed events, and the CaughtUp after them. Closes the stream again. */
+/** Resumes from a cursor, and returns the missed events and the CaughtUp after them. Closes the stream afterwards. */
 export async function readMissed(
   server: { url: string },
   person: { token: string },
@@ -261,7 +261,7 @@ export async function readMissed(
   return await stream.until('CaughtUp');
 }
 
-/** Matches, for `until` and `next`, a frame whose event has these fields, among others. */
+/** Matches, for `until` and `next`, a frame whose event has at least these fields. */
 export function matching(fields: Record<string, unknown>): (frame: Frame) => boolean {
   const test = (frame: Frame) => holds(eventOf(frame), fields);
   test.toString = () => JSON.stringify(fields);

@@ -3,12 +3,13 @@ import { pino } from 'pino';
 import { applyMigrations } from '../../src/postgres/migration.ts';
 
 /**
- * The role that owns the tests' databases, migrates them and runs the servers, with its password. As in a managed
- * database, it has no rights beyond owning them: if a migration needs more rights, it fails, and so does every test.
+ * The role that owns the tests' databases, migrates them and runs the servers, and its password. As in a managed
+ * database, the role has no rights beyond owning these databases. If a migration needs more rights, it fails, and so
+ * does every test.
  */
 export const owner = { name: 'parley_owner', password: 'parley' };
 
-/** The URL of the database for its owner; `url` is a URL of any role there. */
+/** Returns the URL of the database for its owner. `url` may be the URL of any role there. */
 export function asOwner(url: string): string {
   const result = new URL(url);
   result.username = owner.name;
@@ -21,7 +22,7 @@ const template = 'parley_template';
 
 /**
  * Creates a migrated database that others can be cloned from, and the role that owns it and its clones. `urlOf` returns
- * the superuser's URL for a database in that PostgreSQL.
+ * the superuser's URL for a database on that PostgreSQL server.
  */
 export async function createTemplate(urlOf: (name: string) => string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') });
@@ -40,8 +41,8 @@ export async function createTemplate(urlOf: (name: string) => string): Promise<v
 }
 
 /**
- * The statement that clones the template for its owner. Copying the files costs less than PostgreSQL's default, which
- * writes their contents to the write-ahead log.
+ * Returns the statement that clones the template for its owner. The statement copies the files, which costs less than
+ * PostgreSQL's default of writing their contents to the write-ahead log.
  */
 export function cloneStatement(name: string): string {
   return `create database ${name} template ${template} strategy file_copy owner ${owner.name}`;

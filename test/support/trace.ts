@@ -6,7 +6,7 @@ import { expect, vi } from 'vitest';
 import { post, type Person } from './client.ts';
 import { atFileEnd } from './file-end.ts';
 
-/** A span as OTLP sends it, in JSON, with the node that sent it. */
+/** A span as OTLP sends it in JSON, and the node that sent it. */
 export type Span = {
   traceId: string;
   spanId: string;
@@ -18,7 +18,7 @@ export type Span = {
 
 /** Receives the traces of nodes that start with its `env`. */
 export class TraceReceiver {
-  /** Every span that it has received. */
+  /** Every span that has arrived so far. */
   readonly spans: Span[] = [];
   readonly requests: IncomingMessage[] = [];
   readonly #server = createServer((request, response) => void this.#receive(request, response));
@@ -35,7 +35,7 @@ export class TraceReceiver {
     return receiver;
   }
 
-  /** The settings of a node that traces every request, and sends its traces here. */
+  /** The settings of a node that traces every request and sends its traces here. */
   get env(): Record<string, string> {
     return {
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`,
@@ -44,7 +44,7 @@ export class TraceReceiver {
     };
   }
 
-  /** The spans of a trace so far, in the order in which they began. */
+  /** Returns the spans of a trace so far, in the order in which they began. */
   traceOf(traceId: string): Span[] {
     return this.spans
       .filter((span) => span.traceId === traceId)
@@ -80,7 +80,10 @@ export function expectSpans(
   );
 }
 
-/** The header `traceparent` of a request in that trace (W3C Trace Context). Flags 01: it is sampled. */
+/**
+ * Returns the `traceparent` header of a request in that trace (W3C Trace Context). The flags 01 mean that the trace is
+ * sampled.
+ */
 export const traceparentOf = (traceId: string, flags = '01'): string => `00-${traceId}-00f067aa0ba902b7-${flags}`;
 
 const sendDocument = 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename } }';

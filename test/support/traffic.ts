@@ -7,13 +7,13 @@ import { call, type RestOptions } from './rest.ts';
 import { envelopeOf, eventsDocument, openStream, type EventStream } from './stream.ts';
 import { uploadWithTus } from './tus.ts';
 
-/** The work that clients did until `stop`, and every error that they saw. */
+/** The work that clients do until `stop`, and every error that they see. */
 export type Traffic = {
-  /** Waits until each kind of work has been done `times` more times. */
+  /** Waits until each kind of work has been repeated `times` more times. */
   progress: (times: number) => Promise<void>;
   /** The addresses of the files that have been uploaded so far. */
   readonly files: readonly string[];
-  /** Stops all work, lets every stream receive what was sent, and returns what went wrong. */
+  /** Stops all work, lets every stream receive what was sent, and returns the errors. */
   stop: () => Promise<{ errors: string[]; counts: Record<string, number> }>;
 };
 
@@ -21,9 +21,9 @@ const streamCount = 20;
 const patienceMs = 60_000;
 
 /**
- * Does what ordinary clients do, at the address `url`, until `stop`: sends messages through GraphQL and REST, reads
- * them, downloads a file, uploads with the stock tus client, and follows all events on twenty streams, which reconnect
- * with their last cursor when a node ends them.
+ * Does the work of ordinary clients, at the address `url`, until `stop`. The clients send messages through GraphQL and
+ * REST, read them, download a file, upload with the stock tus client, and follow all events on twenty streams, which
+ * reconnect with their last cursor when a node ends them.
  */
 export async function startTraffic(url: string, ada: Person, grace: Person): Promise<Traffic> {
   const chat = await createGroup(ada, [grace]);
@@ -90,7 +90,7 @@ export async function startTraffic(url: string, ada: Person, grace: Person): Pro
   };
 }
 
-/** One client that follows all events, and reconnects with its last cursor. */
+/** A client that follows all events, and reconnects with its last cursor. */
 class Follower {
   readonly #url: string;
   readonly #person: Person;
@@ -112,7 +112,7 @@ class Follower {
     this.#reading = this.#read();
   }
 
-  /** Waits for all these messages, leaves, and says what was missing, arrived twice or came out of order. */
+  /** Waits for all these messages, disconnects, and returns which were missing, arrived twice or were out of order. */
   async finish(sent: readonly string[]): Promise<string[]> {
     const deadline = Date.now() + patienceMs;
     while (this.#contents.length < sent.length && Date.now() < deadline) await sleep(20);
@@ -149,7 +149,7 @@ class Follower {
         if (kind === 'Reset') this.#errors.push('a stream was reset');
       } catch {
         if (this.#isDone || this.#stream?.end === null) continue;
-        // A stream that ends is not an error: it tells the client to reconnect with its cursor.
+        // The end of a stream is not an error, because it tells the client to reconnect with its cursor.
         this.resumeCount += 1;
         await sleep(50);
         await this.#open().catch((error: Error) => this.#errors.push(`a stream did not open: ${error.message}`));

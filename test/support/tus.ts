@@ -6,10 +6,10 @@ import type { Data, Person } from './client.ts';
 import type { TestServer } from './server.ts';
 
 type By = { token: string } | null;
-/** The answer to one request of the protocol. */
+/** The answer to one request of the tus protocol. */
 export type TusAnswer = { status: number; headers: Headers; body: Data };
 
-/** Sends one request of the protocol. The answer's body is null if there is none. */
+/** Sends one request of the tus protocol. The body of the answer is null if there is none. */
 export async function tus(
   method: string,
   url: string,
@@ -25,14 +25,14 @@ export async function tus(
   return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) };
 }
 
-/** The value of Upload-Metadata, as clients write it. */
+/** Returns the value of Upload-Metadata, in the format that clients write. */
 export function metadataOf(values: Record<string, string>): string {
   return Object.entries(values)
     .map(([name, value]) => `${name} ${Buffer.from(value).toString('base64')}`)
     .join(',');
 }
 
-/** Creates an upload of that size (null: deferred); returns the response, whatever it is. */
+/** Creates an upload of that size (null: deferred). Returns the response, whatever its status. */
 export function begin(
   server: { url: string },
   by: By,
@@ -56,7 +56,7 @@ export async function begun(
   return new URL(location, server.url).href;
 }
 
-/** Sends a piece; returns the response, whatever it is. */
+/** Sends a piece. Returns the response, whatever its status. */
 export function patch(
   url: string,
   by: By,
@@ -68,7 +68,7 @@ export function patch(
   return tus('PATCH', url, by, { headers: { ...about, ...headers }, body });
 }
 
-/** Sends the first `sent` bytes of a piece and then nothing. The caller ends or destroys the request. */
+/** Sends the first `sent` bytes of a piece, and then nothing more. The caller ends or destroys the request. */
 export function stallPiece(url: string, by: Person, content: Buffer, sent: number): ClientRequest {
   const outgoing = request(url, {
     method: 'PATCH',
@@ -85,15 +85,15 @@ export function stallPiece(url: string, by: Person, content: Buffer, sent: numbe
   return outgoing;
 }
 
-/** The offset of an upload; null for one that the user doesn't have. */
+/** Returns the offset of an upload, or null if the user does not have that upload. */
 export async function offsetOf(url: string, by: By): Promise<number | null> {
   const { status, headers } = await tus('HEAD', url, by);
   return status === 200 ? Number(headers.get('upload-offset')) : null;
 }
 
 /**
- * Uploads with the stock client, in pieces of 64 KiB; resolves with the address and with what GET returns there
- * afterwards.
+ * Uploads with the stock client, in pieces of 64 KiB. Resolves with the address of the upload and with what GET then
+ * returns there.
  */
 export function uploadWithTus(
   server: { url: string },
@@ -119,18 +119,18 @@ export function uploadWithTus(
   });
 }
 
-/** How many incomplete uploads a server has, in its tables and on its disk. */
+/** Returns how many incomplete uploads a server has, in its tables and on its disk. */
 export async function countPartial(server: TestServer): Promise<{ rows: number; stored: number }> {
   const { rows } = await server.sql.query('select count(*)::int as count from partial_uploads where file_id is null');
   return { rows: rows[0].count, stored: (await readdir(join(server.dataDir, 'partial-uploads'))).length };
 }
 
-/** The id in an upload's address. */
+/** Returns the id in an upload's address. */
 export const uploadIdOf = (url: string): string => url.split('/').at(-1) ?? '';
 
 /**
- * How many bytes of an upload are on the disk. Unlike HEAD, which returns the same number, this does not make a node
- * release the upload.
+ * Returns how many bytes of an upload are on the disk. HEAD returns the same number, but also makes a node release the
+ * upload.
  */
 export async function storedOf(server: TestServer, url: string): Promise<number> {
   const path = join(server.dataDir, 'partial-uploads', uploadIdOf(url));

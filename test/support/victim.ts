@@ -3,10 +3,10 @@ import { createDatabase, type TestDatabase } from './database.ts';
 import { runServer, type ServerProcess } from './server-process.ts';
 import { startServer, type TestServer } from './server.ts';
 
-/** One node that stays, and one in a separate process that a test may kill. */
+/** A node that keeps running, and a node in a separate process that a test may kill. */
 export type VictimPair = AsyncDisposable & { database: TestDatabase; node: TestServer; victim: ServerProcess };
 
-/** Starts two nodes of one system. The caller disposes of them. */
+/** Starts two nodes of one system. The caller disposes of the nodes. */
 export async function startWithVictim(): Promise<VictimPair> {
   const keys = generateKeySet();
   const database = await createDatabase();

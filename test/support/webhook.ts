@@ -16,7 +16,7 @@ type Answer = (response: ServerResponse, received: Received) => unknown;
 /** Accepts the request. */
 const accept: Answer = (response) => response.writeHead(204).end();
 
-/** Refuses the request with this status. */
+/** Returns an answer that refuses the request with this status. */
 export const refuseWith =
   (status: number): Answer =>
   (response) =>
@@ -24,7 +24,7 @@ export const refuseWith =
 
 const patienceMs = 15_000;
 
-/** A receiver of webhooks on this machine. `answer` may be changed at any time. */
+/** A receiver for webhooks on this machine. `answer` may be changed at any time. */
 export class WebhookReceiver {
   readonly received: Received[] = [];
   answer: Answer;
@@ -48,19 +48,19 @@ export class WebhookReceiver {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
   }
 
-  /** What was received apart from pings. */
+  /** The received requests, except pings. */
   get events(): Received[] {
     return this.received.filter(({ id }) => !id.startsWith('ping_'));
   }
 
-  /** The contents of the messages in the events, in order. */
+  /** The contents of the messages in the received events, in order. */
   get contents(): string[] {
     return this.events
       .flatMap(({ json }) => (Array.isArray(json) ? json : [json]))
       .flatMap((each) => eventIn(each)?.message?.content ?? []);
   }
 
-  /** Waits until `isThere` holds; checks it after each request. */
+  /** Waits until `isThere` returns true. Checks after each request. */
   async until(isThere: (receiver: this) => boolean): Promise<void> {
     const deadline = Date.now() + patienceMs;
     while (!isThere(this)) {
@@ -95,19 +95,19 @@ export class WebhookReceiver {
   }
 }
 
-/** The event in a delivery. */
+/** Returns the event in a delivery. */
 export function eventIn(json: Data): Data {
   return Object.values<Data>(json?.data ?? {})[0]?.event ?? null;
 }
 
-/** Short enough for a test. */
+/** These times are short enough for a test. */
 export const webhookTimes: NonNullable<Overrides['webhookTimes']> = {
   tick: 100,
   answer: 1_000,
   retry: { first: 20, most: 100 },
 };
 
-/** The settings of a server whose receivers are on this machine. */
+/** The settings of a server that may deliver to receivers on this machine. */
 export const webhookEnv = { WEBHOOK_ALLOW_PRIVATE: 'true' };
 
 /** Selects the events and fields that tests check. */
@@ -125,10 +125,10 @@ const webhookFields = `id url document variables status cursor lastError lastDel
   recentDeliveries { cursor attempt status durationMs at }`;
 const failure = '... on Error { message } ... on InvalidInput { fields { path code } }';
 
-/** Anyone who can send operations: a user, or a program. */
+/** Anyone who can send operations, that is, a user or a program. */
 type Sender = Pick<Person, 'ask'>;
 
-/** Creates a webhook; returns the whole result. */
+/** Creates a webhook. Returns the whole result. */
 export async function askForWebhook(by: Sender, input: Variables): Promise<Data> {
   const document = `mutation ($input: CreateWebhookInput!) { outcome: createWebhook(input: $input) {
     __typename ... on CreatedWebhook { secret webhook { id } } ${failure}
@@ -143,7 +143,7 @@ export async function createWebhook(by: Sender, url: string, input: Variables = 
   return { id: created.webhook.id, secret: created.secret };
 }
 
-/** Changes a webhook; returns the whole result. */
+/** Changes a webhook. Returns the whole result. */
 export async function updateWebhook(by: Sender, webhookId: string, input: Variables): Promise<Data> {
   const document = `mutation ($input: UpdateWebhookInput!) { outcome: updateWebhook(input: $input) {
     __typename ... on Webhook { ${webhookFields} } ${failure}
@@ -167,7 +167,7 @@ export async function deleteWebhook(by: Sender, webhookId: string): Promise<Data
   return (await by.ask(document, { webhookId })).outcome;
 }
 
-/** The webhook as that user sees it. */
+/** Returns the webhook as that user sees it. */
 export async function webhookOf(by: Sender, id: string): Promise<Data> {
   const document = `query ($id: ID!) { node(id: $id) { ... on Webhook { ${webhookFields} } } }`;
   return (await by.ask(document, { id })).node;

@@ -3,16 +3,16 @@ import pg from 'pg';
 import { keyOf } from './chat.ts';
 import { post, type Person } from './client.ts';
 
-/** Sends numbered messages to its chats in turn, one after the other, until it is stopped. */
+/** Sends numbered messages to its chats in turn until it is stopped. */
 export class Writer {
-  /** The contents that were acknowledged. They must exist whatever happens. */
+  /** The contents of the messages that the server acknowledged. These messages must exist whatever happens. */
   readonly acknowledged: string[] = [];
   readonly #write: (chatId: string, content: string) => Promise<boolean>;
   readonly #chatIds: string[];
   readonly #done: Promise<void>;
   #isStopped = false;
 
-  /** `write` returns whether the message was accepted; if it throws, the fault is temporary. */
+  /** `write` returns whether the message was accepted. If `write` throws, the fault is temporary. */
   constructor(chatIds: string[], write: (chatId: string, content: string) => Promise<boolean>) {
     this.#chatIds = chatIds;
     this.#write = write;
@@ -20,7 +20,7 @@ export class Writer {
     this.#done = this.#run();
   }
 
-  /** Stops writing. Resolves when the last message is written or has failed. */
+  /** Stops writing. Resolves when the last message has been written or has failed. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#done;
@@ -37,11 +37,11 @@ export class Writer {
   }
 }
 
-/** The pause after each message, so that several writers can write side by side. */
+/** The pause after each message, so that several writers can work at the same time. */
 const gapMs = 4;
 let writerCount = 0;
 
-/** Writes with SQL, as psql would. Does not retry a message whose outcome is unknown. */
+/** Writes with SQL, like psql. Does not retry a message whose outcome is unknown. */
 export function writeWithSql(databaseUrl: string, chatIds: string[], sender: Person): Writer {
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 1, connectionTimeoutMillis: 2_000 });
   sql.on('error', () => {});
@@ -57,8 +57,8 @@ export function writeWithSql(databaseUrl: string, chatIds: string[], sender: Per
 }
 
 /**
- * Writes with `sendMessage`, and retries with the same clientMessageId until it is accepted or refused. `server` may
- * move to another URL.
+ * Writes with `sendMessage`, and retries each message with the same clientMessageId until it is accepted or refused.
+ * `server` may change its URL.
  */
 export function writeWithMutation(server: { url: string }, chatIds: string[], sender: Person): Writer {
   const document = `mutation ($input: SendMessageInput!) {

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { fromBuffer, type Entry, type ZipFile } from 'yauzl';
 import type { Data } from './client.ts';
 
-/** The files in a zip, by their paths, as a reader that checks sizes and paths finds them. */
+/** Returns the files in a zip by their paths, as a reader that checks sizes and paths finds them. */
 export async function readZip(bytes: Uint8Array): Promise<Map<string, Buffer>> {
   const open = promisify<Buffer, object, ZipFile>(fromBuffer);
   const zip = await open(Buffer.from(bytes), { lazyEntries: true, strictFileNames: true });
@@ -30,7 +30,7 @@ function nextEntry(zip: ZipFile): Promise<Entry | null> {
   });
 }
 
-/** A JSON file in a zip. */
+/** Returns the content of a JSON file in a zip. */
 export function jsonIn(files: Map<string, Buffer>, path: string): Data {
   const bytes = files.get(path);
   if (bytes === undefined) throw new Error(`The zip has no ${path}, only ${[...files.keys()].join(', ')}.`);

@@ -47,7 +47,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
     await Promise.all([close(), graces.close()]);
   });
 
-  test('a chat shows what is unread, and no longer once it is read', browserTimeout, async () => {
+  test('a chat shows the number of unread messages until they are read', browserTimeout, async () => {
     const [linus, mary] = [await signUp(server, 'linus'), await signUp(server, 'mary')];
     const chatId = await createGroup(linus, [mary], 'Kernels');
     await say(linus, chatId, 'One');
@@ -73,7 +73,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
       const { page } = alans;
       await Promise.all([openChat(page, 'Machines'), openChat(joans.page, 'Machines')]);
 
-      // A letter, pressed while a message has the focus, does what the button does.
+      // When a message has the focus, pressing a letter has the same effect as the button.
       await rowOf(page, 'Does it halt?').focus();
       await page.keyboard.press('r');
       await page.locator('.composer textarea').pressSequentially('Ask @jo');
@@ -92,7 +92,7 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
       await rowOf(page, 'Ask @joan later').getByRole('button', { name: '🎉, 1 reaction' }).click();
       await answer.getByRole('button', { name: '🎉, 2 reactions' }).waitFor();
 
-      // In an empty field, the arrow key edits the last message.
+      // In an empty field, the up arrow key edits the last message.
       await page.locator('.composer textarea').press('ArrowUp');
       await page.getByLabel('Edit message').fill('Ask @joan now');
       await page.keyboard.press('Enter');
@@ -145,13 +145,13 @@ describe.skipIf(!isChromiumInstalled)('the chat in Chromium (skipped where /usr/
   });
 });
 
-/** Presses one of the buttons of a message. */
+/** Presses one of a message's buttons. */
 async function act(page: Page, text: string, button: string): Promise<void> {
   await rowOf(page, text).first().hover();
   await page.locator('.message-bar').getByRole('button', { name: button }).click();
 }
 
-/** Drops a file on the chat, as from a file manager. */
+/** Drops a file on the chat, as if from a file manager. */
 async function drop(page: Page, file: { name: string; type: string; base64: string }): Promise<void> {
   await page.evaluate(`{
     const { name, type, base64 } = ${JSON.stringify(file)};

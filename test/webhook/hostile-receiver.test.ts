@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 afterEach(() => server.sql.query('delete from webhooks'));
 
-/** Starts a receiver that has `answer` write to the socket, as raw text, whenever data arrives. Returns its URL. */
+/** Starts a receiver on which `answer` writes raw text to the socket whenever data arrives. Returns its URL. */
 async function startRaw(answer: (socket: Socket) => void): Promise<string> {
   const raw: Server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -64,7 +64,7 @@ test('an error that quotes a long name pauses its webhook alone', async () => {
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(ada, receiver.url);
   const other = await createWebhook(ada, (await WebhookReceiver.start()).url);
-  // As after an upgrade that has removed a field.
+  // This is the state after an upgrade that has removed a field.
   await server.sql.query('update webhooks set document = $2 where id = $1', [
     keyOf(other.id),
     `subscription { events { ${'x'.repeat(3_000)} } }`,

@@ -22,7 +22,7 @@ let ada: Person;
 let root: Person;
 let lurker: Person;
 let grace: Person;
-// The default: no WEBHOOK_ALLOW_PRIVATE.
+// By default, WEBHOOK_ALLOW_PRIVATE is not set.
 beforeAll(async () => {
   mail = await startMailServer();
   server = await startServer({ env: mailSettings(mail), overrides: { webhookTimes, mailTimes } });
@@ -71,7 +71,7 @@ test.each(Object.entries(privateAddresses))(
   async (_, hosts) => {
     const { id } = await createWebhook(ada, 'https://receiver.invalid/');
     for (const host of hosts) {
-      // As if the webhook had been created while WEBHOOK_ALLOW_PRIVATE was true.
+      // This is the state as if the webhook had been created while WEBHOOK_ALLOW_PRIVATE was true.
       await server.sql.query(
         `update webhooks set url = $2, failures = 0, version = version + 1, last_error = null where id = $1`,
         [keyOf(id), new URL(`https://${host}:9/`).href],
@@ -98,7 +98,7 @@ test('a name that leads to a private address is refused at delivery, and admins 
       expect(body).not.toContain('secret-path');
     }
   }
-  // Further failures cause no further mail.
+  // Further failures do not cause further emails.
   const failures = async () => {
     const { rows } = await server.sql.query('select failures from webhooks where id = $1', [keyOf(id)]);
     return rows[0].failures;

@@ -74,7 +74,7 @@ test('a program with MESSAGES_READ receives the events of every chat, without wh
     'UserUpdated',
   ]);
   expect(receiver.events.every(({ json }) => json.errors === undefined)).toBe(true);
-  // A replay has the same events.
+  // A replay contains the same events.
   await using replay = await openStream(server, program, allEvents, { variables: { after: created.id } });
   const missed = await replay.until('CaughtUp');
   expect(missed.map((frame) => eventOf(frame).__typename)).toEqual([
@@ -86,7 +86,7 @@ test('a program with MESSAGES_READ receives the events of every chat, without wh
   expect(await webhookOf(program, id)).toMatchObject({ id, owner: null });
 });
 
-test('what concerns one user alone is not among all events', async () => {
+test('events that concern only one user are not among all events', async () => {
   const program = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ']);
   await using stream = await followEvents(server, program, { document: allEvents });
   const chat = await createGroup(ada, [grace]);
@@ -119,7 +119,7 @@ test('allEvents is refused to users, to keys without MESSAGES_READ, and to a pro
   const url = 'http://127.0.0.1:9/';
   expect(await askForWebhook(lacking, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
   expect(await askForWebhook(root, { url, document: allEvents })).toMatchObject({ __typename: 'Forbidden' });
-  // A server key has no events of its own.
+  // A server key belongs to no user, so it has no events of its own.
   const ownless = expect.stringMatching(/has no events of its own.*allEvents.*bot/);
   const reader = await insertProgram(server, ['MESSAGES_READ', 'CHATS_READ', 'USERS_READ', 'WEBHOOKS']);
   expect(await askForWebhook(reader, { url })).toMatchObject({ __typename: 'Forbidden', message: ownless });

@@ -113,7 +113,7 @@ test('from the fifth failure in a row on it is FAILING, and one line in the log 
   ]);
 });
 
-test('a subscription that the server has no room for rests longer and longer, and makes the webhook FAILING', async () => {
+test('a subscription for which the server has no room is retried at growing intervals, and makes the webhook FAILING', async () => {
   const crowded = await startServer({
     env: { ...webhookEnv, MAX_SUBSCRIPTION_COMPLEXITY: '1' },
     overrides: { webhookTimes },
@@ -155,7 +155,7 @@ test('a redirect counts as a failure and is not followed, and a receiver that ne
   expect(target.received).toEqual([]);
 });
 
-test('an answer of a gigabyte is cut off, and only its status counts', async () => {
+test('a response of a gigabyte is cut off, and only its status counts', async () => {
   let sentBytes = 0;
   const chunk = Buffer.alloc(1024 * 1024);
   const receiver = await WebhookReceiver.start((response) => {
@@ -190,7 +190,7 @@ test('a receiver that asks for batches gets lists, in order and complete', async
   for (const { id: batchId, json } of batches) expect(json.at(-1).data.events.cursor).toBe(batchId);
 });
 
-test('updateWebhook(after:) replays what follows the cursor', async () => {
+test('updateWebhook(after:) replays the events after the cursor', async () => {
   const receiver = await WebhookReceiver.start();
   const { id } = await createWebhook(ada, receiver.url);
   for (const content of ['a', 'b', 'c']) await say(grace, chat, content);
@@ -318,7 +318,7 @@ test.each(['suspended', 'demoted'])('a webhook pauses when its owner is %s, and 
     lastError:
       how === 'suspended' ? 'The owner was suspended or erased.' : 'The owner is no longer an admin of the server.',
   });
-  // Another admin cannot resume it.
+  // Another admin cannot resume the webhook.
   expect(await updateWebhook(root, id, { isPaused: false })).toMatchObject({ __typename: 'Forbidden' });
   const probe = await WebhookReceiver.start();
   await createWebhook(ada, probe.url);

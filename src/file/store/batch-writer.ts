@@ -2,15 +2,18 @@ import type { FileHandle } from 'node:fs/promises';
 import { releaseBytes } from '../../core/bytes.ts';
 
 /**
- * A batch gathers up to this many bytes or chunks while the previous batch is written. The network delivers 64 KiB at a
- * time, and writing each of those chunks separately would cost a thread-pool task.
+ * The maximum number of bytes and of chunks that a batch collects while the previous batch is being written. The
+ * network delivers 64 KiB at a time, and writing each of those chunks separately would cost a thread-pool task.
  */
 const batchBytes = 1024 * 1024;
 const batchChunks = 256;
-/** The writer starts a sync after this many unsynced bytes, so that `finish` does not have to wait for all of them. */
+/**
+ * After this many unsynced bytes, the writer starts a sync, so that `finish` does not have to wait for all bytes to be
+ * synced.
+ */
 const syncBytes = 16 * 1024 * 1024;
 
-/** The limit for all writers together: with many slow uploads, each writer writes smaller batches. */
+/** The limit for all writers together. If there are many slow uploads, each writer writes smaller batches. */
 const maxGatheredBytes = 32 * 1024 * 1024;
 let gatheredInAll = 0;
 
@@ -25,15 +28,15 @@ export class BatchWriter {
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> = Promise.resolve();
 
-  /** `lasts`: whether all written bytes are synced to the disk when `finish` resolves. */
+  /** `lasts` says whether all written bytes are synced to the disk by the time `finish` resolves. */
   constructor(file: FileHandle, lasts: boolean) {
     this.#file = file;
     this.#lasts = lasts;
   }
 
   /**
-   * Takes ownership of a chunk: its memory is released once it is written. If the gathered batch is full, waits until
-   * the previous batch is written, and rejects with the error of a failed write.
+   * Takes ownership of a chunk, and releases its memory once the chunk is written. If the current batch is full, waits
+   * until the previous batch is written, and rejects with the error if a write has failed.
    */
   async add(chunk: Uint8Array): Promise<void> {
     this.#gathered.push(chunk);
@@ -51,7 +54,10 @@ export class BatchWriter {
     if (this.#lasts) await this.#file.sync();
   }
 
-  /** Drops the chunks not yet written, and resolves when no write or sync is in progress, even if one failed. */
+  /**
+   * Drops the chunks that are not written yet. Resolves when no write or sync is in progress, even if one of them
+   * failed.
+   */
   async settle(): Promise<void> {
     gatheredInAll -= this.#gatheredBytes;
     this.#gathered = [];
@@ -81,7 +87,7 @@ export class BatchWriter {
   }
 }
 
-/** Writes the whole batch. A disk that fills up accepts part of a write, and only the next write fails. */
+/** Writes the whole batch. A disk that becomes full accepts a part of a write, and only the next write fails. */
 async function writeWhole(file: FileHandle, batch: Uint8Array[], bytes: number): Promise<void> {
   if (bytes === 0) return;
   const { bytesWritten } = await file.writev(batch);

@@ -2,15 +2,18 @@ import { hash } from 'node:crypto';
 import { releaseBytes } from '../../core/bytes.ts';
 import { headBytes, type FileStore, type StagedBytes } from './store.ts';
 
-/** The maximum size of a blob kept inline; the table enforces the same limit. */
+/** The maximum size of a blob that is stored inline; the table enforces the same limit. */
 export const maxInlineBytes = 65_536;
 
-/** How many bytes of uploads in progress may be in memory, across all senders, however slow they are. */
+/**
+ * The maximum number of bytes of unfinished uploads that are held in memory, for all senders together, however slow
+ * they are.
+ */
 const maxHeldBytes = 64 * 1024 * 1024;
 
 /**
- * Returns the same store, except that it stages content of at most `limitBytes` in memory; the caller must then keep
- * the `content` inline in its row. Content that would bring the bytes in memory above `heldBytes` goes to the store as
+ * Returns the same store, except that content of at most `limitBytes` is staged in memory; the caller must then save
+ * the `content` inline, in its row. Content that would bring the bytes in memory above `heldBytes` goes to the store as
  * well.
  */
 export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes = maxHeldBytes): FileStore {
@@ -24,7 +27,8 @@ export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes
         leftBytes += heldHere;
         heldHere = 0;
       };
-      // Bytes count from their arrival, because a slow sender keeps them in memory until the rest arrives.
+      // Bytes count from the time they arrive, because the bytes of a slow sender stay in memory until the rest
+      // arrives.
       const hold = (size: number) => {
         if (size > leftBytes) return false;
         leftBytes -= size;
@@ -50,8 +54,8 @@ export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes
 }
 
 /**
- * Chunks are merged when there are this many. Otherwise a client that sends byte by byte would make the server keep
- * thousands of objects, each larger than the bytes it holds.
+ * The number of chunks that are merged into one. Otherwise, a client that sends one byte at a time would make the
+ * server hold thousands of objects, each of which is larger than the bytes in it.
  */
 const maxPieces = 64;
 
@@ -79,7 +83,7 @@ async function takeFirst(
 }
 
 function stageInMemory(chunks: readonly Uint8Array[], size: number, letGo: () => void): StagedBytes {
-  // The chunks are copied, because a chunk may be a small part of a larger buffer that must be freed.
+  // The chunks are copied because each of them may be a small part of a larger buffer, which must be freed.
   const content = Buffer.concat(chunks, size);
   for (const chunk of chunks) releaseBytes(chunk);
   let isHeld = true;

@@ -4,7 +4,9 @@ import { Readable } from 'node:stream';
 import { Staging, unlessMissing } from './staging.ts';
 import type { FileStore, StagedBytes } from './store.ts';
 
-/** Ranges up to this size are read in one go, which takes half as many file system calls as a stream. */
+/**
+ * The maximum size of a range that is read in a single call, which takes half as many file system calls as a stream.
+ */
 const smallBytes = 64 * 1024;
 
 /** Keeps bytes as files in a folder, at `ab/cdef…`; incoming bytes stay under `incoming/` until they are complete. */
@@ -69,7 +71,7 @@ export class LocalStore implements FileStore {
   async #keep(path: string, hash: string): Promise<void> {
     const target = this.#pathOf(hash);
     const folder = dirname(target);
-    // The folder usually exists already, because there are only 256 of them.
+    // The folder usually exists already, because there are only 256 possible folders.
     if ((await unlessMissing(rename(path, target))) === null) {
       // A new folder is an entry in its parent folder, and that entry must be durable as well.
       await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -84,7 +86,7 @@ export class LocalStore implements FileStore {
   }
 }
 
-/** Syncs a folder to the disk: a rename is durable only once its folder has been written. */
+/** Syncs a folder to the disk, because a rename is durable only once its folder has been written. */
 async function sync(folder: string): Promise<void> {
   await using handle = await open(folder);
   await handle.sync();

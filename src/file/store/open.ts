@@ -10,7 +10,7 @@ import type { StoreAccess } from './store.ts';
 export type StoreSettings = { dataDir: string; fileStore: S3Location | null; fileServing: 'stream' | 'redirect' };
 
 /**
- * Opens the store that holds the bytes of files. `link` makes the URLs by which clients download directly from the
+ * Opens the store that holds the bytes of files. `link` creates the URLs from which clients download directly from the
  * store; it is null if clients download through this server.
  */
 export async function openStore(settings: StoreSettings, report: Report): Promise<StoreAccess> {
@@ -21,7 +21,7 @@ export async function openStore(settings: StoreSettings, report: Report): Promis
   return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
 }
 
-/** The AWS SDK is large, so only operators who keep files in a bucket install it. */
+/** Loads the S3 store on demand: the AWS SDK is large, so only operators who store files in a bucket install it. */
 async function openBucket(...created: ConstructorParameters<typeof S3Store>): Promise<S3Store> {
   try {
     const s3 = await import('./s3.ts');

@@ -5,8 +5,9 @@ import { StoreFull } from '../../errors.ts';
 import { isFull, prepareFolder, unlessMissing } from './staging.ts';
 
 /**
- * Holds the bytes of uploads that arrive in pieces, until they are complete. Each upload has its own file, named after
- * the upload's id, and the size of that file is the upload's progress. Nodes that share the folder share the uploads.
+ * Stores the bytes of uploads that arrive in parts, until the uploads are complete. Each upload has its own file, which
+ * is named after the upload's id and whose size is the progress of the upload. Nodes that share the folder share the
+ * uploads.
  */
 export class PartialFiles {
   readonly #folder: string;
@@ -37,8 +38,8 @@ export class PartialFiles {
 
   /**
    * Appends the source's bytes at `offset`, which is the upload's current size, and returns the new size. If the source
-   * or the disk fails, the bytes written so far stay. They are synced to the disk, so that a client never has to send
-   * acknowledged bytes again. Throws StoreFull if the disk has no room, and rejects with the source's error if the
+   * or the disk fails, the bytes that have been written remain. They are synced to the disk, so that a client never has
+   * to send acknowledged bytes again. Throws StoreFull if the disk has no room, and the error of the source if the
    * source fails. The method takes ownership of the chunks, as `FileStore.stage` does.
    */
   async append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number> {
@@ -83,7 +84,7 @@ export class PartialFiles {
   }
 }
 
-/** Syncs the file. A full disk may refuse the bytes only at this point, so this too may throw StoreFull. */
+/** Syncs the file. A full disk may refuse the bytes only at this point, so this function too may throw StoreFull. */
 async function sync(file: FileHandle): Promise<void> {
   try {
     await file.datasync();

@@ -3,27 +3,29 @@ import type { S3Location } from './s3-location.ts';
 
 const connectMs = 5_000;
 /**
- * The time limit from the start of a request, with its body (a part of at most 5 MiB), to the start of the response.
+ * The time limit from the start of a request, including the sending of its body (a part of at most 5 MiB), to the start
+ * of the response.
  */
 const requestMs = 30_000;
-/** The time limit for a connection on which neither side sends anything. */
+/** The time limit for a connection on which no data flows in either direction. */
 const idleMs = 60_000;
 const maxAttempts = 3;
 
 /**
- * Creates a client that talks to the S3 service or, with `isPublic`, one that makes links for clients to use. The AWS
- * SDK finds the credentials in the environment, in its own files, or through the machine's role.
+ * Creates a client that talks to the S3 service or, with `isPublic`, a client that signs links for clients of this
+ * server. The AWS SDK gets the credentials from the environment, from its own files, or through the machine's role.
  */
 export function createS3Client(location: S3Location, { isPublic }: { isPublic: boolean }): S3Client {
   const endpoint = (isPublic ? location.publicEndpoint : null) ?? location.endpoint;
-  // Each download through this server holds a connection, and must not keep other requests from getting theirs.
+  // Each download through this server occupies a connection, and must not prevent other requests from getting one.
   const agent = { maxSockets: Number.POSITIVE_INFINITY };
   return new S3Client({
     ...(endpoint !== null && { endpoint }),
     ...(location.region !== null && { region: location.region }),
     forcePathStyle: location.isPathStyle,
     maxAttempts,
-    // The signature already covers the body's SHA-256, and many services other than AWS support no further checksums.
+    // The signature already covers the SHA-256 of the body, and many services other than AWS support no additional
+    // checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -37,22 +39,22 @@ export function createS3Client(location: S3Location, { isPublic }: { isPublic: b
   });
 }
 
-/** Whether the store said that there is no such object. */
+/** Whether the error says that the object does not exist. */
 export function isMissing(error: unknown): boolean {
   return error instanceof S3ServiceException && ['NoSuchKey', 'NotFound'].includes(error.name);
 }
 
-/** Whether the store does not support the operation. */
+/** Whether the error says that the store does not support the operation. */
 export function isNotImplemented(error: unknown): boolean {
   return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 501;
 }
 
-/** Whether the multipart upload has ended. */
+/** Whether the error says that the multipart upload no longer exists. */
 export function isUploadGone(error: unknown): boolean {
   return error instanceof S3ServiceException && error.name === 'NoSuchUpload';
 }
 
-/** Makes a handler for `catch` that returns null for errors that satisfy `holds`, and rethrows all others. */
+/** Creates a handler for `catch` that returns null for errors that satisfy `holds`, and rethrows all others. */
 export function nullIf(holds: (error: unknown) => boolean): (error: unknown) => null {
   return (error) => {
     if (holds(error)) return null;
@@ -60,7 +62,7 @@ export function nullIf(holds: (error: unknown) => boolean): (error: unknown) => 
   };
 }
 
-/** Tells an operator why the S3 service or bucket cannot be used. */
+/** Returns an explanation for an operator of why the S3 service or the bucket cannot be used. */
 export function explainRefusal(error: unknown): string {
   if (!(error instanceof Error)) return 'it failed';
   if (error.name === 'CredentialsProviderError') {
@@ -77,7 +79,7 @@ export function explainRefusal(error: unknown): string {
 }
 
 function reasonOf(error: Error): string {
-  // If a host name resolves to several addresses, each address has its own error.
+  // If a host name resolves to several addresses, there is a separate error for each address.
   const [first] = error instanceof AggregateError ? error.errors : [];
   return first instanceof Error ? first.message : error.message || error.name;
 }

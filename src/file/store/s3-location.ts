@@ -1,13 +1,13 @@
-/** Where files are kept in S3, or in a service that speaks its protocol. */
+/** The place where files are stored in S3 or in a service that is compatible with S3. */
 export type S3Location = {
   bucket: string;
   /** The prefix of each key; ends in a slash unless it is empty. */
   prefix: string;
-  /** Null: the endpoint of AWS. */
+  /** Null for the endpoint of AWS. */
   endpoint: string | null;
-  /** The endpoint at which clients reach the same service; null: `endpoint`. */
+  /** The endpoint at which clients reach the same service; null if it is the same as `endpoint`. */
   publicEndpoint: string | null;
-  /** Null: the AWS SDK takes the region from its environment. */
+  /** If null, the AWS SDK gets the region from its environment. */
   region: string | null;
   /** Whether URLs name the bucket in the path instead of in the host name. */
   isPathStyle: boolean;
@@ -15,7 +15,10 @@ export type S3Location = {
 
 const parameters = new Set(['endpoint', 'public-endpoint', 'region', 'prefix', 'path-style']);
 
-/** Parses `s3://bucket?…`. Throws an Error that says what is wrong, without quoting possible secrets. */
+/**
+ * Parses `s3://bucket?…`. Throws an Error that says what is wrong, and that does not quote anything that might be
+ * secret.
+ */
 export function parseS3Location(text: string): S3Location {
   const url = URL.parse(text);
   if (url?.protocol !== 's3:') throw new Error('it must begin with s3://');

@@ -26,12 +26,12 @@ const partBytes = 5 * 1024 * 1024;
 const partsAtOnce = 2;
 const maxSendingBytes = 64 * 1024 * 1024;
 
-/** The time limit for a request without a large body, retries included. */
+/** The time limit for a request without a large body, including retries. */
 const askMs = 15_000;
 
 /**
- * A link is valid for 5 to 10 minutes. Links to the same file made within the same 5 minutes are identical, so that a
- * browser's cache recognises them.
+ * A link is valid for 5 to 10 minutes. Links to the same file that are made within the same 5 minutes are identical, so
+ * that a browser finds the file in its cache.
  */
 const linkStepSeconds = 300;
 const linkSeconds = 600;
@@ -39,9 +39,9 @@ const linkSeconds = 600;
 type Asking = { abortSignal: AbortSignal };
 
 /**
- * Keeps bytes in an S3 bucket, at `ab/cdef…` as in the local store, so that one store can be copied into the other.
- * Incoming bytes wait on this machine's disk until they are complete. An object is either complete or absent, and every
- * node sees it immediately.
+ * Stores bytes in an S3 bucket, at `ab/cdef…` as in the local store, so that the contents of one store can be copied to
+ * the other. Incoming bytes wait on this machine's disk until they are complete. An object is either complete or
+ * absent, and every node sees it immediately.
  */
 export class S3Store implements FileStore {
   readonly #client: S3Client;
@@ -52,7 +52,10 @@ export class S3Store implements FileStore {
   readonly #sending = new Semaphore(maxSendingBytes);
   readonly #closing = new AbortController();
 
-  /** `incoming` is a folder that only this node uses. Failures go to `report`, and callers get StoreUnavailable. */
+  /**
+   * `incoming` is a folder that only this node uses. Failures are reported to `report`, and callers get
+   * StoreUnavailable.
+   */
   constructor(location: S3Location, { incoming, report }: { incoming: string; report: Report }) {
     this.#client = createS3Client(location, { isPublic: false });
     this.#publicClient = createS3Client(location, { isPublic: true });
@@ -126,8 +129,9 @@ export class S3Store implements FileStore {
   }
 
   /**
-   * Makes a URL that downloads the bytes directly from S3 with these headers, but without the others that this server
-   * sets. The URL is valid for 5 to 10 minutes and for GET only. Signing it needs no further permission.
+   * Creates a URL that downloads the bytes directly from S3 with these headers. The response lacks the other headers
+   * that this server sets. The URL is valid for 5 to 10 minutes and for GET only. Signing the URL requires no
+   * additional permission.
    */
   async link(hash: string, { contentType, disposition }: LinkHeaders): Promise<string> {
     const command = new GetObjectCommand({
@@ -143,7 +147,7 @@ export class S3Store implements FileStore {
     );
   }
 
-  /** Uploads the bytes, unless there is already an object with their hash and size. */
+  /** Uploads the bytes, unless an object with the same hash and size already exists. */
   async #send({ hash, size, path }: TakenBytes): Promise<void> {
     const command = new HeadObjectCommand(this.#objectOf(hash));
     const found = await this.#ask('looking', (options) => this.#client.send(command, options).catch(nullIf(isMissing)));
@@ -161,7 +165,7 @@ export class S3Store implements FileStore {
         ...this.#objectOf(hash),
         Body: body,
         ContentLength: size,
-        // If the bucket is ever made public, a browser still does not render the object.
+        // With these headers, a browser does not render the object even if the bucket is ever made public.
         ContentType: 'application/octet-stream',
         ContentDisposition: 'attachment',
       },
@@ -176,8 +180,8 @@ export class S3Store implements FileStore {
   }
 
   /**
-   * Aborts multipart uploads that were never completed: S3 still bills them. Some S3-compatible services delete them
-   * automatically.
+   * Aborts multipart uploads that were never completed, because S3 bills them as well. Some S3-compatible services
+   * delete them automatically.
    */
   async #abortUploads(before: Date): Promise<number> {
     const { bucket, prefix } = this.#location;
@@ -207,7 +211,10 @@ export class S3Store implements FileStore {
     return { Bucket: this.#location.bucket, Key: `${this.#location.prefix}${hash.slice(0, 2)}/${hash.slice(2)}` };
   }
 
-  /** Returns an array with the hash that the key stands for, empty if the key does not have this store's format. */
+  /**
+   * Returns an array with the hash that the key represents, or an empty array if the key does not have the format of
+   * this store.
+   */
   #hashOf(key = ''): string[] {
     const { prefix } = this.#location;
     const name = key.slice(prefix.length);

@@ -5,7 +5,10 @@ import { CannotStart, StoreFull } from '../../errors.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { headBytes, type StagedBytes } from './store.ts';
 
-/** The disk is full, the quota is used up, or the file exceeds the limit of the process or the file system. */
+/**
+ * The codes of errors that mean that there is no room: the disk is full, the quota is used up, or the file exceeds the
+ * limit of the process or the file system.
+ */
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** Bytes that have arrived completely, in a file of their own, whichever store they are meant for. */
@@ -16,7 +19,10 @@ export class Staging {
   readonly #folder: string;
   readonly #lasts: boolean;
 
-  /** `lasts`: the files will later be renamed to their final path, so they are synced to the disk when written. */
+  /**
+   * `lasts` says whether the files will later be renamed to their final path; if so, they are synced to the disk when
+   * they are written.
+   */
   constructor(folder: string, { lasts }: { lasts: boolean }) {
     this.#folder = folder;
     this.#lasts = lasts;
@@ -39,7 +45,7 @@ export class Staging {
     }
   }
 
-  /** Removes the files last modified before that time, and returns how many there were. */
+  /** Removes the files that were last modified before that time, and returns how many it removed. */
   async sweep(before: Date): Promise<number> {
     let count = 0;
     for (const name of await readdir(this.#folder)) {
@@ -93,7 +99,7 @@ export async function unlessMissing<Value>(reading: Promise<Value>): Promise<Val
   });
 }
 
-/** Whether the error is one that the system returns when there is no room. */
+/** Whether this is one of the errors that the system returns when there is no room. */
 export function isFull(error: unknown): boolean {
   return fullCodes.has(codeOf(error) ?? '');
 }

@@ -1,31 +1,34 @@
 /**
- * Keeps the bytes of files under their SHA-256 in lower-case hex; identical files are stored once. A store knows
- * nothing about permissions. Every method may reject with an error of the store, or with StoreUnavailable if the store
- * is remote and does not answer; `stage` may also reject with StoreFull.
+ * A store for the bytes of files, which it identifies by their SHA-256 in lower-case hex. It stores identical files
+ * only once. A store knows nothing about permissions. Every method may reject with an error of the store, or with
+ * StoreUnavailable if the store is remote and does not respond; `stage` may also reject with StoreFull.
  */
 export type FileStore = {
   /** Checks that everything the other methods need is available. Throws CannotStart if it is not. */
   prepare: () => Promise<void>;
   /**
-   * Receives bytes, holds few of them in memory, and hashes them as they arrive. The bytes are not in the
-   * store yet: the caller then calls `keep` or `discard`. Rejects with the error that `source` throws, and then leaves
-   * nothing behind. The store takes ownership of the chunks: their memory is released once they are written.
+   * Receives bytes, hashing them as they arrive and keeping only a few of them in memory. The bytes are not in the
+   * store yet; the caller must call `keep` or `discard`. If `source` throws, rejects with the same error and leaves
+   * nothing behind. The store takes ownership of the chunks, and releases their memory once they are written.
    */
   stage: (source: AsyncIterable<Uint8Array>) => Promise<StagedBytes>;
   /**
-   * Streams bytes `start` to `end`, inclusive; null if they do not exist. The caller must read or destroy the stream.
+   * Streams the bytes from `start` to `end`, inclusive; resolves to null if the bytes do not exist. The caller must
+   * read or destroy the stream.
    */
   open: (hash: string, range: { start: number; end: number }) => Promise<NodeJS.ReadableStream | null>;
   /** Removes the bytes; does nothing if they do not exist. */
   remove: (hash: string) => Promise<void>;
-  /** Lists those hashes of kept bytes that begin with these two hex digits. */
+  /** Lists the hashes of the stored bytes that begin with these two hex digits. */
   list: (prefix: string) => Promise<string[]>;
   /**
-   * Removes bytes that were staged before that time and never kept, for example because of a crash. Returns how many
-   * there were.
+   * Removes bytes that were staged before that time and never kept, for example because of a crash. Returns how many it
+   * removed.
    */
   sweepStaged: (before: Date) => Promise<number>;
-  /** Cancels the requests in progress, so that callers that wait for them, such as housekeeping, can stop. */
+  /**
+   * Cancels the requests in progress, so that callers that are waiting for them, such as housekeeping tasks, can stop.
+   */
   close: () => void;
 };
 
@@ -33,7 +36,7 @@ export type FileStore = {
 export type LinkHeaders = { contentType: string; disposition: string };
 
 /**
- * A store and, if clients may download from it directly, the function that makes a URL for that. The URL is valid only
+ * A store, with a function that creates a URL if clients may download directly from the store. The URL is valid only
  * for GET, and only for a few minutes.
  */
 export type StoreAccess = {
@@ -47,11 +50,14 @@ export type StagedBytes = {
   size: number;
   /** The first bytes, at most `headBytes`. */
   head: Buffer;
-  /** The path of the file that holds the bytes until they are kept or discarded, or the bytes themselves if inline. */
+  /**
+   * The path of the file that holds the bytes until they are kept or discarded; or the bytes themselves, if they are
+   * inline.
+   */
   content: Buffer | string;
   /**
-   * Does the slow part of `keep` ahead of time if the store is remote. Call it before taking locks that others wait
-   * for. Nothing refers to the bytes yet, so a sweep may remove them again.
+   * If the store is remote, does the slow part of `keep` ahead of time. Call it before you acquire locks that others
+   * wait for. Nothing refers to the bytes yet, so a sweep may remove them before `keep` is called.
    */
   send: () => Promise<void>;
   /**

@@ -16,9 +16,9 @@ import type { Handler } from '../respond.ts';
 import { compileTools, resultOf, type CompiledTool } from './tool.ts';
 
 /**
- * `/mcp`: the Model Context Protocol over streamable HTTP. Its tools are stored documents, executed like any other
- * operation, as the user of the key or the session. It keeps no state between requests, so every node can answer every
- * request. https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
+ * Serves `/mcp`: the Model Context Protocol over streamable HTTP. Its tools are stored documents, which are executed
+ * like any other operation, as the user of the API key or the session. No state is kept between requests, so every node
+ * can handle every request. https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
  */
 export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Handler {
   const tools = compileTools(options.schema);
@@ -32,8 +32,8 @@ export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Hand
       }
       const asker = await identify(options, request);
       const body = await readJson(request, requestLimits.maxBodyBytes);
-      // The SDK would run all tool calls of a batch at once, and hold all of their results in memory. The protocol no
-      // longer has batches.
+      // The SDK would run all tool calls of a batch at once, and hold all of their results in memory. The current
+      // version of the protocol has no batches.
       if (Array.isArray(body)) throw new HttpError(400, 'Send one message in each request.');
       await answer({ ...options, tools }, { request, response, asker, body });
     } catch (error) {
@@ -43,15 +43,18 @@ export function serveMcp(options: GraphqlOptions & { corsOrigin: string }): Hand
   };
 }
 
-/** Throws HttpError 403 for a page that CORS_ORIGIN does not allow: the protocol demands that, against DNS rebinding. */
+/**
+ * Throws HttpError 403 for a page whose origin CORS_ORIGIN does not allow. The protocol requires this check as a
+ * protection against DNS rebinding.
+ */
 function refuseOrigin({ headers }: IncomingMessage, corsOrigin: string): void {
   if (headers.origin === undefined || pickOrigin(headers.origin, corsOrigin) !== null) return;
   throw new HttpError(403, 'Pages of this origin may not use the API: see CORS_ORIGIN.', { code: 'FORBIDDEN' });
 }
 
 /**
- * The user whose rights the tools have. Throws HttpError 401 without one, 403 for a server key, and 503 for a token
- * that cannot be verified now.
+ * Returns the user with whose rights the tools run. Throws HttpError 401 if there is no user, 403 for a server key, and
+ * 503 for a token that cannot currently be verified.
  */
 async function identify({ services }: GraphqlOptions, { headers }: IncomingMessage): Promise<Asker> {
   try {
@@ -73,7 +76,8 @@ async function answer(
   options: GraphqlOptions & { tools: ReadonlyMap<string, CompiledTool> },
   { request, response, asker, body }: Exchange,
 ): Promise<void> {
-  // Uses the inner server: the outer one takes zod schemas for tools, but these tools have their own.
+  // This uses the inner server, because the outer one requires zod schemas for tools, and these tools have JSON
+  // schemas.
   const { server } = new McpServer({ name: 'parley', version: apiVersion }, { capabilities: { tools: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: [...options.tools.values()].map(({ listed }) => listed),

@@ -1,6 +1,6 @@
 /**
- * One tool: its stored document, whose variables are the tool's arguments, and the descriptions, for a language model,
- * of the tool and of each argument.
+ * A tool: its stored document, whose variables are the arguments of the tool, and descriptions of the tool and of each
+ * argument, which a language model reads.
  */
 export type Tool = {
   name: string;
@@ -21,16 +21,16 @@ const message = `fragment message on Message {
 const error = '__typename ... on Error { code message }';
 
 const page = {
-  first: 'How many to return, 1 to 100.',
-  after: 'The endCursor of a page, for the page after it.',
+  first: 'The maximum number of entries to return, from 1 to 100.',
+  after: 'The endCursor of a page; the result is the page after it.',
 };
 
-/** The tools of `/mcp`, in the order in which a client lists them. */
+/** The tools of `/mcp`, in the order in which the server lists them. */
 export const tools: readonly Tool[] = [
   {
     name: 'list_chats',
     title: 'List chats',
-    description: 'Lists the chats that you are a member of, those with the newest messages first.',
+    description: 'Lists the chats that you are a member of, starting with those that have the newest messages.',
     arguments: page,
     document: `query ListChats($first: Int = 50, $after: String) {
       viewer { chats(first: $first, after: $after) {
@@ -42,11 +42,11 @@ export const tools: readonly Tool[] = [
   {
     name: 'read_messages',
     title: 'Read messages',
-    description: 'Reads the newest messages of a chat, or those before a cursor, oldest first.',
+    description: 'Reads the newest messages of a chat, or the messages before a cursor, in chronological order.',
     arguments: {
       chatId: 'The id of the chat.',
-      last: 'How many to return, 1 to 100.',
-      before: 'The startCursor of a page, for the messages before it.',
+      last: 'The maximum number of entries to return, from 1 to 100.',
+      before: 'The startCursor of a page; the result is the page of messages before it.',
     },
     document: `query ReadMessages($chatId: ID!, $last: Int = 50, $before: String) {
       chat(id: $chatId) { id name messages(last: $last, before: $before) {
@@ -84,8 +84,9 @@ export const tools: readonly Tool[] = [
   {
     name: 'find_users',
     title: 'Find users',
-    description: 'Finds users by username and display name: each word must be the beginning of a word in one of them.',
-    arguments: { search: 'The beginnings of words in the names.', ...page },
+    description:
+      'Finds users by username and display name. Each search word must be the beginning of a word in one of these names.',
+    arguments: { search: 'The beginnings of words that occur in the names.', ...page },
     document: `query FindUsers($search: String!, $first: Int = 20, $after: String) {
       users(search: $search, first: $first, after: $after) {
         edges { node { id username displayName } }
@@ -101,7 +102,8 @@ export const tools: readonly Tool[] = [
       chatId: 'The id of the chat.',
       content: 'The text, as Markdown. @username mentions a member.',
       replyToId: 'The id of the message to reply to.',
-      clientMessageId: 'Your own id for the message: sending it again with the same id creates no second message.',
+      clientMessageId:
+        'Your own id for the message. If you send the message again with the same id, no second message is created.',
     },
     document: `mutation SendMessage($chatId: ID!, $content: String!, $replyToId: ID, $clientMessageId: String) {
       sendMessage(input: {

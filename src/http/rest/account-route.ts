@@ -5,7 +5,7 @@ const signedIn = `... on SignedIn {
 }`;
 const lift = { viewer: 'user' };
 
-/** Signing up, in and out, and the asker's own account. */
+/** The routes for signing up, in and out, and for the asker's own account. */
 export const accountRoutes: readonly Route[] = [
   {
     method: 'POST',

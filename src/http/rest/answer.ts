@@ -3,16 +3,16 @@ import { isRecord } from '../../core/json.ts';
 import { problem, problemOfError, problemOfMember, type Problem } from './problem.ts';
 import type { Route } from './route.ts';
 
-/** The answer to a request: its status and JSON body (undefined for none), or a problem. */
+/** The response to a request: either its status and JSON body (undefined if there is none), or a problem. */
 export type Answer = { status: number; body: unknown } | { problem: Problem };
 
 /**
- * Turns the result of a route's document into the answer. `isKnown`: whether the client is signed in, which determines
- * what a missing object means.
+ * Turns the result of a route's document into the answer. `isKnown` says whether the client is signed in, which
+ * determines what it means when an object is missing.
  */
 export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnown: boolean): Answer {
   const [error] = errors ?? [];
-  // A partial response would look like a complete one.
+  // The client could not tell a partial response from a complete one.
   if (error !== undefined) return { problem: problemOfError(error) };
   const found = find(data, route.result);
   if ('missingAt' in found) return { problem: explainAbsence(route, found.missingAt, isKnown) };
@@ -25,7 +25,9 @@ export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnow
   return { status, body: status === 204 ? undefined : bodyOf(route, value) };
 }
 
-/** Follows a path of names from the data to a value. `missingAt`: the position in the path where the value is null. */
+/**
+ * Follows a path of names from the data to a value. `missingAt` is the position in the path at which the value is null.
+ */
 function find(data: unknown, path: string): { value: unknown } | { missingAt: number } {
   let value = data;
   for (const [index, name] of (path === '' ? [] : path.split('.')).entries()) {
@@ -36,7 +38,8 @@ function find(data: unknown, path: string): { value: unknown } | { missingAt: nu
 }
 
 /**
- * An object that is null does not exist or is hidden; a null list in an object that exists is hidden from the asker.
+ * Explains why a value is null: if it is the first one in the path, the object does not exist or is hidden; if it is in
+ * an object that exists, such as a list, it is hidden from the asker.
  */
 function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean): Problem {
   if (!isKnown) return problem('UNAUTHENTICATED', 'An access token is required: send `Authorization: Bearer …`.');
@@ -48,7 +51,10 @@ function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean):
   return problem('NOT_FOUND', 'There is no such object, or it is hidden from you.');
 }
 
-/** Where no token is needed, wrong credentials can be a 401: it cannot mean an expired token. */
+/**
+ * On a route that requires no token, wrong credentials can be a 401, because the 401 cannot be mistaken for an expired
+ * token.
+ */
 function asRefusedSignIn(told: Problem): Problem {
   return told.code === 'INVALID_CREDENTIALS' ? { ...told, status: 401 } : told;
 }

@@ -2,13 +2,16 @@ import { encodeId } from '../../core/id.ts';
 import { pageOf } from './page.ts';
 import type { Alias, Route } from './route.ts';
 
-/** Accepts, besides the ids of this API, a user's id as the original API had it: a number. */
+/**
+ * Reads a user's id. In addition to the ids of this API, it accepts an id in the format of the original API, which is a
+ * number.
+ */
 function readUserId(value: unknown): unknown {
   const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
   return isNumber ? encodeId('User', value) : value;
 }
 
-/** `user_id` in place of a list with one user. */
+/** Returns an alias with which clients can send `user_id` instead of a list with one user. */
 export function userIdFor(variable: string): Alias {
   return {
     variable,
@@ -20,7 +23,7 @@ export function userIdFor(variable: string): Alias {
 
 const chat = '... on Chat { ...Chat } ...Problem';
 
-/** Chats, and what the asker does with them. */
+/** The routes for chats, and for what the asker does with them. */
 export const chatRoutes: readonly Route[] = [
   {
     method: 'POST',

@@ -1,13 +1,16 @@
 import type { CompiledRoute } from './compiled-route.ts';
 import type { Problem } from './problem.ts';
 
-/** Names a route's parameters as the client does: the API's own errors name the arguments and fields of the document. */
+/**
+ * Replaces the names in a problem with those of the route's parameters, which the client knows. The API's own errors
+ * use the names of the arguments and fields in the document.
+ */
 export function inClientTerms(told: Problem, { inputs }: CompiledRoute): Problem {
   const names = new Map(inputs.map(({ target, name }) => [target, name]));
   const rename = ([first = '', ...rest]: readonly string[]): string[] => {
     const name = names.get(first);
     if (name !== undefined) return [name, ...rest];
-    // The fields of an input object are separate parameters.
+    // Each field of an input object is a separate parameter of the route.
     return rest.length > 0 && names.has(rest[0] ?? '') ? rename(rest) : [first, ...rest];
   };
   const { fields, taken, ...same } = told;

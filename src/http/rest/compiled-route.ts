@@ -16,20 +16,20 @@ import type { PreparedOperation } from '../../api/document.ts';
 import { prepareStored } from './fragment.ts';
 import { parametersIn, type Route } from './route.ts';
 
-/** A variable of a route's document, as a client sends it. */
+/** A variable of a route's document, in the form in which a client sends it. */
 export type Input = {
   name: string;
   place: 'path' | 'query' | 'body';
   type: GraphQLInputType;
   isRequired: boolean;
-  /** Undefined if there is none. */
+  /** Undefined if there is no default value. */
   defaultValue: unknown;
-  /** The argument or input field that it becomes: the name by which the API's own errors mention it. */
+  /** The argument or input field in which the variable is used. The API's own errors mention it by this name. */
   target: string;
   description: string | null;
 };
 
-/** A route with its document parsed and its inputs found in it. */
+/** A route with its parsed document and the inputs of that document. */
 export type CompiledRoute = { route: Route; operation: PreparedOperation; inputs: readonly Input[] };
 
 const compiled = new WeakMap<Route, { schema: GraphQLSchema; result: CompiledRoute }>();
@@ -71,7 +71,7 @@ function inputTypeOf(schema: GraphQLSchema, { type: node }: VariableDefinitionNo
   return type;
 }
 
-/** What each variable is used for: the argument or input field that takes it as its value. */
+/** Finds out what each variable is used for: the argument or input field whose value it is. */
 function findUses(schema: GraphQLSchema, operation: OperationDefinitionNode) {
   const uses = new Map<string, { target: string; description: string | null }>();
   const info = new TypeInfo(schema);

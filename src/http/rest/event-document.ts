@@ -1,6 +1,6 @@
 /**
- * What `/api/events` selects of each event. Presence is left out: a subscription that selects it receives the presence
- * of everyone who shares a chat with the asker.
+ * The fields of each event that `/api/events` selects. Presence is not selected, because a subscription that selects it
+ * receives the presence of everyone who shares a chat with the asker.
  */
 const envelope = `{
   at

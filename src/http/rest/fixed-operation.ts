@@ -16,22 +16,25 @@ const uploaded: JsonSchema = {
   type: 'object',
   required: ['id', 'name', 'contentType', 'size', 'url'],
   properties: {
-    id: { ...text, description: 'For `fileIds` of a message, or as an avatar.' },
+    id: { ...text, description: 'The id to use in `fileIds` of a message, or as an avatar.' },
     name: text,
     contentType: text,
     size: { type: 'integer', description: 'In bytes.' },
     url: { ...text, description: "A signed link, relative to the server's address." },
-    note: { ...text, description: 'What the server could not do for the file.' },
+    note: { ...text, description: 'What the server could not do with the file.' },
   },
 };
 
-/** What an operation for users requires: a token, and for API keys the user that they act as. */
+/** The authentication that an operation for users requires: a token and, for API keys, the user that they act as. */
 export const signedIn: readonly JsonSchema[] = [{ token: [] }, { token: [], actAs: [] }];
 
 const counted: JsonSchema = {
   type: 'object',
   required: ['created', 'skipped'],
-  properties: { created: { type: 'integer' }, skipped: { type: 'integer', description: 'Were there already.' } },
+  properties: {
+    created: { type: 'integer' },
+    skipped: { type: 'integer', description: 'The number of entries that already existed.' },
+  },
 };
 
 const remarks: JsonSchema = {
@@ -50,31 +53,38 @@ const importReport: JsonSchema = {
   properties: {
     lines: { type: 'integer' },
     ...{ users: counted, chats: counted, members: counted, messages: counted },
-    ended: { type: 'integer', description: 'Chats whose import has ended: their members now see them.' },
+    ended: {
+      type: 'integer',
+      description: 'The number of chats whose import has ended, so that their members now see them.',
+    },
     discarded: { type: 'integer' },
-    refused: { type: 'integer', description: 'Lines that were refused: `errors` says why.' },
+    refused: { type: 'integer', description: 'The number of lines that were refused: `errors` says why.' },
     errors: remarks,
     notes: { ...remarks, description: 'Lines that were imported, but not exactly as they were sent.' },
   },
 };
 
-/** The body that incoming webhooks accept; other properties of Discord's and Slack's formats are ignored. */
+/** The body that incoming webhooks accept. Other properties that Discord's and Slack's formats have are ignored. */
 const hookPayload: JsonSchema = {
   type: 'object',
   properties: {
-    content: { ...text, description: "The text, in Discord's form." },
-    text: { ...text, description: "The text, in Slack's form." },
+    content: { ...text, description: "The text, in Discord's format." },
+    text: { ...text, description: "The text, in Slack's format." },
     username: { ...text, description: "A label beside the bot's name." },
-    embeds: { type: 'array', items: { type: 'object' }, description: 'Their text is added to the message (Discord).' },
+    embeds: {
+      type: 'array',
+      items: { type: 'object' },
+      description: 'The text of the embeds is added to the message (Discord).',
+    },
     attachments: {
       type: 'array',
       items: { type: 'object' },
-      description: 'Their text is added to the message (Slack).',
+      description: 'The text of the attachments is added to the message (Slack).',
     },
   },
 };
 
-/** The operations that run no document of the table. */
+/** The operations that do not run a document from the table of routes. */
 export const fixedPaths: Readonly<Record<string, JsonSchema>> = {
   '/api/events': {
     get: {
@@ -85,8 +95,8 @@ export const fixedPaths: Readonly<Record<string, JsonSchema>> = {
 the last id, as \`Last-Event-ID\` or as \`after\`, and first receives what it missed. CaughtUp marks where live events
 start. On Reset, fetch everything again. An event named \`problem\` says why the stream ends.`,
       parameters: [
-        parameter('after', 'query', 'A cursor: the events after it come first.'),
-        parameter('chatId', 'query', 'Only the events of this chat, which may be a public channel.'),
+        parameter('after', 'query', 'A cursor. The stream starts with the events after it.'),
+        parameter('chatId', 'query', 'Limits the stream to the events of this chat, which may be a public channel.'),
         parameter('streamToken', 'query', 'For an EventSource, which cannot send headers: see createStreamToken.'),
         parameter('Last-Event-ID', 'header', 'Takes precedence over `after`.'),
       ],
@@ -157,16 +167,16 @@ line, and says which lines were refused. Lines that are sent again change nothin
       operationId: 'postToIncomingWebhook',
       tags: ['Messages'],
       summary: 'Post to a chat through an incoming webhook',
-      description: `Takes what incoming webhooks of Discord and Slack take, and answers as they do, also when it refuses. The token in the URL
+      description: `Accepts the same requests as the incoming webhooks of Discord and Slack, and sends the same responses, including refusals. The token in the URL
 is the only credential: createIncomingWebhook returns the URL.`,
       parameters: [
         parameter('token', 'path', 'As in the URL.'),
-        parameter('wait', 'query', "`true`: the answer is the message, in Discord's form."),
+        parameter('wait', 'query', "If `true`, the response is the message, in Discord's format."),
       ],
       requestBody: { required: true, content: { 'application/json': { schema: hookPayload } } },
       responses: {
         200: {
-          description: 'The message, or `ok` for the form of Slack.',
+          description: 'The message, or `ok` for a request in Slack’s format.',
           content: {
             'application/json': { schema: { type: 'object', additionalProperties: true } },
             'text/plain': { schema: text },
@@ -199,8 +209,8 @@ is the only credential: createIncomingWebhook returns the URL.`,
       ],
       responses: {
         200: bytes('The bytes.'),
-        206: bytes('A range of them.'),
-        302: { description: 'They are at `location`.' },
+        206: bytes('A range of the bytes.'),
+        302: { description: 'The bytes are at the URL in `location`.' },
         ...printFailures([403, 404]),
       },
       security: [],

@@ -2,13 +2,14 @@ import { Kind, parse, validate, type GraphQLSchema } from 'graphql';
 import type { PreparedOperation } from '../../api/document.ts';
 
 /**
- * The objects of the REST API. The name of each fragment is that of the schema in openapi.json. Links to files are made
- * for one session, so the documents of events, whose results many receivers share, leave them out.
+ * The objects of the REST API. Each fragment has the name of the corresponding schema in openapi.json. Links to files
+ * are valid for one session only, so the documents of events, whose results are shared by many receivers, do not
+ * include links.
  */
 const fragments: Readonly<Record<string, string>> = {
   Author: 'on User { id key username displayName }',
   User: 'on User { id key username displayName avatar { ...Picture } custom createdAt }',
-  // Without the fields that depend on the asker: links and a membership. A server key has neither.
+  // Omits the fields that depend on the asker, which are links and a membership, because a server key has neither.
   PlainUser: 'on User { id key username displayName custom createdAt }',
   Me: `on Viewer {
     id email isEmailVerified hasPassword serverRole unreadChatCount eventCursor user { ...User }
@@ -46,8 +47,8 @@ const fragments: Readonly<Record<string, string>> = {
 const prepared = new WeakMap<GraphQLSchema, Map<string, PreparedOperation>>();
 
 /**
- * Prepares a stored document, with the fragments that it uses. Each text is prepared once per schema, and kept outside
- * the cache of clients' documents, which could push it out.
+ * Prepares a stored document, with the fragments that it uses. Each document is prepared once per schema, and cached
+ * outside the cache of clients' documents, whose entries could evict it.
  */
 export function prepareStored(schema: GraphQLSchema, document: string): PreparedOperation {
   let known = prepared.get(schema);

@@ -11,12 +11,12 @@ import { isRecord } from '../../core/json.ts';
 import { InvalidInput, maxFieldErrors, type FieldError } from '../../errors.ts';
 import type { CompiledRoute, Input } from './compiled-route.ts';
 
-/** What a request carries: the parameters of its path (percent-encoded), its query string and its body. */
+/** The data that a request carries: the parameters in its path (percent-encoded), its query string and its body. */
 export type Sent = { parameters: ReadonlyMap<string, string>; query: URLSearchParams; body: unknown };
 
 /**
  * Reads the variables of a route's document. Throws InvalidInput for parameters that are missing, unknown or of the
- * wrong type; the error uses the route's parameter names.
+ * wrong type. The error uses the names of the route's parameters.
  */
 export function readVariables({ route, inputs }: CompiledRoute, sent: Sent): Record<string, unknown> {
   const errors: FieldError[] = [];
@@ -109,7 +109,7 @@ function readValue({ name, type }: Input, given: unknown, errors: FieldError[]):
   return value;
 }
 
-/** The values of an enum, phrased like the other errors; null for other types. */
+/** Returns a message that lists the values of an enum, phrased like the other errors, or null for other types. */
 function describeValues(type: GraphQLNamedType): string | null {
   if (!isEnumType(type)) return null;
   const values = type.getValues().map(({ name }) => name);
@@ -118,7 +118,10 @@ function describeValues(type: GraphQLNamedType): string | null {
 
 class EnoughErrors extends Error {}
 
-/** Enum values may be written in lower case, as the original API wrote the types of chats. */
+/**
+ * Converts enum values to upper case. Clients may send them in lower case, as the original API did for the types of
+ * chats.
+ */
 function inUpperCase(value: unknown, type: GraphQLInputType): unknown {
   const nullable = getNullableType(type);
   if (isListType(nullable))

@@ -4,7 +4,7 @@ import type { Route } from './route.ts';
 
 const chat = '... on Chat { ...Chat } ...Problem';
 
-/** The members of a chat. */
+/** The routes for the members of a chat. */
 export const memberRoutes: readonly Route[] = [
   {
     method: 'GET',

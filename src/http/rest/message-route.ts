@@ -4,11 +4,12 @@ import type { Route } from './route.ts';
 const message = '... on Message { ...Message } ...Problem';
 
 /**
- * A page of more messages would be refused as too large an operation: each may have files, reactions and mentions.
+ * The maximum page size. A larger page would be refused because the operation would be too large: each message may have
+ * files, reactions and mentions.
  */
 const maxLimit = 50;
 
-/** Messages, and what belongs to them. */
+/** The routes for messages and everything that belongs to them. */
 export const messageRoutes: readonly Route[] = [
   {
     method: 'POST',

@@ -19,8 +19,8 @@ const description = `Nearly everything here runs a GraphQL document of the same 
 You can send enum values in lower case.`;
 
 /**
- * Describes the REST API as OpenAPI 3.1, from the table of routes and the schema. `version`: that of the server.
- * https://spec.openapis.org/oas/v3.1.1
+ * Returns a description of the REST API in OpenAPI 3.1, which is created from the table of routes and the schema.
+ * `version` is the version of the server. https://spec.openapis.org/oas/v3.1.1
  */
 export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema {
   const printer = new SchemaPrinter();
@@ -39,7 +39,7 @@ export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema
       schemas: Object.fromEntries(components.toSorted(([a], [b]) => (a < b ? -1 : 1))),
       responses: {
         Problem: {
-          description: 'The request failed. Its `code` says how.',
+          description: 'The request failed; `code` says why.',
           content: { 'application/problem+json': { schema: referTo('Problem') } },
         },
       },
@@ -53,13 +53,13 @@ export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema
           type: 'apiKey',
           in: 'header',
           name: 'parley-act-as',
-          description: `With an API key that has the scope ACT_AS: the user that it acts as, by id or as \`key:\` and the external key. A server key needs it wherever a user is needed.`,
+          description: `For an API key that has the scope ACT_AS: the user that the key acts as, by id or as \`key:\` and the external key. A server key needs it wherever a user is needed.`,
         },
         streamToken: {
           type: 'apiKey',
           in: 'query',
           name: 'streamToken',
-          description: 'See createStreamToken. For the stream of events only.',
+          description: 'See createStreamToken. Valid only for the stream of events.',
         },
       },
     },
@@ -79,7 +79,7 @@ function printPaths(printer: OperationPrinter): JsonSchema {
   return Object.fromEntries(paths);
 }
 
-/** The schema of an event: one alternative for each type that the document selects. */
+/** Returns the schema of an event, which has one alternative for each type that the document selects. */
 function printEvent(schema: GraphQLSchema, printer: SchemaPrinter): JsonSchema {
   const { document } = prepareStored(schema, eventsDocument);
   const fragments = new Map(
@@ -105,7 +105,7 @@ function printEvent(schema: GraphQLSchema, printer: SchemaPrinter): JsonSchema {
   };
 }
 
-/** The inline fragments on the types of events: those at the deepest level of the subscription. */
+/** Returns the inline fragments on the types of events, which are at the deepest level of the subscription. */
 function findMembers(nodes: readonly unknown[]): InlineFragmentNode[] {
   const [operation] = nodes as { selectionSet?: { selections: readonly SelectionNode[] } }[];
   const below = operation?.selectionSet?.selections ?? [];

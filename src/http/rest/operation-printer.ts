@@ -20,22 +20,22 @@ import { problemKinds } from './problem.ts';
 import type { Route } from './route.ts';
 import { describe, referTo, type Fragments, type JsonSchema, type SchemaPrinter } from './schema-printer.ts';
 
-/** The largest page size of most lists. */
+/** The maximum page size of most lists. */
 const maxLimit = 100;
 
-/** The place in a route's document that the answer comes from: the last field of `result`, or the root. */
+/** The field in a route's document whose value becomes the response: the last field of `result`, or the root. */
 type Place = {
   field: GraphQLField<unknown, unknown> | null;
   type: GraphQLOutputType;
   set: SelectionSetNode | undefined;
   /**
-   * Whether this field, or one above it in `result`, may be null. The route then lists 404, unless `result` begins with
-   * `viewer`.
+   * Whether this field or a field above it in `result` may be null. The operation then lists the status 404, unless
+   * `result` begins with `viewer`.
    */
   mayBeMissing: boolean;
 };
 
-/** Prints the rows of the table as OpenAPI operations. */
+/** Converts the rows of the route table to OpenAPI operations. */
 export class OperationPrinter {
   readonly #schema: GraphQLSchema;
   readonly #printer: SchemaPrinter;
@@ -45,7 +45,7 @@ export class OperationPrinter {
     this.#printer = printer;
   }
 
-  /** The OpenAPI operation of a route. */
+  /** Returns the OpenAPI operation for a route. */
   print(route: Route): JsonSchema {
     const compiled = compileRoute(this.#schema, route);
     const fragments = fragmentsOf(compiled);
@@ -110,7 +110,7 @@ export class OperationPrinter {
     };
   }
 
-  /** The successful responses, by status. */
+  /** Returns the successful responses, keyed by status. */
   #printSuccess(route: Route, place: Place, fragments: Fragments): JsonSchema {
     if (route.status === 204) return { 204: { description: 'Done.' } };
     const named = getNamedType(place.type);
@@ -138,7 +138,10 @@ export class OperationPrinter {
     return pageOf(this.#printer.ofOutput(edge.getFields()['node']?.type ?? edge, node.selectionSet, fragments));
   }
 
-  /** The members of a union or interface that stand for success, with what the document selects of them. */
+  /**
+   * Lists the members of a union or interface that represent success, with the fields that the document selects from
+   * each.
+   */
   #membersOf({ set }: Place): { type: GraphQLObjectType; set: SelectionSetNode }[] {
     return (set?.selections ?? []).flatMap((selection) => {
       if (selection.kind !== Kind.INLINE_FRAGMENT || selection.typeCondition === undefined) return [];
@@ -163,7 +166,7 @@ export class OperationPrinter {
   }
 }
 
-/** Changes a schema in the same way as answer.ts changes the object. */
+/** Applies the same changes to a schema that answer.ts applies to the object. */
 function lifted({ lift }: Route, schema: JsonSchema): JsonSchema {
   const { properties } = schema;
   if (lift === undefined || !isRecord(properties)) return schema;
@@ -178,12 +181,13 @@ function lifted({ lift }: Route, schema: JsonSchema): JsonSchema {
 }
 
 function descriptionOf({ isReversed }: Route, { field }: Place): string | null {
-  // The pages of a reversed list are not in the order that the API describes.
+  // The description does not apply to a reversed list, whose pages are in a different order.
   return isReversed === true ? null : (field?.description ?? null);
 }
 
 function describeParameter(name: string, route: Route): string | null {
-  if (name === 'limit') return `How many entries a page has, up to ${route.maxLimit ?? maxLimit}; 50 by default.`;
+  if (name === 'limit')
+    return `The maximum number of entries on a page, up to ${route.maxLimit ?? maxLimit}; 50 by default.`;
   return name === 'cursor' ? 'The `nextCursor` of the page before this one.' : null;
 }
 
@@ -200,7 +204,7 @@ function findField({ selections }: SelectionSetNode, name: string): FieldNode | 
 }
 
 function pageOf(items: JsonSchema): JsonSchema {
-  const nextCursor = { type: ['string', 'null'], description: 'For the next page; null on the last one.' };
+  const nextCursor = { type: ['string', 'null'], description: 'The cursor of the next page; null on the last page.' };
   return {
     type: 'object',
     required: ['items', 'nextCursor'],
@@ -212,7 +216,7 @@ function answer(description: string | null | undefined, schema: JsonSchema): Jso
   return { description: description ?? 'Success.', content: { 'application/json': { schema } } };
 }
 
-/** The statuses of the problems that a route's operation lists; `default` stands for all others. */
+/** Returns the statuses of the problems that the operation of a route lists; `default` covers all others. */
 function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[], schema: GraphQLSchema): number[] {
   const statuses = new Set<number>([429]);
   if (inputs.length > 0) statuses.add(400);
@@ -231,14 +235,15 @@ function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[],
 }
 
 /**
- * The responses with these statuses, which are failures. Other failures, such as a server fault, have the same form.
+ * Returns the responses that describe failures with these statuses. The default response is the same, because other
+ * failures, such as a server fault, have the same form.
  */
 export function printFailures(statuses: readonly number[]): JsonSchema {
   const failure = { $ref: '#/components/responses/Problem' };
   return Object.fromEntries([...statuses.map((status) => [String(status), failure]), ['default', failure]]);
 }
 
-/** The schema of problem details, for `components`. */
+/** The schema of a problem, for `components`. */
 export const problemSchema: JsonSchema = {
   type: 'object',
   description: 'Why a request failed (RFC 9457).',
@@ -251,7 +256,7 @@ export const problemSchema: JsonSchema = {
     code: { type: 'string', enum: Object.keys(problemKinds) },
     fields: {
       type: 'array',
-      description: 'With INVALID_INPUT: what is wrong with which parameter.',
+      description: 'With INVALID_INPUT: the parameters that are wrong, and what is wrong with each.',
       items: {
         type: 'object',
         required: ['path', 'code', 'message'],
@@ -264,7 +269,7 @@ export const problemSchema: JsonSchema = {
     },
     taken: {
       type: 'array',
-      description: 'With CONFLICT: the parameters whose values are taken.',
+      description: 'With CONFLICT: the parameters whose values are already in use.',
       items: { type: 'string' },
     },
     until: {
@@ -275,7 +280,7 @@ export const problemSchema: JsonSchema = {
     reason: { type: 'string', description: 'With FORBIDDEN: the reason that was given for the suspension or the ban.' },
     retryAfterSeconds: { type: 'integer', description: 'With RATE_LIMITED.' },
     limit: { type: 'string', description: 'With RATE_LIMITED: the limit that was reached.' },
-    count: { type: 'integer', description: 'With RATE_LIMITED: how many are allowed in `windowSeconds`.' },
+    count: { type: 'integer', description: 'With RATE_LIMITED: how many requests are allowed in `windowSeconds`.' },
     windowSeconds: { type: 'integer' },
   },
 };

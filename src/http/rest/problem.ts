@@ -15,18 +15,21 @@ import {
 import { HttpError } from '../http-error.ts';
 import { refuse } from '../refusal.ts';
 
-/** Why a request failed: problem details (RFC 9457), with this API's own members. */
+/** The reason why a request failed, as problem details (RFC 9457) with additional members that this API defines. */
 export type Problem = {
   type: string;
   title: string;
   status: number;
   detail: string;
   code: string;
-  /** INVALID_INPUT: what is wrong with which parameter. */
+  /** For INVALID_INPUT: the parameters that are wrong, and what is wrong with each. */
   fields?: readonly FieldError[];
-  /** CONFLICT: the parameters whose values are taken. */
+  /** For CONFLICT: the parameters whose values are already in use. */
   taken?: readonly string[];
-  /** FORBIDDEN: when a temporary refusal ends, and the reason that was given for the suspension or the ban. */
+  /**
+   * For FORBIDDEN: when the refusal ends if it is temporary, and the reason that was given for the suspension or the
+   * ban.
+   */
   until?: string | null;
   reason?: string | null;
   /** RATE_LIMITED. */
@@ -55,7 +58,10 @@ type Code = keyof typeof problemKinds;
 /** An error in a GraphQL result, as thrown or as parsed from JSON. */
 type Told = { message: string; extensions?: Record<string, unknown> | undefined };
 
-/** Makes the problem for a code. `more`: further members; a `status` or `title` there replaces the code's. */
+/**
+ * Creates the problem for a code. `more` has additional members; if it has a `status` or a `title`, these replace those
+ * of the code.
+ */
 export function problem(code: Code, detail: string, more: Partial<Problem> = {}): Problem {
   const { status, title } = problemKinds[code];
   return {
@@ -69,15 +75,15 @@ export function problem(code: Code, detail: string, more: Partial<Problem> = {})
 }
 
 /**
- * The problem that corresponds to a GraphQL error. The error has been masked: an unknown code is a failure of the
- * server.
+ * Returns the problem that corresponds to a GraphQL error. The error has already been masked, so an unknown code means
+ * that the server failed.
  */
 export function problemOfError({ message, extensions = {} }: Told): Problem {
   const { code, http, fields, retryAfterSeconds, limit, count, windowSeconds } = extensions;
   const status = isRecord(http) && typeof http['status'] === 'number' ? { status: http['status'] } : {};
   return problem(isCode(code) ? code : 'INTERNAL', message, {
     ...status,
-    // What follows comes from this server's own errors, whose extensions have these types.
+    // These extensions come from the server's own errors, so they have these types.
     ...(fields !== undefined && { fields: fields as FieldError[] }),
     ...(typeof retryAfterSeconds === 'number' && { retryAfterSeconds }),
     ...(typeof limit === 'string' && { limit, count: count as number, windowSeconds: windowSeconds as number }),
@@ -85,14 +91,14 @@ export function problemOfError({ message, extensions = {} }: Told): Problem {
 }
 
 /**
- * The problem that a member of a result union stands for; null if `...Problem` (fragment.ts) selects none of its
- * fields.
+ * Returns the problem that a member of a result union represents, or null if the member has none of the fields that
+ * `...Problem` (fragment.ts) selects.
  */
 export function problemOfMember(member: Record<string, unknown>): Problem | null {
   const { problem: code, detail, fields, taken, until, reason } = member;
   if (!isCode(code)) return null;
   return problem(code, String(detail), {
-    // The types are those of the schema.
+    // The schema guarantees these types.
     ...(fields !== undefined && { fields: fields as FieldError[] }),
     ...(taken !== undefined && { taken: taken as string[] }),
     ...(typeof until === 'string' && { until }),
@@ -101,8 +107,8 @@ export function problemOfMember(member: Record<string, unknown>): Problem | null
 }
 
 /**
- * The problem details for a status, from a route that runs no document. It repeats the detail as `error`, which these
- * routes sent before they sent problems.
+ * Returns the problem details for a status, for a route that does not run a document. They repeat the detail as
+ * `error`, because these routes sent `error` before they sent problems.
  */
 export function problemOfStatus(status: number, detail: string): Problem & { error: string } {
   const code = codesByStatus.get(status) ?? (status < 500 ? 'BAD_REQUEST' : 'INTERNAL');
@@ -111,7 +117,7 @@ export function problemOfStatus(status: number, detail: string): Problem & { err
   return { ...own, title, error: detail };
 }
 
-/** What `problemOfStatus` returns, as the parts of an answer that `refuse` sends. */
+/** Returns the result of `problemOfStatus` in the form that `refuse` expects. */
 export function asProblem(
   status: number,
   detail: string,
@@ -127,7 +133,7 @@ const codesByStatus = new Map<number, Code>([
   [429, 'RATE_LIMITED'],
 ]);
 
-/** The problem of a request that was refused before any of it was executed. Throws any other error. */
+/** Returns the problem for a request that was refused before any part of it was executed. Rethrows any other error. */
 function problemOfRefusal(error: unknown): Problem {
   if (error instanceof InvalidInput) return problem('INVALID_INPUT', error.message, { fields: error.fields });
   if (!(error instanceof HttpError)) throw error;
@@ -139,7 +145,7 @@ function problemOfRefusal(error: unknown): Problem {
   return problem(code, message, { status, ...(retryAfter !== undefined && { retryAfterSeconds: Number(retryAfter) }) });
 }
 
-/** Answers a request that was refused before any of it was executed. Throws any other error. */
+/** Responds to a request that was refused before any part of it was executed. Rethrows any other error. */
 export async function refuseWithProblem(
   error: unknown,
   request: IncomingMessage,
@@ -152,7 +158,7 @@ export async function refuseWithProblem(
   await sendProblem(told, request, response);
 }
 
-/** Adds to a masked error the properties that a problem has and a GraphQL error does not. */
+/** Adds the properties that a problem has and a GraphQL error lacks to a masked error. */
 export function detailed(masked: GraphQLError, error: unknown): GraphQLError {
   return new GraphQLError(masked.message, { extensions: { ...masked.extensions, ...detailsOf(error) } });
 }
@@ -166,7 +172,7 @@ function detailsOf(error: unknown): Record<string, unknown> {
   return {};
 }
 
-/** Answers with a problem, and discards the rest of the request. */
+/** Responds with a problem, and discards the rest of the request. */
 export async function sendProblem(told: Problem, request: IncomingMessage, response: ServerResponse): Promise<void> {
   await refuse(request, response, { status: told.status, body: told, headers: headersOf(told), type: problemType });
 }

@@ -6,7 +6,7 @@ import type { Handler } from '../respond.ts';
 import { serveText } from '../text-page.ts';
 import { printOpenApi } from './openapi.ts';
 
-/** The page loads everything from this server. Swagger UI sets inline styles. */
+/** The page loads everything from this server. Swagger UI sets inline styles, so they must be allowed. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -36,8 +36,8 @@ const page = `<!doctype html>
 `;
 
 /**
- * Shows the description of this server. A token that is entered on the page is kept only until the page is reloaded or
- * closed.
+ * Starts Swagger UI, which shows this server's description of the API. A token that is entered on the page is kept only
+ * until the page is reloaded or closed.
  */
 const start = `SwaggerUIBundle({
   url: '/api/openapi.json',
@@ -50,7 +50,7 @@ const start = `SwaggerUIBundle({
 });
 `;
 
-/** The reference of the REST API: its description for programs, and a page that shows it. */
+/** Creates the reference of the REST API, which consists of a description for programs and a page that displays it. */
 export function describeApi(schema: GraphQLSchema): ReadonlyMap<string, Handler> {
   return new Map([
     ['/api/openapi.json', serve('application/json', () => JSON.stringify(printOpenApi(schema, apiVersion)))],
@@ -61,18 +61,18 @@ export function describeApi(schema: GraphQLSchema): ReadonlyMap<string, Handler>
   ]);
 }
 
-/** A file of Swagger UI, which npm has installed. */
+/** Reads a file of Swagger UI, which npm has installed. */
 function read(name: string): Promise<string> {
   return readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`)), 'utf8');
 }
 
-/** Serves a text that is made on the first request. */
+/** Serves a text that is created when it is first requested. */
 function serve(type: string, make: () => string | Promise<string>): Handler {
   let made: Promise<Handler> | undefined;
   const prepare = async () => serveText(type, await make());
   return async (request, response) => {
     made ??= prepare();
-    // If it could not be read, the next request tries again.
+    // If creating the text failed, the next request tries again.
     made.catch(() => (made = undefined));
     const answer = await made;
     response.setHeader('content-security-policy', contentSecurityPolicy);

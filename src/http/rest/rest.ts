@@ -16,13 +16,13 @@ import { Router, type Route } from './route.ts';
 import { routes } from './table.ts';
 
 /**
- * Serves the REST API: finds the request's route in the table, runs its document with the same executor as every other
- * operation, and answers with the object, or with a problem.
+ * Serves the REST API. For each request, it finds the route in the table, runs the document of the route with the same
+ * executor as every other operation, and responds with the object or with a problem.
  */
 export function serveRest(options: GraphqlOptions): Handler {
   const router = new Router(routes);
   const reference = describeApi(options.schema);
-  // A problem says more than a GraphQL error: which parameter, and whether to try again.
+  // A problem has more details than a GraphQL error: which parameter is wrong, and whether to try again.
   const mask = (error: unknown) => detailed(options.mask(error), error);
   return async (request, response) => {
     try {
@@ -39,14 +39,20 @@ export function serveRest(options: GraphqlOptions): Handler {
   };
 }
 
-/** The page of the reference that a request asks for; null if it asks for something else. Throws HttpError 405. */
+/**
+ * Returns the handler for the page of the reference that the request asks for, or null if the request asks for
+ * something else. Throws HttpError 405.
+ */
 function findPage(reference: ReadonlyMap<string, Handler>, { url = '/', method }: IncomingMessage): Handler | null {
   const page = reference.get(splitOnce(url, '?')[0]);
   if (page === undefined || method === 'GET' || method === 'HEAD') return page ?? null;
   throw new HttpError(405, 'Use GET.', { headers: { allow: 'GET, HEAD' } });
 }
 
-/** The route of a request. Throws HttpError 404 for an unknown path, and 405 for one without this method. */
+/**
+ * Returns the route of a request. Throws HttpError 404 if the path is unknown, and 405 if the path does not support
+ * this method.
+ */
 function findRoute(router: Router, { url = '/', method = 'GET' }: IncomingMessage, response: ServerResponse) {
   const [path, search] = splitOnce(url, '?');
   const match = router.find(path);
@@ -88,14 +94,14 @@ function takesBody({ method }: Route): boolean {
   return method === 'POST' || method === 'PUT' || method === 'PATCH';
 }
 
-/** The JSON of the body; undefined for a request without one. */
+/** Returns the JSON value in the body, or undefined if the request has no body. */
 async function readBody(request: IncomingMessage): Promise<unknown> {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
   if (encoding === undefined && Number(length ?? 0) === 0) return undefined;
   return readJson(request, requestLimits.maxBodyBytes);
 }
 
-/** Throws HttpError 406 for a client that accepts no JSON. */
+/** Throws HttpError 406 if the client does not accept JSON. */
 function demandJsonAccepted({ headers }: IncomingMessage): void {
   if (accepts(headers.accept, ['application/json', 'application/*', '*/*'])) return;
   throw new HttpError(406, 'Answers are sent as application/json.');

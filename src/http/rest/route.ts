@@ -1,4 +1,4 @@
-/** What routes are about: the headings under which the reference lists them. */
+/** The topics of routes, which are the headings of the reference. */
 export const tags = ['Account', 'Users', 'Chats', 'Members', 'Messages', 'Files', 'Events'] as const;
 
 /** The HTTP methods of the REST API. */
@@ -13,46 +13,47 @@ export type Alias = {
 };
 
 /**
- * One route of the REST API: a GraphQL document that is run for it. A variable of the document is a parameter of the
- * path if the path names it; otherwise it is a property of the body (POST, PUT, PATCH) or of the query string.
+ * A route of the REST API, with the GraphQL document that is run for it. If the path of the route has a parameter with
+ * the name of a variable, the variable is this parameter. Otherwise, it is a property of the body (POST, PUT, PATCH) or
+ * of the query string.
  */
 export type Route = {
   method: Method;
-  /** From `/api`, with its parameters in braces: `/api/chats/{chatId}`. */
+  /** The path from `/api` on, with its parameters in braces: `/api/chats/{chatId}`. */
   path: string;
   /** The route's name in generated clients. */
   id: string;
   tag: (typeof tags)[number];
-  /** One line for the reference. */
+  /** A one-line description for the reference. */
   summary: string;
-  /** The document, without the fragments that it uses (fragment.ts). */
+  /** The document, without the definitions of the fragments that it uses (fragment.ts). */
   document: string;
-  /** Where the answer is in the data, e.g. `viewer.chats`; '' for all of the data. */
+  /** The path to the result in the data, e.g. `viewer.chats`; '' for all of the data. */
   result: string;
-  /** The status on success, 200 by default. 204 has no body. */
+  /** The status on success; the default is 200. A response with 204 has no body. */
   status?: number;
-  /** The types that count as success, with the status of each. Any other type is a 404. */
+  /** The types that represent success, with the status for each. For any other type, the status is 404. */
   statuses?: Readonly<Record<string, number>>;
-  /** For a list whose pages are read from the end, so that each has its newest entry first. */
+  /** Whether pages are read from the end of the list, so that each page starts with its newest entry. */
   isReversed?: boolean;
-  /** The maximum page size, where it is smaller than that of the list. */
+  /** The maximum page size, if it is smaller than that of the list. */
   maxLimit?: number;
   /**
    * Properties that are replaced by one of their own properties: `{ viewer: 'user' }` moves `viewer.user` to `user`.
    */
   lift?: Readonly<Record<string, string>>;
   aliases?: Readonly<Record<string, Alias>>;
-  /** For a route that needs no token. Wrong credentials are then a 401. */
+  /** Whether the route requires no token. If so, wrong credentials cause a 401. */
   isOpen?: boolean;
 };
 
-/** What a path leads to: its routes by method, and the values of its parameters. */
+/** The result of looking up a path: its routes by method, and the values of its parameters. */
 export type Match = { routes: ReadonlyMap<string, Route>; parameters: ReadonlyMap<string, string> };
 
-/** One segment of the paths: what follows it, and the routes that end there. */
+/** A node in the tree of path segments, with the branches that follow the segment and the routes that end there. */
 type Branch = { fixed: Map<string, Branch>; open: { name: string; branch: Branch } | null; routes: Map<string, Route> };
 
-/** Finds routes by their path. A fixed segment has precedence over a parameter. */
+/** Finds routes by path. A fixed segment takes precedence over a parameter. */
 export class Router {
   readonly #root = newBranch();
 
@@ -60,7 +61,9 @@ export class Router {
     for (const route of routes) this.#add(route);
   }
 
-  /** The routes of a path; null if there are none. The values are still percent-encoded. */
+  /**
+   * Returns the routes for a path, or null if there are none. The values of the parameters are still percent-encoded.
+   */
   find(path: string): Match | null {
     const parameters = new Map<string, string>();
     let branch = this.#root;
@@ -88,7 +91,7 @@ export class Router {
   }
 }
 
-/** The names of the parameters in a route's path. */
+/** Returns the names of the parameters in the path of a route. */
 export function parametersIn(path: string): string[] {
   return path.split('/').flatMap((segment) => parameterIn(segment) ?? []);
 }

@@ -33,18 +33,18 @@ const scalars: Readonly<Record<string, JsonSchema>> = {
 };
 
 /**
- * Prints the JSON schemas of the fields that documents select and of the variables that they take. Each fragment and
- * each enum becomes a schema of its own, which `components` collects by name.
+ * Creates the JSON schemas of the fields that documents select, and of the variables that they accept. Each fragment
+ * and each enum becomes a schema of its own, which `components` collects by name.
  */
 export class SchemaPrinter {
   readonly components = new Map<string, JsonSchema>();
 
-  /** The schema of an input. Null is allowed where GraphQL allows it. */
+  /** Returns the schema of an input. Null is allowed where GraphQL allows it. */
   ofInput(type: GraphQLInputType): JsonSchema {
     return isNonNullType(type) ? this.ofParameter(type) : orNull(this.ofParameter(type));
   }
 
-  /** The schema of an input in a URL, which cannot be null. */
+  /** Returns the schema of an input in a URL, which cannot be null. */
   ofParameter(type: GraphQLInputType): JsonSchema {
     const present = getNullableType(type);
     if (isListType(present)) return { type: 'array', items: this.ofInput(present.ofType) };
@@ -53,8 +53,8 @@ export class SchemaPrinter {
   }
 
   /**
-   * The schema of an object with this selection. For a selection of a single fragment, a reference to the fragment's
-   * schema.
+   * Returns the schema of an object with this selection. If the selection consists of a single fragment, this is a
+   * reference to the schema of the fragment.
    */
   ofSelection(set: SelectionSetNode, type: GraphQLObjectType, fragments: Fragments): JsonSchema {
     const only = onlyFragmentOf(set, fragments);
@@ -67,7 +67,9 @@ export class SchemaPrinter {
     return referTo(name);
   }
 
-  /** The schema of an object with these fields. Every selected field is present, even if it is null. */
+  /**
+   * Returns the schema of an object with these fields. Every selected field is required, even if its value may be null.
+   */
   ofFields(
     selections: readonly SelectionNode[],
     type: GraphQLObjectType,
@@ -89,13 +91,13 @@ export class SchemaPrinter {
     return { type: 'object', required: Object.keys(properties), properties };
   }
 
-  /** The schema of a field's value. */
+  /** Returns the schema of the value of a field. */
   ofOutput(type: GraphQLOutputType, set: SelectionSetNode | undefined, fragments: Fragments): JsonSchema {
     const schema = this.ofPresent(type, set, fragments);
     return isNonNullType(type) ? schema : orNull(schema);
   }
 
-  /** The schema of a field's value where it is not null. */
+  /** Returns the schema of the value of a field when it is not null. */
   ofPresent(type: GraphQLOutputType, set: SelectionSetNode | undefined, fragments: Fragments): JsonSchema {
     const present = getNullableType(type);
     if (isListType(present)) return { type: 'array', items: this.ofOutput(present.ofType, set, fragments) };
@@ -117,7 +119,7 @@ export class SchemaPrinter {
   }
 }
 
-/** A reference to one of the document’s own schemas. */
+/** Returns a reference to one of the schemas in the same document. */
 export function referTo(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
 }

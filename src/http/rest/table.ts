@@ -6,8 +6,8 @@ import type { Route } from './route.ts';
 import { userRoutes } from './user-route.ts';
 
 /**
- * The REST API: one row for each route. Uploads, downloads, exports, imports, events and incoming webhooks have their
- * own handlers.
+ * The table of the REST API, with one row for each route. Uploads, downloads, exports, imports, events and incoming
+ * webhooks have their own handlers.
  */
 export const routes: readonly Route[] = [
   ...accountRoutes,

@@ -4,8 +4,8 @@ import { forgetHeads } from './forget-heads.ts';
 import { encoderFor, type Encoder, type Framing } from './framing.ts';
 
 /**
- * Collects what is written in one turn of the event loop, so that each connection's frames of that turn go out in one
- * write.
+ * Collects the writes of one turn of the event loop, so that all frames of a connection in that turn are sent in a
+ * single write.
  */
 export class WriteQueue {
   #dirty: Connection[] = [];
@@ -23,19 +23,19 @@ export class WriteQueue {
 }
 
 /**
- * After this time without a byte, in ms, the kernel probes the other side every second, and closes the socket after ten
- * unanswered probes: 15 s in total. The kernel probes only while no data is waiting to be acknowledged, so heartbeats
- * are farther apart than that; SilentPeers finds the dead connections on which data is waiting.
+ * If no byte arrives for this time, in ms, the kernel probes the client every second, and closes the socket after ten
+ * unanswered probes, which is 15 s in total. The kernel sends probes only while no data is waiting to be acknowledged,
+ * so heartbeats are sent less often than that. SilentPeers finds the dead connections on which data is waiting.
  */
 const keepAliveMs = 5_000;
 
 /**
- * One open streaming response. It writes to the socket itself: one shared buffer per batch, without a copy or a
- * header for each receiver, makes a delivery cheaper than `response.write` (bench/results/).
+ * One open streaming response. It writes directly to the socket: because all receivers of a batch share one buffer,
+ * without a copy or a header for each receiver, a delivery is cheaper than with `response.write` (bench/results/).
  */
 export class Connection {
   readonly encoder: Encoder;
-  /** The address and port of the other side. */
+  /** The address and port of the client. */
   readonly peer: string;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
@@ -43,13 +43,13 @@ export class Connection {
   #unflushed: Buffer[] = [];
   #isEnded = false;
   #sentBytes = 0;
-  /** When the last byte was written, and when the socket last accepted any, in ms of `performance.now()`. */
+  /** When the last byte was written, and when the socket last accepted a byte, in ms of `performance.now()`. */
   lastWriteAt = performance.now();
   #progressAt = performance.now();
 
   /**
-   * Answers 200 and sends the first bytes immediately. Keeps a `cache-control` header that is already set. `onClose` is
-   * called when the socket has closed or the response is complete.
+   * Responds with 200 and sends the first bytes immediately. Keeps a `cache-control` header that is already set.
+   * `onClose` is called when the socket has closed or the response is complete.
    */
   constructor(options: {
     request: IncomingMessage;
@@ -70,7 +70,8 @@ export class Connection {
       onClose();
     };
     response.on('close', close);
-    // The client may have left while the stream was being prepared: `close` will not be emitted again.
+    // The client may have disconnected while the stream was being prepared, in which case `close` will not be emitted
+    // again.
     this.#isEnded = response.closed;
     if (this.#isEnded) process.nextTick(close);
     this.#socket.setNoDelay(true);
@@ -90,14 +91,14 @@ export class Connection {
     return !this.#isEnded;
   }
 
-  /** The number of bytes in this process that the operating system has not taken yet. */
+  /** The number of bytes in this process that the operating system has not accepted yet. */
   get unsentBytes(): number {
     let bytes = this.#socket.writableLength;
     for (const buffer of this.#unflushed) bytes += buffer.length;
     return bytes;
   }
 
-  /** The number of bytes that the operating system has taken since the connection began. */
+  /** The number of bytes that the operating system has accepted since the connection was opened. */
   get takenBytes(): number {
     return this.#socket.bytesWritten - this.#socket.writableLength;
   }
@@ -114,31 +115,31 @@ export class Connection {
     this.#unflushed = [];
     this.lastWriteAt = performance.now();
     if (this.#socket.writableLength === 0) this.#progressAt = this.lastWriteAt;
-    // Many connections share these buffers. If they were concatenated, each connection would hold its own copy while
-    // its reader stalls.
+    // Many connections share these buffers, so they are not concatenated. Otherwise, each connection would hold its own
+    // copy while its reader stalls.
     if (buffers.length > 1) this.#socket.cork();
     for (const buffer of buffers) this.#socket.write(buffer);
     if (buffers.length > 1) this.#socket.uncork();
   }
 
-  /** Writes what is pending; returns whether the operating system has taken all of it. */
+  /** Writes the pending buffers, and returns whether the operating system has accepted all of them. */
   takesAll(): boolean {
     this.flush();
     return this.#socket.writableLength === 0;
   }
 
-  /** Resolves when the socket has taken everything, or is gone. */
+  /** Resolves when the operating system has accepted everything, or when the socket is gone. */
   drained(): Promise<void> {
     this.flush();
     if (this.#isEnded || this.#socket.writableLength === 0) return Promise.resolve();
-    // An empty write, queued behind everything pending. A socket emits `drain` only if it had been filled to its
-    // high-water mark.
+    // This is an empty write, which is queued after everything that is pending. The code does not use `drain`, because
+    // a socket emits it only after its buffer has reached the high-water mark.
     return new Promise((resolve) => this.#socket.write('', () => resolve()));
   }
 
   /**
-   * Ends the response once everything written so far is sent. The connection stays open: a proxy that has received the
-   * end may already be sending another request on it.
+   * Ends the response once everything that has been written is sent. The connection stays open, because a proxy that
+   * has received the end may already be sending another request on it.
    */
   end(): void {
     if (this.#isEnded) return;
@@ -151,7 +152,7 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** How long the socket has accepted no byte although some are waiting, in ms; 0 while none are waiting. */
+  /** How long the socket has not accepted any byte although bytes are waiting, in ms; 0 if no bytes are waiting. */
   stalledMs(now: number): number {
     const sentBytes = this.takenBytes;
     if (sentBytes !== this.#sentBytes || this.#socket.writableLength === 0) {

@@ -22,7 +22,7 @@ export type EventsRequest = Pick<Opening, 'isTokenLive'> & {
   lastEventId: string | null;
 };
 
-/** Throws HttpError 405 or 406 for a request that does not ask for a stream. */
+/** Throws HttpError 405 or 406 if the request does not ask for a stream. */
 export function demandEventsRequested({ method, headers }: IncomingMessage): void {
   if (method !== 'GET') throw new HttpError(405, 'Use GET.', { headers: { allow: 'GET' } });
   if (accepts(headers.accept, ['text/event-stream', 'text/*', '*/*'])) return;
@@ -30,9 +30,9 @@ export function demandEventsRequested({ method, headers }: IncomingMessage): voi
 }
 
 /**
- * `GET /api/events`: the events of the asker or, with `chatId`, of one chat as plain Server-Sent Events. Runs a stored
- * subscription in the same way as those of GraphQL clients: all askers share its executions. A request that is refused is
- * answered with a problem before the stream opens.
+ * Serves `GET /api/events`, which sends the events of the asker or, with `chatId`, of one chat as plain Server-Sent
+ * Events. Runs a stored subscription in the same way as the subscriptions of GraphQL clients, so all askers share its
+ * executions. If a request is refused, the response is a problem, and no stream is opened.
  */
 export async function openEvents(
   { server, registry }: { server: OperationServices; registry: StreamRegistry },
@@ -71,7 +71,7 @@ export async function openEvents(
 
 const parameters = new Set(['after', 'chatId', 'streamToken']);
 
-/** Reads the query string. Throws InvalidInput for a parameter that is unknown or given twice. */
+/** Reads the query string. Throws InvalidInput if a parameter is unknown or is given more than once. */
 function readQuery(query: URLSearchParams): { chatId: string | null; after: string | null } {
   const wrong = [...query.keys()].find((name) => !parameters.has(name) || query.getAll(name).length > 1);
   if (wrong !== undefined) {

@@ -1,11 +1,11 @@
 import type { Batch } from '../../live/delivery.ts';
 
-/** The wire format of results. Each string is complete in itself, so a heartbeat may stand between any two others. */
+/** A wire format for results. Each string is self-contained, so a heartbeat may come between any two other strings. */
 export type Framing = {
   contentType: string;
   /**
-   * Sent immediately, and made separately for each stream: Firefox and Safari report a stream as open at its first
-   * byte.
+   * Created separately for each stream, and sent immediately, because Firefox and Safari consider a stream open once
+   * its first byte arrives.
    */
   opening: () => string;
   heartbeat: string;
@@ -14,8 +14,8 @@ export type Framing = {
 };
 
 /**
- * How long an EventSource waits before it reconnects, in ms. It varies, so that clients that were cut off together do
- * not all reconnect at the same time.
+ * How long an EventSource waits before it reconnects, in ms. The time varies, so that clients that lost their
+ * connections together do not all reconnect at the same time.
  */
 const retryMs = { least: 1_000, most: 5_000 };
 
@@ -24,8 +24,9 @@ function printRetry(): string {
 }
 
 /**
- * graphql-sse, distinct connections mode. One data line is enough (JSON has no raw line breaks). `complete` needs its
- * empty data line, or an EventSource would not fire it. An EventSource sends the `id` back as Last-Event-ID.
+ * The format of graphql-sse in distinct connections mode. A single data line is enough, because JSON has no raw line
+ * breaks. `complete` needs an empty data line, because an EventSource would not fire the event without it. An
+ * EventSource sends the last `id` as Last-Event-ID when it reconnects.
  * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md,
  * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
@@ -37,7 +38,7 @@ export const eventStream: Framing = {
   complete: 'event: complete\ndata:\n\n',
 };
 
-/** Single connection mode: prints a result of one of the stream's operations. */
+/** Formats a result of one of a stream's operations, for single connection mode. */
 export function printNext(operationId: string, payload: string, cursor: string | null): string {
   return `${printId(cursor)}event: next\ndata: {"id":${JSON.stringify(operationId)},"payload":${payload}}\n\n`;
 }
@@ -46,14 +47,15 @@ function printId(cursor: string | null): string {
   return cursor === null ? '' : `id: ${cursor}\n`;
 }
 
-/** Single connection mode: prints the end of one of the stream's operations. */
+/** Formats the end of one of a stream's operations, for single connection mode. */
 export function printComplete(operationId: string): string {
   return `event: complete\ndata: {"id":${JSON.stringify(operationId)}}\n\n`;
 }
 
 /**
- * Apollo's multipart subscription protocol: each part is a JSON object with the result as its `payload`; `{}` is the
- * heartbeat. https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
+ * The format of Apollo's multipart subscription protocol. Each part is a JSON object with the result as its `payload`,
+ * and `{}` is the heartbeat.
+ * https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
  */
 export const multipart: Framing = {
   contentType: 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
@@ -64,9 +66,9 @@ export const multipart: Framing = {
 };
 
 /**
- * Encodes frames for the response's HTTP version: HTTP/1.1 in chunks (RFC 9112, 7.1), HTTP/1.0 (nginx's default)
- * unchanged. It encodes the chunks here, not through `response.write`, so that the bytes of a batch are made once and
- * every receiver's socket gets the same buffer.
+ * Encodes frames according to the response's HTTP version: in chunks for HTTP/1.1 (RFC 9112, 7.1), and unchanged for
+ * HTTP/1.0 (nginx's default). The chunks are encoded here instead of in `response.write`, so that the bytes of a batch
+ * are created only once and the same buffer is written to every receiver's socket.
  */
 export class Encoder {
   readonly framing: Framing;
@@ -84,7 +86,7 @@ export class Encoder {
     return Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
   }
 
-  /** All renderings of the batch in one buffer, which every receiver with this encoder shares. */
+  /** Returns all renderings of the batch in a single buffer, which all receivers with this encoder share. */
   encodeBatch(batch: Batch): Buffer {
     let buffer = batch.encodings.get(this);
     if (buffer === undefined) {
@@ -97,7 +99,7 @@ export class Encoder {
 
 const encoders = new Map<Framing, { chunked: Encoder; plain: Encoder }>();
 
-/** The one encoder for this framing and transfer. */
+/** Returns the encoder that all streams with this framing and transfer encoding share. */
 export function encoderFor(framing: Framing, isChunked: boolean): Encoder {
   let pair = encoders.get(framing);
   if (pair === undefined) {

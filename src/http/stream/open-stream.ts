@@ -3,8 +3,8 @@ import type { RunningOperation } from './operation.ts';
 import type { EventSubscription } from './subscription.ts';
 
 /**
- * The interval at which streams are checked (`sweep`), and after how long each action is due, in ms. Tests shorten
- * them.
+ * The interval at which streams are checked (`sweep`), and the times after which each action is due, in ms. Tests
+ * shorten them.
  */
 export type StreamTimes = {
   sweep: number;
@@ -14,23 +14,26 @@ export type StreamTimes = {
   tokenCheck: number;
 };
 
-/** A stream with more unsent bytes than this drops typing notices, which are useless later. */
+/**
+ * If a stream has more unsent bytes than this, typing notices are dropped, because they would be useless by the time
+ * they are sent.
+ */
 const maxBytesBeforeTyping = 16 * 1024;
 
-/** How long a stream whose token is no longer valid may wait for the event that says so, in ms. */
+/** How long a stream with an invalid token waits for the event that explains why, in ms. */
 const sessionEndMs = 1_000;
 
-/** Spreads the heartbeats of streams that opened together. */
+/** The maximum `#lateness`, which spreads the heartbeats of streams that were opened at the same time. */
 const heartbeatSpread = 0.2;
 
 /**
- * One open response and the operations that write to it: one in distinct connections mode, many in single connection
- * mode.
+ * An open response and the operations that write to it: one operation in distinct connections mode, many in single
+ * connection mode.
  */
 export class OpenStream {
   readonly connection: Connection;
   readonly operations = new Map<string, RunningOperation>();
-  /** What the streams of this node have sent in total. */
+  /** The total number of results that the streams of this node have sent. */
   readonly tally: { results: number };
   readonly #maxBufferBytes: number;
   readonly #expiresAt: number | null;
@@ -38,10 +41,15 @@ export class OpenStream {
   #tokenCheckedAt = performance.now();
   #lastFrameAt = performance.now();
   #takenQuietAt = 0;
-  /** How much later than usual this stream's heartbeats come, as a fraction of the interval. */
+  /**
+   * How much longer than usual the interval between this stream's heartbeats is, as a fraction of the usual interval.
+   */
   readonly #lateness = Math.random() * heartbeatSpread;
 
-  /** `expiresAt`: when the stream treats the access token as expired, in ms; null for a stream that does not expire. */
+  /**
+   * `expiresAt` is the time at which the stream treats the access token as expired, in ms; null for a stream that does
+   * not expire.
+   */
   constructor(options: {
     connection: Connection;
     tally: { results: number };
@@ -74,7 +82,9 @@ export class OpenStream {
     this.connection.write(frames);
   }
 
-  /** Adds a running operation; closes it immediately if the client left while it was being prepared. */
+  /**
+   * Adds a running operation. Closes the operation immediately if the client disconnected while it was being prepared.
+   */
   run(operationId: string, operation: RunningOperation): void {
     if (this.isOpen && !operation.isDone) this.operations.set(operationId, operation);
     else operation.close();
@@ -92,8 +102,8 @@ export class OpenStream {
   }
 
   /**
-   * The live subscriptions, if no result has been sent on this stream for `forMs`. Returns them at most once in that
-   * time, so that a document whose execution hangs is not executed again and again.
+   * Returns the live subscriptions if no result has been sent on this stream for `forMs`. Returns them at most once in
+   * that time, so that a document whose execution hangs is not executed repeatedly.
    */
   takeQuiet(now: number, forMs: number): EventSubscription[] {
     if (now - Math.max(this.#lastFrameAt, this.#takenQuietAt) < forMs) return [];
@@ -104,8 +114,9 @@ export class OpenStream {
   }
 
   /**
-   * Does what is due: cuts off a stalled socket (even one that is already ending), ends a stream whose token has
-   * expired, and keeps the rest alive. Only tokens use the wall clock; `now` is from `performance.now()`.
+   * Performs the actions that are due: cuts off a stalled socket (even if the stream has already ended), ends a stream
+   * whose token has expired, and otherwise sends a heartbeat. Only the token's expiry uses the wall clock; `now` comes
+   * from `performance.now()`.
    */
   lookAfter(now: number, times: StreamTimes): void {
     const { connection } = this;
@@ -119,13 +130,13 @@ export class OpenStream {
   }
 
   /**
-   * Ends the stream if its token is no longer valid: the client then reconnects with the same token, and is refused.
+   * Ends the stream if its token is no longer valid. The client then reconnects with the same token, and is refused.
    */
   async #checkToken(now: number, isTokenLive: () => Promise<boolean>): Promise<void> {
     this.#tokenCheckedAt = now;
-    // While the database is unavailable, nothing is known about the token; the next check asks again.
+    // While the database is unavailable, it is unknown whether the token is valid; the next check tries again.
     if (await isTokenLive().catch(() => true)) return;
-    // The event that ended the session is usually on its way: it ends the stream too, and tells the client why.
+    // The event that ended the session is usually about to arrive. It also ends the stream, and tells the client why.
     setTimeout(() => this.interrupt(), sessionEndMs).unref();
   }
 }

@@ -26,7 +26,7 @@ import type { Sink } from './sink.ts';
 import type { ReplayLimits } from './replay-budget.ts';
 import { EventSubscription } from './subscription.ts';
 
-/** What operations need from the server. */
+/** What the server provides for the execution of operations. */
 export type OperationServices = {
   schema: GraphQLSchema;
   documents: DocumentCache;
@@ -34,7 +34,7 @@ export type OperationServices = {
   realtime: Realtime;
   services: Services;
   replayLimits: ReplayLimits;
-  /** Hides from clients what they may not see of an error; see api/fault.ts. */
+  /** Hides from clients the parts of an error that they may not see; see api/fault.ts. */
   mask: (error: unknown) => GraphQLError;
 };
 
@@ -44,25 +44,25 @@ export type OperationRequest = {
   preparation: Preparation;
   asker: () => Caller | null;
   userAgent: string | null;
-  /** The request whose network address the operation is counted against. */
+  /** The request whose network address is used for the limits of the operation. */
   from: IncomingMessage | null;
-  /** Replaces `after`: the last event that a reconnecting EventSource says it saw. */
+  /** The last event that a reconnecting EventSource reports. It replaces `after`. */
   lastEventId: string | null;
   /**
-   * The head of the log when the operation was requested, if that was some time ago: the subscription starts there
-   * when `after` is absent.
+   * The head of the log at the time when the operation was requested, if that was some time ago. If `after` is absent,
+   * the subscription starts there.
    */
   askedAt: string | null;
-  /** Set for a webhook. Each webhook has its own subscription budget, whose key is a negative number. */
+  /** This is set for a webhook. Each webhook has its own subscription budget, whose key is a negative number. */
   webhook?: { id: bigint; firstRead: number };
 };
 
-/** An operation that is running (or done); call `close` when its client is gone. */
+/** An operation that is running or done; call `close` when its client has disconnected. */
 export type RunningOperation = { close: () => void; isDone: boolean; subscription: EventSubscription | null };
 
 /**
- * Executes one operation into its sink: a query or mutation yields one result, a subscription continues. An error of
- * the operation itself is also a result, and ends the operation.
+ * Executes an operation and sends its results to the sink: a query or mutation has one result, and a subscription has
+ * many. An error of the operation itself is also sent as a result, and ends the operation.
  */
 export async function startOperation(
   server: OperationServices,
@@ -136,7 +136,7 @@ function join(
   );
 }
 
-/** Opens a subscription that has joined `shared`; it leaves when it is closed. */
+/** Opens a subscription that has joined `shared`. When the subscription is closed, it leaves `shared`. */
 function run(
   server: OperationServices,
   shared: SharedSubscription,
@@ -158,8 +158,8 @@ function run(
 }
 
 /**
- * Resolves the subscription to its event request, or to its errors. Retries while the database is unavailable, because
- * an error would tell the client not to reconnect.
+ * Resolves to the event request of the subscription, or to its errors. Retries while the database is unavailable,
+ * because an error would tell the client not to reconnect.
  */
 async function createSource(
   { realtime }: OperationServices,

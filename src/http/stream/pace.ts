@@ -1,48 +1,52 @@
 import { bytesOf, type Batch } from '../../live/delivery.ts';
 import type { Sink } from './sink.ts';
 
-/** How many events are read at a time. */
+/** The maximum and the minimum number of events that are read at a time. */
 const size = { most: 512, least: 10 };
 /**
- * After this many bytes, a reader gets more only if the socket has taken them: that much is all that the server holds for
- * a reader that stalls here (and hundreds may stall at the same time).
+ * After this many bytes, a reader gets more only if the operating system has accepted them. The server therefore holds
+ * no more than this for a reader that stalls here, and hundreds of readers may stall at the same time.
  */
 const checkedBytes = 32 * 1024;
-/** How many times in a row the socket must take everything before more is read in advance. */
+/** How many times in a row the operating system must accept everything before further events are read in advance. */
 const steadyCount = 4;
 
 /**
- * How much of the log one reader gets at a time. A reader whose socket had no room for that much gets less next time.
+ * Decides how much of the log a reader gets at a time. A reader whose socket had no room for that much gets less next
+ * time.
  */
 export class Pace {
   #size: number;
-  /** How many times in a row the socket has taken all that it got. */
+  /** How many times in a row the operating system has accepted everything. */
   #wholeCount = 0;
 
-  /** `first`: how many events to read at first. */
+  /** `first` is the number of events to read the first time. */
   constructor(first: number = size.most) {
     this.#size = first;
   }
 
-  /** How many events to read next. */
+  /** The number of events to read the next time. */
   get size(): number {
     return this.#size;
   }
 
-  /** Whether the socket has taken everything for a while, so that it is worth reading more in advance. */
+  /**
+   * Whether the operating system has accepted everything for a while, so that it makes sense to read more in advance.
+   */
   get isSteady(): boolean {
     return this.#wholeCount >= steadyCount;
   }
 
-  /** Call this when the socket has room for only this many of the events that were read. */
+  /** Call this if the socket had room for only this many of the events that were read. */
   slowDown(events: number): void {
     this.#wholeCount = 0;
     this.#size = Math.max(size.least, events);
   }
 
   /**
-   * Sends the batches. Returns null when all were sent or, if there was no more room, the id of the last event that was
-   * sent. The rest is not kept, because room may take hours to appear. `onSend` is called before each batch goes out.
+   * Sends the batches. Returns null if all batches were sent. If there was no more room, it returns the id of the last
+   * event that was sent. The remaining batches are discarded, because it may take hours until there is room. `onSend`
+   * is called before each batch is sent.
    */
   send(batches: readonly Batch[], sink: Sink, onSend: (batch: Batch) => void): bigint | null {
     let [sent, events, unchecked] = [0, 0, 0];

@@ -1,6 +1,6 @@
 import { bytesOf, type Batch } from '../../live/delivery.ts';
 
-/** When more than this is pending, reading the log is cheaper than holding the batches. */
+/** If more bytes than this are pending, reading the log is cheaper than holding the batches in memory. */
 const maxBytes = 256 * 1024;
 
 /** Holds the batches that arrive while a subscriber reads the log, up to a limit. */
@@ -9,7 +9,7 @@ export class PendingBatches {
   #bytes = 0;
   #isOver = false;
 
-  /** Whether batches were dropped: the subscriber must then read them from the log. */
+  /** Whether batches were dropped, so that the subscriber must read them from the log. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -34,7 +34,7 @@ export class PendingBatches {
     this.#isOver = false;
   }
 
-  /** Removes and returns the batches, in order of arrival. */
+  /** Removes and returns the batches, in the order in which they arrived. */
   take(): Batch[] {
     const batches = this.#batches;
     this.#batches = [];

@@ -1,15 +1,16 @@
 import { problemOfError } from '../rest/problem.ts';
 import { eventStream, type Framing } from './framing.ts';
 
-/** The result of a document of rest/event-document.ts, as `Rendering.payload` has it. */
+/** The result of a document from rest/event-document.ts, as it appears in `Rendering.payload`. */
 type Result = {
   data?: Record<string, { at: string; event: { type: string } } | null> | null;
   errors?: readonly { message: string; extensions?: Record<string, unknown> }[];
 };
 
 /**
- * Plain Server-Sent Events: the name of each is the event's type, and its data is the event itself. A failure is named
- * `problem`. Nothing marks the end of the events: a client that reconnects afterwards is refused with a status.
+ * The format of plain Server-Sent Events. The name of each is the type of the event, and its data is the event itself.
+ * A failure is named `problem`. Nothing marks the end of the events; if a client reconnects afterwards, it is refused
+ * with an error status.
  */
 export const plainEvents: Framing = {
   ...eventStream,

@@ -2,21 +2,21 @@ import { HttpError } from '../http-error.ts';
 
 const retryAfterSeconds = 5;
 
-/** Counts the streams of each holder, and refuses more than the limit; 0 turns the limit off. */
+/** Counts the streams of each holder, and refuses streams over the limit; a limit of 0 means no limit. */
 export class Quota {
   readonly #limit: number;
   readonly #setting: string;
   readonly #held = new Map<string, number>();
 
-  /** `setting` is the name that refusals mention. */
+  /** `setting` is the name of the setting, which refusals mention. */
   constructor(limit: number, setting: string) {
     this.#limit = limit;
     this.#setting = setting;
   }
 
   /**
-   * Counts one more stream for `holder`. Call the returned function when the stream ends; further calls do nothing.
-   * Throws HttpError 429 at the limit.
+   * Counts one more stream for `holder`. Call the returned function when the stream ends; calling it again has no
+   * effect. Throws HttpError 429 if the limit has been reached.
    */
   take(holder: string): () => void {
     if (this.#limit === 0) return () => undefined;

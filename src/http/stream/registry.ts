@@ -14,10 +14,10 @@ import { SilentPeers } from './silent-peer.ts';
  * different moments, spread over this time before the expiry.
  */
 const maxExpirySpreadMs = 30_000;
-/** On shutdown, streams end one after the other: on average at most 2 ms apart, and all of them within about 2 s. */
+/** On shutdown, streams end one after the other, at most 2 ms apart on average and all within about 2 s. */
 const drainSpreadMs = { each: 2, most: 2_000 };
 
-/** What the registry of streams needs. */
+/** The options of the stream registry. */
 export type RegistryOptions = {
   perSession: number;
   perAddress: number;
@@ -32,8 +32,8 @@ export type RegistryOptions = {
 };
 
 /**
- * What `open` needs to know about a new stream. `isTokenLive` returns whether the stream token that opened the stream
- * is still valid; the function is null for a stream that ends when the asker's access token expires.
+ * The properties of a new stream that `open` needs to know. `isTokenLive` returns whether the stream token with which
+ * the stream was opened is still valid. It is null for a stream that ends when the asker's access token expires.
  */
 export type Opening = {
   request: IncomingMessage;
@@ -44,7 +44,7 @@ export type Opening = {
   onClose?: () => void;
 };
 
-/** All open streams of this process: enforces their limits, checks on them, ends them. */
+/** Holds all open streams of this process: it enforces their limits, checks them regularly and ends them. */
 export class StreamRegistry {
   readonly #options: RegistryOptions;
   readonly #writes = new WriteQueue();
@@ -68,15 +68,15 @@ export class StreamRegistry {
     return this.#streams.size;
   }
 
-  /** How many results have been sent on streams since the start. */
+  /** How many results have been sent on streams since the process started. */
   get resultCount(): number {
     return this.#tally.results;
   }
 
   /**
-   * Answers the request with an open stream. Throws HttpError when the session or the address has reached its limit. A
-   * stream that is requested while the server drains ends at once, like those that were open: EventSource gives up
-   * after a refusal, but reconnects after a stream ends.
+   * Responds to the request with an open stream. Throws HttpError when the session or the address has reached its
+   * limit. If a stream is requested while the server is draining, it ends immediately, like the streams that were
+   * already open, because EventSource gives up after a refusal but reconnects after a stream ends.
    */
   open({ request, response, framing, asker, isTokenLive, onClose }: Opening): OpenStream {
     const release = this.#take(asker, addressOf(request, this.#options.trustedProxies));
@@ -104,8 +104,8 @@ export class StreamRegistry {
   }
 
   /**
-   * Ends every stream without sending `complete`: one after another, so that clients do not all reconnect at the same
-   * time.
+   * Ends all streams without sending `complete`. They end one after the other, so that clients do not all reconnect at
+   * the same time.
    */
   async drain(): Promise<void> {
     this.#isDraining = true;
@@ -123,8 +123,8 @@ export class StreamRegistry {
   }
 
   /**
-   * Takes a slot for one more stream of this session and address; call the returned function to give it back. The
-   * streams of programs count per key or per user that they act as, never per address.
+   * Reserves a slot for another stream of this session and address; call the returned function to release the slot. For
+   * programs, streams count per key or per user that the key acts as, and never per address.
    */
   #take(asker: Caller | null, address: string): () => void {
     const releaseAddress = asker?.kind === 'KEY' ? () => undefined : this.#perAddress.take(address);
@@ -144,7 +144,10 @@ export class StreamRegistry {
     for (const { connection } of this.#streams) yield connection;
   }
 
-  /** Checks every stream once; sends the log's position to streams that have been quiet for a long time. */
+  /**
+   * Checks each stream once, and sends the position of the log to streams on which nothing has been sent for a long
+   * time.
+   */
   #sweep(): void {
     const { times } = this.#options;
     const now = performance.now();

@@ -1,9 +1,11 @@
 import { bytesOf, type Batch } from '../../live/delivery.ts';
 
-/** The size of a replay beyond which the client should fetch its data again; 0 turns a limit off. */
+/**
+ * The maximum size of a replay. If a replay would be larger, the client should fetch its data again. 0 means no limit.
+ */
 export type ReplayLimits = { maxEvents: number; maxBytes: number };
 
-/** The replay is not possible: the client must fetch its data again. The message is for the client. */
+/** The replay is not possible, so the client must fetch its data again. The message is for the client. */
 export class ResetNeeded extends Error {}
 
 /** Counts what a replay sends, and stops a replay that exceeds its limits. */
@@ -21,13 +23,13 @@ export class ReplayBudget {
     return this.#events;
   }
 
-  /** Starts counting for another replay. */
+  /** Starts counting from zero, for another replay. */
   restart(): void {
     this.#events = 0;
     this.#bytes = 0;
   }
 
-  /** Counts a batch. Throws ResetNeeded, which names the limit, when there is too much. */
+  /** Counts a batch. Throws a ResetNeeded that names the limit if the replay is too large. */
   take(batch: Batch): void {
     const { maxEvents, maxBytes } = this.#limits;
     this.#events += batch.renderings.length;

@@ -8,7 +8,7 @@ import { ReadAhead } from './read-ahead.ts';
 import { ReplayBudget, type ReplayLimits } from './replay-budget.ts';
 import type { Sink } from './sink.ts';
 
-/** What a replay needs from its subscription. */
+/** The properties and functions of the subscription that a replay needs. */
 export type ReplayOptions<Stretch extends MissedStretch> = {
   asker: Caller;
   shared: SharedSubscription;
@@ -22,8 +22,9 @@ export type ReplayOptions<Stretch extends MissedStretch> = {
 };
 
 /**
- * Sends one subscriber what they missed, from where they left off until they are live: a stretch of the log at a time, as
- * fast as the socket drains. Live subscribers have none, to save memory: most streams are idle.
+ * Sends the events that a subscriber has missed, from the position where the subscriber left off until the subscriber
+ * is live. The events are read from the log in stretches, as fast as the socket drains. A live subscriber has no Replay
+ * object, which saves memory because most streams are idle.
  */
 export class Replay<Stretch extends MissedStretch> {
   readonly #options: ReplayOptions<Stretch>;
@@ -39,26 +40,26 @@ export class Replay<Stretch extends MissedStretch> {
     this.#ahead = new ReadAhead(options.readStretch);
   }
 
-  /** How many events it has sent, since its last restart. */
+  /** How many events the replay has sent since it was last restarted. */
   get events(): number {
     return this.#budget.events;
   }
 
-  /** Starts counting for another replay. */
+  /** Starts counting from zero, for another replay. */
   restart(): void {
     this.#budget.restart();
   }
 
-  /** Reads the stretch after a position: as many events as the pace allows. */
+  /** Reads the stretch after a position, with as many events as the pace allows. */
   async read(after: bigint, through: bigint): Promise<{ stretch: Stretch; range: Range }> {
     const range = { after, through, limit: this.#options.pace.size };
     return { stretch: await this.#ahead.take(range), range };
   }
 
   /**
-   * Renders and sends the events, a few segments at a time. Returns the position reached: the end of the stretch, or an
-   * earlier one if there was no room for all of it. Meanwhile, reads the stretch that follows. Throws ResetNeeded when
-   * there is too much to replay.
+   * Renders and sends the events, a few segments at a time. Returns the position that was reached: the end of the
+   * stretch, or an earlier position if there was not enough room. The next stretch is read in the meantime. Throws
+   * ResetNeeded when there is too much to replay.
    */
   async send({ ids }: Stretch, { after, through, limit }: Range): Promise<bigint> {
     const { shared, sink, pace, isOver } = this.#options;
@@ -69,14 +70,15 @@ export class Replay<Stretch extends MissedStretch> {
     if (isFull && pace.isSteady) this.#readAhead({ after: end, through, limit });
     let [position, count] = [after, 0];
     for (const group of shared.segments.group(segments)) {
-      // The rest is not kept: it may be hours before there is room, and it is read again then.
+      // The rest of the stretch is discarded. It may take hours until there is room, and the stretch is read again
+      // then.
       if (count > 0 && !sink.takesAll()) {
         pace.slowDown(count);
         return position;
       }
       const rendered = await shared.segments.render(group, { ...this.#segmentReader, rows });
       rows = null;
-      // Some of the events were pruned in the meantime: the next stretch says so.
+      // If some of the events have been pruned in the meantime, reading the next stretch reports it.
       if (isOver() || rendered === null) return position;
       const stoppedAt = pace.send(rendered.flat(), sink, (batch) => this.#budget.take(batch));
       if (stoppedAt !== null) return stoppedAt;
@@ -91,7 +93,7 @@ export class Replay<Stretch extends MissedStretch> {
     return { asker, reader: this.#reader, findEvents };
   }
 
-  /** Begins to read the next stretch, and the rows of its first group. */
+  /** Starts reading the next stretch, and the rows for its first group. */
   #readAhead(range: Range): void {
     const { shared, isOver } = this.#options;
     const { segments: renderer } = shared;
@@ -101,7 +103,7 @@ export class Replay<Stretch extends MissedStretch> {
       this.#rows?.drop();
       this.#rows = group === undefined ? null : renderer.readAhead(group, this.#segmentReader);
     };
-    // `take` returns the same promise, with its error.
+    // `take` returns the same promise, so the caller gets the error.
     this.#ahead.begin(range).then(readRows, () => undefined);
   }
 }

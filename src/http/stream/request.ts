@@ -5,7 +5,10 @@ import { readJson } from '../body.ts';
 import { readParams, readQueryString, type GraphqlParams } from '../params.ts';
 import { eventStream, multipart, type Framing } from './framing.ts';
 
-/** The framing that the client asks for: the first of the two that it accepts; null when it accepts neither. */
+/**
+ * Returns the framing that the client asks for, which is the first of the two that the client accepts; null if it
+ * accepts neither.
+ */
 export function chooseFraming(accept: string | undefined): Framing | null {
   const kind = chooseStream(accept);
   if (kind === null) return null;

@@ -5,8 +5,8 @@ const nonceBytes = 12;
 const tagBytes = 16;
 
 /**
- * Encrypts a value so that only a holder of the stream's token can read it. An operation that waits in the database
- * may contain a password or a private message; the database and its backups hold only the token's hash.
+ * Encrypts a value so that only someone who has the stream's token can read it. An operation that waits in the database
+ * may contain a password or a private message. The database and its backups contain only the hash of the token.
  */
 export function seal(token: string, value: unknown): string {
   const nonce = randomBytes(nonceBytes);

@@ -2,32 +2,36 @@ import { readFile } from 'node:fs/promises';
 import { SocketAddress } from 'node:net';
 import type { Connection } from './connection.ts';
 
-/** How often the system's table of connections is read, and how long a client may acknowledge nothing, in ms. */
+/**
+ * How often the system's table of connections is read, and how long a client may go without acknowledging anything, in
+ * ms.
+ */
 const times = { look: 5_000, patience: 15_000 };
 
 /**
- * Linux's tables of connections. A row: its number, local and remote address and port, state (01: established),
- * unacknowledged and unread bytes, timer (01: retransmission) and its ticks, how many retransmissions went unanswered.
- * https://docs.kernel.org/networking/proc_net_tcp.html
+ * The files with Linux's tables of connections. A row has a number, the local and the remote address and port, the
+ * state (01: established), the unacknowledged and the unread bytes, the timer (01: retransmission) and its ticks, and
+ * the number of retransmissions that were not acknowledged. https://docs.kernel.org/networking/proc_net_tcp.html
  */
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 const retransmitting =
   /^ *\d+: [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]+):([0-9A-F]{4}) 01 ([0-9A-F]+):[0-9A-F]+ 01:[0-9A-F]+ (?!0{8})([0-9A-F]{8})/gm;
 
-/** How many bytes the client has not acknowledged, and how many times the kernel has sent them again. */
+/** How many bytes the client has not acknowledged, and how many times the kernel has retransmitted them. */
 type Retransmission = { bytes: number; count: number };
 
 /**
- * When a connection stopped acknowledging, how many bytes it had acknowledged by then, and how many
- * retransmissions had gone unanswered at the last check.
+ * When a connection stopped acknowledging, how many bytes had been acknowledged by then, and how many retransmissions
+ * were unacknowledged at the last check.
  */
 type Silence = { since: number; acknowledged: number; count: number };
 
 /**
- * Finds the clients that have lost their network while bytes are on their way to them. TCP's keep-alive probes a
- * connection only when everything is acknowledged; otherwise the kernel retransmits for 15 minutes (`tcp_retries2`),
- * and Node has no setting for that. So this reads from the kernel how many times it has retransmitted. On systems other
- * than Linux it finds nothing: there, such a client counts as present until the system stops retransmitting.
+ * Finds the clients that have lost their network while bytes are on their way to them. TCP keep-alive probes a
+ * connection only if everything has been acknowledged. Otherwise, the kernel retransmits for 15 minutes
+ * (`tcp_retries2`), and Node has no setting to change that. This class therefore reads from the kernel's tables how
+ * many times the kernel has retransmitted. On systems other than Linux it finds nothing, so such a client counts as
+ * connected until the system stops retransmitting.
  */
 export class SilentPeers {
   readonly #silences = new WeakMap<Connection, Silence>();
@@ -39,7 +43,8 @@ export class SilentPeers {
     if (this.#isLooking || now < this.#dueAt) return;
     this.#dueAt = now + times.look;
     this.#isLooking = true;
-    // Read before the table, so that bytes written while the table is read do not look like acknowledged ones.
+    // The counts are read before the table, so that bytes that are written while the table is being read do not look as
+    // if they had been acknowledged.
     const taken = Array.from(connections(), (connection) => ({ connection, bytes: connection.takenBytes }));
     const peers = await readRetransmitting().finally(() => (this.#isLooking = false));
     for (const { connection, bytes } of taken) {
@@ -51,8 +56,9 @@ export class SilentPeers {
   }
 
   /**
-   * An acknowledgement between two checks resets the kernel's count. On a network that loses many packets, the count
-   * may have grown again since; the acknowledged bytes then reveal the acknowledgement.
+   * If the client acknowledges something between two checks, the kernel resets its count. On a network that loses many
+   * packets, the count may have increased again by the next check; the number of acknowledged bytes then reveals the
+   * acknowledgement.
    */
   #hasLeft(connection: Connection, latest: Silence): boolean {
     const known = this.#silences.get(connection);
@@ -63,7 +69,10 @@ export class SilentPeers {
   }
 }
 
-/** What the kernel is retransmitting, by the peer's address and port (as in `Connection.peer`). */
+/**
+ * Returns what the kernel is retransmitting, keyed by the client's address and port (in the format of
+ * `Connection.peer`).
+ */
 async function readRetransmitting(): Promise<Map<string, Retransmission>> {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => '')));
   const rows = texts.flatMap((text) => [...text.matchAll(retransmitting)]);
@@ -76,8 +85,8 @@ async function readRetransmitting(): Promise<Map<string, Retransmission>> {
 }
 
 /**
- * The table shows each 32-bit word of an address as a number in the machine's byte order, which is little-endian on all
- * of Node's platforms.
+ * Parses an address in the table, which shows each 32-bit word of the address as a number in the machine's byte order;
+ * all platforms that Node supports are little-endian.
  */
 function readAddress(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();

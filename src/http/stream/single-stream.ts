@@ -7,7 +7,7 @@ import { prepareParams, type GraphqlParams } from '../params.ts';
 import { unseal } from './seal.ts';
 import { OperationSink } from './stream-sink.ts';
 
-/** What a stream in graphql-sse’s single connection mode needs. */
+/** The options of a stream in graphql-sse’s single connection mode. */
 export type SingleStreamOptions = {
   token: string;
   tokenHash: Buffer;
@@ -20,13 +20,13 @@ export type SingleStreamOptions = {
   release: (operationId: string) => Promise<void>;
 };
 
-/** An open stream of single connection mode, on the node that holds it, with its operations. */
+/** An open stream in single connection mode with its operations, on the node that holds its connection. */
 export class SingleStream {
   readonly tokenHash: Buffer;
   readonly #options: SingleStreamOptions;
   /**
-   * The sink of each operation, from `start` until the operation ends. While the operation runs, it is also in
-   * `stream.operations`.
+   * The sink of each operation, from the call of `start` until the operation ends. While the operation runs, it is also
+   * in `stream.operations`.
    */
   readonly #sinks = new Map<string, OperationSink>();
   #isMissed = false;
@@ -43,7 +43,7 @@ export class SingleStream {
   /** Runs an operation without delaying the others. */
   start(waiting: WaitingOperation): void {
     const { operationId } = waiting;
-    // The earlier operation was cancelled and its id reused before this node noticed.
+    // If there is an earlier operation with this id, it was cancelled and the id was reused before this node noticed.
     this.#sinks.get(operationId)?.silence();
     this.#stop(operationId);
     const sink = new OperationSink(this.#options.stream, operationId, () => this.#release(operationId, sink));
@@ -51,7 +51,10 @@ export class SingleStream {
     void this.#run(waiting, sink);
   }
 
-  /** Ends all operations but these: the others were cancelled. Null: the database no longer knows the stream. */
+  /**
+   * Ends all operations except these, because the others were cancelled. `operationIds` is null if the database no
+   * longer knows the stream.
+   */
   keep(operationIds: ReadonlySet<string> | null): void {
     if (operationIds !== null) {
       this.#isMissed = false;

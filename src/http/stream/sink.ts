@@ -8,9 +8,9 @@ export interface Sink {
   /** Whether the backlog is small enough to send notices that are useless if they arrive late. */
   readonly isReadyForTyping: boolean;
   send(batch: Batch): void;
-  /** Writes what is pending; returns whether the operating system has taken all of it. */
+  /** Writes the pending buffers, and returns whether the operating system has accepted all of them. */
   takesAll(): boolean;
-  /** Resolves when the socket has taken everything, or is gone. */
+  /** Resolves when the operating system has accepted everything, or when the socket is gone. */
   drained(): Promise<void>;
   /** Ends this operation permanently, after sending the last result if there is one. */
   finish(payload: string | null): void;

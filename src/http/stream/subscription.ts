@@ -21,7 +21,7 @@ export type SubscriptionOptions = {
   sink: Sink;
   realtime: Realtime;
   replayLimits: ReplayLimits;
-  /** Set for a webhook. `firstRead`: how many events the first read of the log fetches. */
+  /** This is set for a webhook. `firstRead`: how many events the first read of the log fetches. */
   webhook?: { firstRead: number };
 };
 

@@ -20,7 +20,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace], 'Crew');
 });
 
-/** Opens `/api/events`, as curl would. */
+/** Opens `/api/events` as curl would. */
 async function open(by: Person | null, query = '', headers: Record<string, string> = {}): Promise<EventStream> {
   const abort = new AbortController();
   const response = await fetch(`${server.url}/api/events${query}`, {
@@ -83,7 +83,7 @@ test('the events of one chat, which may be a public channel that the asker only 
   expect((await stream.next()).data).toMatchObject({ type: 'NewMessage', message: { content: 'here' } });
 });
 
-test('a browser opens it with a stream token, and its token is good for nothing else', async () => {
+test('a browser opens it with a stream token, which is valid for nothing else', async () => {
   const { streamToken } = (await call(server, 'POST /api/me/stream-token', { by: grace })).body;
   await using stream = await open(null, `?streamToken=${streamToken}`);
   await stream.next(named('CaughtUp'));
@@ -91,7 +91,7 @@ test('a browser opens it with a stream token, and its token is good for nothing 
   expect((await call(server, 'GET /api/chats', { by: { token: streamToken } })).status).toBe(401);
 });
 
-test('the stream of a session that ends closes with a problem, and cannot be opened again', async () => {
+test('when a session ends, its stream closes with a problem, and cannot be opened again', async () => {
   const credentials = { email: grace.email, password: grace.password };
   const { body: phone } = await call(server, 'POST /api/signin', { body: credentials });
   await using stream = await open({ ...grace, token: phone.token });
@@ -130,7 +130,7 @@ test('a client that accepts no event stream is refused', async () => {
   expect(answer.status).toBe(406);
 });
 
-test('the limit of streams answers 429 with the time to wait', async () => {
+test('a stream over the limit gets 429 with the time to wait', async () => {
   await using other = await startServer({ env: { MAX_STREAMS_PER_SESSION: '1' } });
   const [joan] = await signUpAll(other, 'joan');
   const abort = new AbortController();
@@ -144,7 +144,7 @@ test('the limit of streams answers 429 with the time to wait', async () => {
 });
 
 test('every kind of event is selected, except presence', () => {
-  // Selecting PresenceChanged would be a request for presence.
+  // The document does not select PresenceChanged, because that would be a request for presence.
   const types = schema.getType('Event');
   const names = types instanceof GraphQLUnionType ? types.getTypes().map(({ name }) => name) : [];
   expect(names.filter((name) => !eventsDocument.includes(`... on ${name} `))).toEqual(['PresenceChanged']);

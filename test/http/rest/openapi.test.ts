@@ -38,7 +38,7 @@ test('the description is valid OpenAPI 3.1, without ambiguous paths or broken re
   expect(problems.map(({ ruleId, message, location }) => `${ruleId}: ${message} ${location[0]?.pointer}`)).toEqual([]);
 });
 
-test('every row of the table is described, and what it answers is what is described', async () => {
+test('every row of the table is described, and its answers match the description', async () => {
   for (const { method, path, id } of routes) {
     expect(description.paths[path]?.[method.toLowerCase()]).toMatchObject({ operationId: id });
   }

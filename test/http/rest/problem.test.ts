@@ -23,7 +23,7 @@ beforeAll(async () => {
 const send = (request: string, options: RestOptions = {}) => call(server, request, options);
 const path = (rest: string) => `/api/chats/${chatId}${rest}`;
 
-/** Expects a problem of that status and code, in the form of RFC 9457. */
+/** Expects a problem with that status and code, in the format of RFC 9457. */
 function expectProblem(answer: RestAnswer, status: number, code: string): void {
   expect(answer).toMatchObject({ status, body: { status, code } });
   expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
@@ -59,7 +59,7 @@ describe('what is refused before anything is executed', () => {
     expectProblem(await send(request, { by: ada }), status, code);
   });
 
-  test('another method names those that there are', async () => {
+  test('the refusal of another method names the allowed methods', async () => {
     expect((await send('DELETE /api/chats', { by: ada })).headers.get('allow')).toBe('POST, GET, HEAD');
   });
 
@@ -141,7 +141,7 @@ describe('what the rules refuse has a status', () => {
     expectProblem(await send(`PUT /api/messages/${messageId}/reactions/x`, { by: ada }), 400, 'INVALID_INPUT');
   });
 
-  test('what is taken: 409', async () => {
+  test('a conflict, such as a username that is taken: 409', async () => {
     const body = { email: 'other@example.com', username: 'ADA', password: 'orange kettle 74 x' };
     const answer = await send('POST /api/signup', { body });
     expectProblem(answer, 409, 'CONFLICT');
@@ -149,7 +149,7 @@ describe('what the rules refuse has a status', () => {
     expectProblem(await send(`DELETE ${path('/members/me')}`, { by: ada }), 409, 'LAST_OWNER');
   });
 
-  test('what is not there, or hidden: 404', async () => {
+  test('an object that does not exist or is hidden: 404', async () => {
     expectProblem(await send(`GET ${path('')}`, { by: linus }), 404, 'NOT_FOUND');
     expectProblem(await send(`GET ${path('/messages')}`, { by: linus }), 404, 'NOT_FOUND');
     expectProblem(await send(`GET /api/messages/${messageId}`, { by: linus }), 404, 'NOT_FOUND');
@@ -158,12 +158,12 @@ describe('what the rules refuse has a status', () => {
       404,
       'NOT_FOUND',
     );
-    // The id of another kind of object.
+    // These ids belong to another kind of object.
     expectProblem(await send(`GET /api/users/${chatId}`, { by: ada }), 404, 'NOT_FOUND');
     expectProblem(await send(`GET /api/files/${messageId}`, { by: ada }), 404, 'NOT_FOUND');
   });
 
-  test('what the asker may not do: 403', async () => {
+  test('an action that the asker may not perform: 403', async () => {
     expectProblem(await send(`DELETE ${path('')}`, { by: grace }), 403, 'FORBIDDEN');
     expectProblem(
       await send(`PATCH /api/messages/${messageId}`, { by: grace, body: { content: 'x' } }),
@@ -183,7 +183,7 @@ describe('what the rules refuse has a status', () => {
   });
 });
 
-test('the limits and their headers are those of GraphQL', async () => {
+test('the limits and their headers are the same as for GraphQL', async () => {
   const env = { RATE_LIMITS: 'on', RATE_LIMIT_SENDS: '2/1m' };
   await using limited = await startServer({ env });
   const [joan] = await signUpAll(limited, 'joan');
@@ -227,7 +227,7 @@ test('a program with a key acts as a user, within the scopes of its key', async 
   const by = await insertProgram(server, ['ACT_AS', 'CHATS_READ']);
   const headers = { 'parley-act-as': grace.userId };
   const body = { content: 'It is on its way' };
-  // A chat's picture needs no scope of its own.
+  // A chat's picture needs no additional scope.
   expect(await send(`GET ${path('')}`, { by, headers })).toMatchObject({ status: 200, body: { id: chatId } });
   expectProblem(await send(`POST ${path('/messages')}`, { by, headers, body }), 403, 'FORBIDDEN');
   const writer = await insertProgram(server, ['ACT_AS', 'USERS_READ', 'CHATS_READ', 'MESSAGES_READ', 'MESSAGES_WRITE']);

@@ -35,7 +35,7 @@ afterAll(() => {
   if (missing.length > 0) throw new Error(`no test succeeds with these rows of the table: ${missing.join(', ')}`);
 });
 
-/** Sends a request, and notes the row of the table that answers it if it succeeds. */
+/** Sends a request. If the request succeeds, records which row of the table answered it. */
 async function send(request: string, options: RestOptions = {}, to: TestServer = server): Promise<RestAnswer> {
   const answer = await call(to, request, options);
   const [method = '', url = ''] = request.split(' ');

@@ -17,14 +17,17 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** What a front end can do with every client. `query` and `mutate` throw errors; `subscribe` calls `onError`. */
+/**
+ * The operations that a front end can perform with every client. `query` and `mutate` throw errors, while `subscribe`
+ * calls `onError`.
+ */
 type FrontEnd = {
   query: (document: string, variables?: Variables) => Promise<Data>;
   mutate: (document: string, variables?: Variables) => Promise<Data>;
   subscribe: (document: string, onData: (data: Data) => void, onError: (error: unknown) => void) => () => void;
 };
 
-/** A session, whose token is null before the user has signed in. */
+/** A session. Its token is null until the user has signed in. */
 type Session = { token: string | null };
 const headersOf = ({ token }: Session): Record<string, string> =>
   token === null ? {} : { authorization: `Bearer ${token}` };
@@ -35,7 +38,7 @@ function openSse(url: string, session: Session): SseClient {
   return client;
 }
 
-/** The single result of an operation that is not a subscription. */
+/** Returns the single result of an operation that is not a subscription. */
 async function runOnce(client: SseClient, query: string, variables: Variables): Promise<Data> {
   const results: Data[] = [];
   for await (const result of client.iterate({ query, variables })) results.push(result);
@@ -128,7 +131,7 @@ function httpLinkOf(url: string, session: Session): ApolloLink {
   return new HttpLink({ uri: `${url}/graphql`, fetch: fetchAsViewer });
 }
 
-/** Apollo Client with a link over graphql-sse for subscriptions, as in graphql-sse's recipes. */
+/** Returns Apollo Client with a graphql-sse link for subscriptions, as in graphql-sse's recipes. */
 function withApolloOverGraphqlSse(url: string, session: Session): FrontEnd {
   const sse = openSse(url, session);
   const sseLink = new ApolloLink(
@@ -148,7 +151,7 @@ function withApolloOverGraphqlSse(url: string, session: Session): FrontEnd {
   return fromApollo(ApolloLink.split(isSubscription, sseLink, httpLinkOf(url, session)));
 }
 
-/** Apollo Client with its defaults: its HttpLink asks for the same stream in another format. */
+/** Returns Apollo Client with its defaults. Its HttpLink requests the same stream in another format. */
 function withApolloAlone(url: string, session: Session): FrontEnd {
   return fromApollo(httpLinkOf(url, session));
 }
@@ -163,7 +166,7 @@ const eventsSubscription = `subscription Events {
   events { cursor event { __typename ... on NewMessage { message { id seq content sender { id username } } } } }
 }`;
 
-/** Subscribes to events, and lets the test wait for each one. */
+/** Subscribes to events, and lets the test wait for each of them. */
 function listen(frontEnd: FrontEnd) {
   const events: Data[] = [];
   const errors: unknown[] = [];

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 
 const sse = 'text/event-stream';
-/** The Accept header of urql, for every request. */
+/** The Accept header that urql sends with every request. */
 const urqlAccept =
   'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed';
 const complete = 'event: complete\ndata:\n\n';
@@ -32,11 +32,11 @@ function send({ path = '/graphql', headers, ...request }: Request): Promise<Resp
   });
 }
 
-/** The body, without the random time after `retry:`. */
+/** Returns the body, without the random time after `retry:`. */
 const textOf = async (request: Request): Promise<string> =>
   (await (await send(request)).text()).replace(/^retry: \d+$/m, 'retry');
 const query = (document: string, more: object = {}) => JSON.stringify({ query: document, ...more });
-/** The frames of one result and the end of the stream. */
+/** Returns the frames of one result and the end of the stream. */
 const whole = (result: string) => `:\n\n:\nretry\n\nevent: next\ndata: ${result}\n\n${complete}`;
 
 async function refusalOf(request: Request) {
@@ -327,7 +327,7 @@ test('other methods are refused, with the allowed ones named', async () => {
   }
 });
 
-test('several streams of one user each get everything', async () => {
+test('each of several streams of one user gets everything', async () => {
   const chat = await createGroup(ada, [grace]);
   const streams = await Promise.all([1, 2, 3].map(() => followEvents(server, grace)));
   await say(ada, chat, 'hello');

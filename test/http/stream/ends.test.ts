@@ -39,7 +39,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** Another device of that user. */
+/** Signs the user in on another device. */
 async function signIn(person: Person): Promise<{ token: string; sessionId: string }> {
   const { signIn: signedIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
@@ -53,7 +53,7 @@ async function signIn(person: Person): Promise<{ token: string; sessionId: strin
 const revoke = (by: Person, sessionId: string) =>
   other.ask('mutation ($id: ID!) { revokeSession(sessionId: $id) { __typename } }', { id: sessionId }, by.token);
 
-/** Opens a stream by GET, with a token in the URL. */
+/** Opens a stream with a GET request that has a token in its URL. */
 async function openByUrl(node: TestServer, by: { token: string }): Promise<EventStream> {
   const { streamToken } = await server.ask('mutation { streamToken }', {}, by.token);
   const abort = new AbortController();
@@ -67,7 +67,7 @@ async function openByUrl(node: TestServer, by: { token: string }): Promise<Event
   return stream;
 }
 
-/** Expects the last two frames of a stream that ended for good: the reason, and the end. */
+/** Expects that the last two frames are those of a stream that ended for good: the reason, and the end. */
 function expectEndedForGood(frames: Frame[], code: string): void {
   const [next, complete] = frames.slice(-2);
   expect(next).toMatchObject({ id: null, event: 'next', data: { errors: [{ extensions: { code } }] } });
@@ -131,7 +131,7 @@ describe('a session', () => {
       expect(error?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
       expect(complete).toEqual({ id: null, event: 'complete', data: { id } });
     }
-    // The session may stay cached for a moment; the stream does not.
+    // The session may stay cached for a moment, but the stream ends.
     expect([401, 404]).toContain((await give(server, device, token, { id: 'late', query: eventsDocument })).status);
     await stream.ended();
     expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
@@ -168,7 +168,7 @@ describe('a stream of one chat', () => {
     const frames = await single.until(completed('1'));
     expect(frames.map(({ event }) => event)).toEqual(['next', 'next', 'complete']);
     expect(frames[1]?.data.payload).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
-    // The connection and the other streams of that user continue.
+    // The connection and the user's other streams continue.
     expect((await give(server, linus, token, { id: '1', query: '{ __typename }' })).status).toBe(202);
     await single.next(completed('1'));
     const elsewhere = await createGroup(ada, [linus]);
@@ -211,7 +211,7 @@ test('an event whose subject is deleted before delivery is left out', async () =
   expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-/** When each of these streams ends, in ms from now; none of them with `complete`. */
+/** Returns the time in ms after which each of these streams ends. Expects that none of them ends with `complete`. */
 async function readEnds(streams: EventStream[]): Promise<number[]> {
   const startedAt = performance.now();
   const times = await Promise.all(

@@ -49,7 +49,7 @@ async function openByUrl(url: string, headers: Record<string, string> = {}): Pro
 const happeningsOf = (told: Told[]): Data[] => told.map(({ data }) => data.data.events.event);
 const contentsOf = (told: Told[]) => happeningsOf(told).flatMap(({ message }) => message?.content ?? []);
 
-test('an EventSource needs nothing but a URL', async () => {
+test('an EventSource needs only a URL', async () => {
   const source = openEventSource(urlFor(server, { query, streamToken: await issueToken(ada) }));
   await source.has('next', 1);
   await graceSays('hello');
@@ -108,7 +108,7 @@ test('Last-Event-ID replaces `after`, however the stream is opened', async () =>
 test('a stream token is valid on /graphql/stream and nowhere else', async () => {
   const streamToken = await issueToken(ada);
   expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(200);
-  // Everywhere else it identifies no user.
+  // Everywhere else, the stream token identifies no user.
   const refusals = await Promise.all([
     openByUrl(urlFor(server, { query, streamToken }, '/graphql')),
     openStream(server, null, query, { path: `/graphql/stream?streamToken=${streamToken}` }),
@@ -136,7 +136,7 @@ test('a stream token is valid for subscriptions only', async () => {
   const both = `query Look { viewer { id } } ${query.replace('subscription', 'subscription Follow')}`;
   expect(await statusOf(urlFor(server, { query: both, operationName: 'Look', streamToken }))).toBe(401);
   expect(await statusOf(urlFor(server, { query: both, operationName: 'Follow', streamToken }))).toBe(200);
-  // It may open a reserved stream, but may not choose what that stream does.
+  // The stream token may open a reserved stream, but may not choose the operations of that stream.
   const token = await reserve(server, ada);
   const operation = { token, streamToken, query: '{ viewer { id } }', extensions: '{"operationId":"1"}' };
   expect(await statusOf(urlFor(server, operation), { headers: { accept: 'application/json' } })).toBe(401);
@@ -179,7 +179,7 @@ test('a stream opened with a stream token lasts as long as the session, and outl
   const streamToken = await issueToken({ token: brief });
   await using lasting = await openByUrl(urlFor(server, { query, streamToken }));
   await lasting.next('CaughtUp');
-  // A stream that is opened in some other way does not last longer because its URL contains a stream token.
+  // A stream token in the URL does not extend a stream that is authenticated in some other way.
   await using byHead = await followEvents(
     server,
     { token: brief },
@@ -226,7 +226,7 @@ test('a changed password ends earlier stream tokens and their streams, on every 
     { input: { currentPassword: radia.password, newPassword: 'bridges learn slowly' } },
   );
   expect(await statusOf(urlFor(server, { query, streamToken }))).toBe(401);
-  // Without `complete`: an EventSource reconnects, is refused, and gives up.
+  // The streams end without `complete`, so an EventSource reconnects, is refused, and gives up.
   for (const stream of [here, there]) expect(await stream.ended()).toEqual([]);
   expect(await statusOf(urlFor(other, { query, streamToken }))).toBe(401);
 

@@ -6,11 +6,14 @@ import { signUp } from '../../support/client.ts';
 import { sharedServer } from '../../support/shared-server.ts';
 import { eventsDocument } from '../../support/stream.ts';
 
-/** The timers of a socket, as Linux shows them in /proc/net/tcp. */
+/** The kinds of a socket's timer, as Linux shows them in /proc/net/tcp. */
 const retransmission = '01';
 const keepAlive = '02';
 
-/** The timer that runs at the server's end of a connection, and in how many ms it expires; null when none runs. */
+/**
+ * Returns the timer that runs at the server's end of a connection, and the time in ms until it expires. Returns null if
+ * no timer runs.
+ */
 async function timerOf(serverPort: number, clientPort: number): Promise<{ kind: string; ms: number } | null> {
   const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, '0');
   const table = await readFile('/proc/net/tcp', 'utf8');
@@ -39,7 +42,7 @@ test('the system probes the client of a quiet stream every five seconds', async 
   let text = '';
   while (!text.includes('CaughtUp')) [text] = [text + String((await once(socket, 'data'))[0])];
   const timer = () => timerOf(Number(port), socket.localPort ?? 0);
-  // The timer starts once the last frame is acknowledged.
+  // The keep-alive timer starts once the client has acknowledged the last frame.
   await expect.poll(async () => (await timer())?.kind).not.toBe(retransmission);
   const { kind, ms } = (await timer()) ?? { kind: null, ms: 0 };
   expect(kind).toBe(keepAlive);

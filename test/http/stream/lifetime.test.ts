@@ -16,11 +16,11 @@ const server = await startServer({
 });
 const ada = await signUp(server, 'ada');
 
-/** A new user for each test, because open streams are counted per session. */
+/** Each test signs up a new user, because open streams are counted per session. */
 let count = 0;
 const newPerson = () => signUp(server, `person-${(count += 1)}`);
 
-/** The same user with an access token that expires in `seconds`. */
+/** Returns the same user with an access token that expires in `seconds`. */
 async function withTokenFor(person: Person, seconds: number): Promise<{ token: string }> {
   const claims = { ...decodeJwt(person.token), exp: Math.ceil(Date.now() / 1_000) + seconds };
   const token = await new SignJWT(claims)
@@ -68,7 +68,10 @@ function requestText(person: { token: string }, version: string, body: string): 
 
 const getLine = `GET /graphql?${new URLSearchParams({ query: eventsDocument })} HTTP/1.1`;
 
-/** How many session lookups wait for the table. Presence writes to it too, and may also wait. */
+/**
+ * Returns how many session lookups are waiting for the table. Presence also writes to the table, and its writes may
+ * wait too.
+ */
 const countWaiting = async () => {
   const { rowCount } = await server.sql.query(
     `select from pg_stat_activity where datname = current_database() and wait_event = 'relation'
@@ -83,7 +86,7 @@ test('a quiet stream is kept alive by heartbeats', async () => {
   expect(stream.text).toMatch(/^:\n\n:\nretry: \d+\n\n(:\n\n|id: .*\nevent: next\ndata: .*\n\n)+$/);
 });
 
-test('streams give EventSources a reconnection time, each a different one', async () => {
+test('each stream gives its EventSource a different reconnection time', async () => {
   const person = await newPerson();
   const retries = new Set<number>();
   for (let n = 0; n < 3; n += 1) {
@@ -133,7 +136,7 @@ test.each(['POST', 'GET'])(
         ? requestText(grace, 'HTTP/1.1', JSON.stringify({ query: eventsDocument }))
         : requestText(grace, 'HTTP/1.1', '').replace(/^.*\r\n/, () => `${getLine}\r\n`);
     const holder = await server.sql.connect();
-    // The session can't be looked up: there is no answer until it can.
+    // While the session cannot be looked up, the server gives no answer.
     await holder.query('begin; lock table sessions in access exclusive mode');
     const sockets = await Promise.all([openSocket(), openSocket()]);
     for (const socket of sockets) socket.write(request);
@@ -222,11 +225,11 @@ test('a node that has announced its stop answers whatever reaches it on a connec
   const [early, late] = [await openSocket(going), await openSocket(going)];
   const closed = going.close();
   const read = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n';
-  // The server still listens and keeps connections open, so that none has to be replaced by a new one.
+  // The server still listens and keeps connections open, so that no client has to open a new one.
   early.write(read);
   expect((await once(early, 'data'))[0]).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: keep-alive\r\n/i);
-  // Once the streams end, new connections are refused. A proxy may be sending a request on an existing one, even on
-  // that of a stream.
+  // Once the streams have ended, the server refuses new connections. On an existing connection, even that of a stream,
+  // a proxy may already be sending a request.
   await expect.poll(() => streamed, { timeout: 5_000 }).toMatch(/\r\n0\r\n\r\n$/);
   await expect(fetch(going.url)).rejects.toThrow('fetch failed');
   stream.removeAllListeners('data');

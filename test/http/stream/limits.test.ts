@@ -17,7 +17,7 @@ import {
 
 const closeAll = (streams: EventStream[]) => Promise.all(streams.map((stream) => stream.close()));
 
-/** The refusal of one more stream; null if it is accepted. */
+/** Returns the refusal of one more stream, or null if the server accepts it. */
 async function refusalOf(node: { url: string }, by: Person | { token: string }, headers: Record<string, string> = {}) {
   const response = await request(node, by, 'POST', {
     headers: { accept: 'text/event-stream', ...headers },
@@ -42,12 +42,12 @@ test('the number of a session’s streams is limited, and each that closes makes
   await using server = await startServer({ env: { MAX_STREAMS_PER_SESSION: '3' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, ada)];
-  // A reserved stream counts too, once it opens.
+  // A reserved stream also counts once it is open.
   const token = await reserve(server, ada);
   streams.push(await openReserved(server, ada, token));
   expect(await refusalOf(server, ada)).toEqual(refusal('the limit is 3 (MAX_STREAMS_PER_SESSION)'));
   await expect(openReserved(server, ada, await reserve(server, ada))).rejects.toThrow('MAX_STREAMS_PER_SESSION');
-  // The limit counts per session: another user can still open a stream, and so can another device of the same user.
+  // The limit counts per session, so another user can still open a stream, and so can another device of the same user.
   await using other = await followEvents(server, grace);
   const { signIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken } } }',
@@ -79,7 +79,7 @@ test('the number of a session’s reservations has the same limit', async () => 
   expect((await request(server, ada, 'PUT')).status).toBe(429);
   await stream.close();
   await vi.waitFor(async () => expect((await request(server, ada, 'PUT')).status).toBe(201));
-  // Those that were never opened no longer count.
+  // Reservations that were never opened no longer count.
   await server.sql.query(`update stream_reservations set created_at = now() - interval '61 seconds'`);
   expect((await request(server, ada, 'PUT')).status).toBe(201);
 });
@@ -99,7 +99,7 @@ test('the number of an address’s streams is limited, however many users open t
   await using server = await startServer({ env: { MAX_STREAMS_PER_ADDRESS: '2' } });
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const streams = [await followEvents(server, ada), await followEvents(server, grace)];
-  // The client's own claim about its address counts only behind a trusted proxy.
+  // An address that the client claims counts only behind a trusted proxy.
   for (const headers of [{}, { 'x-forwarded-for': '192.0.2.1' }]) {
     expect(await refusalOf(server, ada, headers)).toEqual(refusal('the limit is 2 (MAX_STREAMS_PER_ADDRESS)'));
   }
@@ -146,7 +146,7 @@ test('however many requests compete, on two nodes, no slot is given out twice', 
     node: index % 2 === 0 ? server : other,
     id: String(index),
   }));
-  /** Sends all of them. At least four wait for a locked row, so that they continue at the same moment. */
+  /** Sends all requests. At least four of them wait for a locked row, so that they continue at the same moment. */
   const askAll = async (held: string, ask: (one: (typeof many)[number]) => Promise<Response>) => {
     const holder = await server.sql.connect();
     await holder.query(`begin; select from ${held} for update`);
@@ -190,7 +190,7 @@ test.for([
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const chatId = await createGroup(ada, [grace]);
   const after = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
-  // Few characters, but three bytes each: nearly 1,000 bytes per event.
+  // The text has few characters, but each takes three bytes, so an event has nearly 1,000 bytes.
   const say = () => insertMessage(server, chatId, grace, '語'.repeat(250));
   const read = async () => {
     await using stream = await openStream(server, ada, eventsDocument, { variables: { after } });

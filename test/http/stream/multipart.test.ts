@@ -59,7 +59,7 @@ class Parts implements AsyncDisposable {
       }
       this.isOver = true;
     } catch {
-      // Aborted by the test.
+      // The test aborted the request.
     }
   }
 }
@@ -87,7 +87,7 @@ const part = (json: string) => `\r\ncontent-type: application/json\r\n\r\n${json
 const subscriptionTypes = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"';
 
 test.for(['/graphql', '/graphql/stream'])('on %s a query gets one part, and the stream ends', async (path) => {
-  // If JSON came first, the answer would be JSON.
+  // If the Accept header named JSON first, the answer would be JSON.
   await using answer = await open(
     ada,
     '{ viewer { user { username } } }',
@@ -166,7 +166,7 @@ const happening = '{ cursor event { __typename ... on NewMessage { message { id 
 const everything = `subscription { events ${happening} }`;
 const oneChat = `subscription ($chatId: ID!) { chatEvents(chatId: $chatId) ${happening} }`;
 
-/** Apollo Client as in its getting-started guide, plus a token. */
+/** Opens Apollo Client as in its getting-started guide, but with a token. */
 function openApollo(by: Person) {
   const link = new HttpLink({ uri: `${server.url}/graphql`, headers: { authorization: `Bearer ${by.token}` } });
   const cache = new InMemoryCache({ possibleTypes: { Event: ['CaughtUp', 'NewMessage', 'ChatDeleted'] } });
@@ -200,7 +200,7 @@ test('Apollo Client subscribes without any set-up, and unsubscribes', async () =
     expect(ends).toEqual([]);
     unsubscribe();
   }
-  // A session may have only two streams, so the first two have been released.
+  // A session may have only two streams, so two new ones open only after the server has released the first two.
   await vi.waitFor(async () => {
     await using stream = await open(grace, eventsDocument);
     await using another = await open(grace, eventsDocument);

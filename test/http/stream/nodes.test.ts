@@ -27,7 +27,7 @@ const graceSays = (content: string) => insertMessage(server, chatId, grace, cont
 
 const ways = [0, 1].flatMap((get) => [0, 1].flatMap((post) => [0, 1].map((remove) => ({ get, post, remove }))));
 
-// Every combination of nodes that the requests of a conversation can reach; PUT goes to the first node.
+// Every combination of nodes that the requests of a client can reach. PUT always goes to the first node.
 test.for(ways)(
   'a client has one stream, with GET on node $get, POST on $post, DELETE on $remove',
   async ({ get, post, remove }) => {
@@ -77,7 +77,7 @@ test('a client connects through a balancer that knows nothing about streams', as
     await graceSays(`round ${round}`);
     expect((await events.next()).value?.data.events.event.message.content).toBe(`round ${round}`);
     await events.return?.();
-    // Shift the rotation, so that the next round reaches other nodes.
+    // Shifts the rotation, so that the next round reaches other nodes.
     balancer.turnTo(round);
     await vi.waitFor(async () => {
       expect((await server.sql.query('select from stream_reservations')).rowCount).toBe(0);
@@ -95,7 +95,7 @@ test('a client whose node is killed reconnects to another and continues', async 
   const [linus, margaret] = [await signUp(node, 'linus'), await signUp(node, 'margaret')];
   const groupId = await createGroup(linus, [margaret]);
   const balancer = await openBalancer([{ url: await victim.url }, node]);
-  // PUT reaches the node that stays, GET the one that will be killed.
+  // PUT reaches the node that stays, and GET reaches the node that will be killed.
   balancer.turnTo(1);
   const client = createClient({
     url: `${balancer.url}/graphql/stream`,

@@ -20,7 +20,10 @@ afterEach(() => void vi.useRealTimers());
 
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date(0) };
 
-/** A document that shows `length` characters of each event, and nothing of those that `isShown` leaves out. */
+/**
+ * Returns a document that shows `length` characters of each event, and nothing of events for which `isShown` returns
+ * false.
+ */
 function documentWith({
   length = 100,
   complexity = 10,
@@ -37,7 +40,7 @@ function documentWith({
   }));
 }
 
-/** A socket that takes only some of what it gets at once: `room` bytes at a time. */
+/** A socket that accepts only part of what it gets at once: `room` bytes at a time. */
 class Socket implements Sink {
   readonly isOpen = true;
   readonly isCongested = false;
@@ -74,7 +77,7 @@ class Socket implements Sink {
 const findEvents: FindEvents = async (segments) =>
   segments.map(({ ids }) => ids.map((id): LoggedEvent => ({ id, kind: 'NewMessage', at: new Date(0) }) as LoggedEvent));
 
-/** A log with the events from 1 to `head`, and the ranges that were read from it. */
+/** Returns a log with the events from 1 to `head`, and the ranges that were read from it. */
 function logWith(head: number) {
   const reads: Range[] = [];
   const readStretch = async (range: Range): Promise<MissedStretch> => {
@@ -134,7 +137,7 @@ test.each([
 
 let turn = 0;
 
-test('a replay goes on when nothing in a stretch is shown', async () => {
+test('a replay continues after a stretch in which nothing is shown', async () => {
   const sink = new Socket(() => Infinity);
   const { reads } = await replayAll(5_000, { sink, document: documentWith({ isShown: (id) => id > 4_990n }) });
   expect(sink.sent).toEqual(upTo(5_000).slice(-10));

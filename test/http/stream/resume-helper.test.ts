@@ -23,7 +23,7 @@ beforeAll(async () => {
   subscribeWithResume = await loadFromDocs();
 });
 
-/** The helper from the documentation for clients. */
+/** Loads the helper from the documentation for clients. */
 async function loadFromDocs(): Promise<Subscribe> {
   const clients = await readFile(join(import.meta.dirname, '../../../docs/clients.md'), 'utf8');
   const [, code] = /^### Resume with graphql-sse$.*?^```ts\n(.*?)^```$/ms.exec(clients) ?? [];
@@ -85,7 +85,8 @@ test.for(rounds(ways.slice(1), ways))(
     await vi.waitFor(() => expect(kinds).toEqual(['CaughtUp']));
 
     const writer = writeWithSql(server.database.url, [chatId], grace);
-    // Cut the connection before the client is back, while it catches up, and when it has been live for a while.
+    // Cuts the connection before the client has reconnected, while the client catches up, and when it has been live for
+    // a while.
     for (let cuts = 0; cuts < rounds(24, 40); cuts += 1) {
       const count = heard.length + Math.floor(Math.random() * 12);
       await vi.waitFor(() => expect(heard.length).toBeGreaterThanOrEqual(count), { timeout: 10_000, interval: 2 });

@@ -25,14 +25,14 @@ async function expectRows(table: 'stream_reservations' | 'stream_operations', co
   await vi.waitFor(async () => expect((await server.sql.query(`select from ${table}`)).rowCount).toBe(count), 5_000);
 }
 
-/** graphql-sse's own client on one connection; `sent` is what it has requested so far. */
+/** Connects graphql-sse's own client in single connection mode. `sent` lists its requests so far. */
 function connect(options: Partial<ClientOptions<true>> = {}) {
   const sent: { method: string; status: number | null }[] = [];
   const authorizations = new Set<string | null>();
   const client = createClient({
     url: `${server.url}/graphql/stream`,
-    // A function, because the client writes the stream's token into the result, and briefly has two streams when it
-    // reconnects.
+    // This is a function because the client writes the stream's token into the result, and briefly has two streams when
+    // it reconnects.
     headers: () => ({ authorization: `Bearer ${ada.token}` }),
     singleConnection: true,
     retryAttempts: 0,
@@ -51,7 +51,7 @@ function connect(options: Partial<ClientOptions<true>> = {}) {
   return { client, sent, authorizations };
 }
 
-/** A subscription and what its client reports about it. */
+/** Subscribes, and records what the client reports about the subscription. */
 function subscribe(client: ReturnType<typeof connect>['client'], document: string) {
   const results: Data[] = [];
   const ends: unknown[] = [];
@@ -112,7 +112,7 @@ test('unsubscribing stops the operation', async () => {
   expect(await events.ended()).toBe('complete');
   expect(sent.at(-1)).toEqual({ method: 'DELETE', status: 200 });
   await expectRows('stream_operations', 0);
-  // The connection still works for the next subscription.
+  // The connection can still be used for the next subscription.
   expect(await subscribe(client, query).ended()).toBe('complete');
   expect(sent.map(({ method }) => method)).toEqual(['PUT', 'GET', 'POST', 'DELETE', 'POST']);
 });

@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  // Streams that earlier tests have left open or waiting must not count.
+  // Delete the streams that earlier tests have left open or waiting, because they must not count.
   await server.sql.query('delete from stream_reservations');
 });
 
@@ -42,7 +42,7 @@ describe('a reservation', () => {
     expect(response.status).toBe(201);
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
     const token = await response.text();
-    // 256 bits, as base64url.
+    // The token has 256 random bits, encoded as base64url.
     expect(token).toMatch(/^psr_[\w-]{43}$/);
     const tokens = await Promise.all(Array.from({ length: 8 }, () => reserve(server, grace)));
     expect(new Set(tokens).size).toBe(8);
@@ -108,7 +108,7 @@ describe('a reservation', () => {
       const headers = { [tokenHeader]: token, accept: method === 'GET' ? accept : '*/*' };
       expect((await request(server, null, method, { headers })).status).toBe(401);
     }
-    // None of that changes the reservation.
+    // None of these requests changed the reservation.
     await using stream = await openReserved(server, ada, token);
     expect(stream.response.status).toBe(200);
   });
@@ -168,7 +168,7 @@ describe('the rules for a request', () => {
     expect(opened).toHaveLength(1);
     await expect(openReserved(server, ada, token)).rejects.toThrow('409');
     await opened[0]?.close();
-    // When the stream ends, its reservation is gone.
+    // When the stream ends, its reservation is deleted.
     await vi.waitFor(async () => {
       expect((await give(server, ada, token, { id: '1', query: '{ __typename }' })).status).toBe(404);
     });
@@ -508,7 +508,7 @@ describe('before its stream opens', () => {
     expect(one.status).toBe(429);
     expect(one.headers.get('retry-after')).toBe('5');
     expect(await messageOf(one)).toContain('MAX_OPERATIONS_PER_STREAM');
-    // Each operation that ends makes room.
+    // Each operation that ends frees its share of the budget.
     await takeBack(server, ada, token, 's1');
     expect((await small('one more')).status).toBe(202);
   });

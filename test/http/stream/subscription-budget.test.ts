@@ -23,7 +23,7 @@ const refusal = (sum: number, limit: number, price = complexity, setting = 'MAX_
   extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 5 },
 });
 
-/** The error that ends a stream immediately. */
+/** Returns the error that ends a stream immediately. */
 async function refusalOf(node: { url: string }, by: { token: string }, document: string) {
   await using stream = await openStream(node, by, document);
   const frames = await stream.ended();
@@ -49,10 +49,10 @@ test('the total complexity of a person’s subscriptions is limited, across all 
   await give(server, ada, token, { id: '3', query: page('Three', tenFields) });
   const [refused] = (await single.until(completed('3'))).filter(({ data }) => data?.id === '3');
   expect(refused?.data.payload.errors[0]).toMatchObject(refusal(3_621, 3_000));
-  // Every other user has a budget of their own.
+  // Every other user has a separate budget.
   await using others = await followEvents(server, grace, { document: page('Three', tenFields) });
 
-  // Each subscription that ends makes room.
+  // Each subscription that ends frees its share of the budget.
   await takeBack(server, ada, token, '1');
   await vi.waitFor(async () => {
     await (await followEvents(server, ada, { document: page('Three', tenFields) })).close();
@@ -85,7 +85,8 @@ test('a client whose budget is used up can reopen its streams before the server 
   expect(await refusalOf(server, ada, small('Three'))).toMatchObject(refusal(1_520, 1_000, 500));
   await Promise.all(dead.map((stream) => stream.close()));
 
-  // The client can reconnect any number of times: the share of the earlier streams is released only once.
+  // The client can reconnect any number of times, because the server releases the share of the earlier streams only
+  // once.
   for (let times = 0; times < 3; times += 1) {
     again.push(await followEvents(server, ada, { document: small('One') }));
     again.push(await followEvents(server, ada, { document: small('Two') }));
@@ -143,8 +144,8 @@ test('the limit for one event is lower than for a query, and the refusal says wh
 });
 
 /**
- * Every scalar of a type and of its objects, down to `levels` levels. Fields with arguments, such as paginated lists,
- * are left out.
+ * Selects every scalar of a type and of its objects, down to `levels` levels. Leaves out fields with arguments, such as
+ * paginated lists.
  */
 function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): string {
   const fields = Object.values(type.getFields()).flatMap(({ name, args, type: result }) => {
@@ -157,11 +158,11 @@ function scalarsOf(type: GraphQLObjectType, levels: number, typename: string): s
 }
 
 /**
- * Every event with its scalars, as a client that shows everything selects them; Apollo adds `__typename` everywhere.
+ * Selects every event with its scalars, like a client that shows everything. Apollo adds `__typename` everywhere.
  */
 function everyEvent(levels: number, typename: '' | '__typename'): string {
   const union = schema.getType('Event') as GraphQLUnionType;
-  // In UserUpdated, `user` is never null, unlike in the other events, so GraphQL requires an alias.
+  // Unlike in the other events, `user` is never null in UserUpdated, so GraphQL requires an alias.
   const rename = (type: string, fields: string) =>
     type === 'UserUpdated' ? fields.replace('user {', 'updated: user {') : fields;
   const events = union

@@ -30,8 +30,8 @@ test('one node reads the log, the messages in it and the notifications, and the 
   const countReads = ['events_next', 'messages_by_id'].map((name) => proxy.count(name));
   for (let count = 0; count < 20; count += 1) await insertMessage(first, count % 2 ? chatId : otherId, ada, `${count}`);
   await expectWhole(first.sql, [chatId, otherId], { readers, writers: [] });
-  // There are no reads, unless the machine is so busy that the publisher is silent for seconds; without the channels,
-  // there would be 20.
+  // The second node does not read from the database, unless the machine is so busy that the publisher is silent for
+  // seconds. Without the channels, there would be 20 reads.
   for (const count of countReads) expect(count()).toBeLessThan(5);
   const pieces = network.published.map(({ message }) => decodePiece(message)).filter((piece) => piece !== null);
   const chats = new Set(pieces.flatMap(({ events }) => events).map((event) => String(event.chatId)));
@@ -45,7 +45,7 @@ test('one node reads the log, the messages in it and the notifications, and the 
   await first.close();
 });
 
-test('a message that announces what the log does not have is dropped, and so are nonsense and older publishers', async () => {
+test('a message that announces events that the log does not have is dropped, and so are invalid messages and those of older publishers', async () => {
   const { network, first, second, ada, grace, chatId, close } = await startBroadcastPair();
   const readers = await Promise.all([first, second].map((node) => new Reader(node, grace).live()));
   const { viewer } = await ada.ask('{ viewer { eventCursor } }');

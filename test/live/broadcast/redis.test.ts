@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { deliveryTests, runHere, useRedis } from '../../support/nodes.ts';
 import { startRedis } from '../../support/redis.ts';
 
-// Repeats the most telling delivery tests with nodes that use Redis. test/full repeats all of them.
+// Repeats the most important delivery tests with nodes that use Redis. test/full repeats all of them.
 useRedis((await startRedis()).url);
 await runHere(['faults/property', 'live/access', 'live/history']);
 

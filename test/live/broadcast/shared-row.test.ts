@@ -14,7 +14,9 @@ vi.setConfig({ testTimeout: 60_000 });
 const held = Promise.withResolvers<void>();
 let heldCount = 0;
 
-/** From now on, subscriptions get the content of a message that says "hold" only once `held` resolves. */
+/**
+ * From now on, makes the content of a message that says "hold" available to subscriptions only once `held` resolves.
+ */
 function holdMessages(): void {
   const type = schema.getType('Message');
   const field = type instanceof GraphQLObjectType ? type.getFields()['content'] : undefined;

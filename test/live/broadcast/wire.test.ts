@@ -58,7 +58,7 @@ test('headers and pieces arrive as they were sent, whatever the size of their id
   expect(decodeNotice(encodeHeader(header))).toBeNull();
 });
 
-test('a piece leaves rows out that are longer than a million characters', () => {
+test('a piece leaves out rows that are longer than a million characters', () => {
   const rows = new Map([[large, 'x'.repeat(1_000_000)]]);
   expect(decodePiece(encodePiece({ term: 3n, through: large, events: [event], rows }))).toMatchObject({
     events: [event],
@@ -98,7 +98,7 @@ test('a node learns from the numbers of notices, and from headers, that some wer
   expect(counter.hasAll(2n, 1)).toBe(true);
 });
 
-test('what no publisher of this version wrote counts as lost', () => {
+test('a message that no publisher of this version wrote counts as lost', () => {
   const newer = encodeHeader(header).replace(/^\[\d+/, '[999');
   for (const text of ['', '{}', '[]', '[1]', '[1,"x","1","1",[]]', '[1,"1","1","1",[["x"]]]', newer]) {
     expect(decodeHeader(text)).toBeNull();
@@ -141,9 +141,9 @@ test('a message that waited somewhere does not count as current, and a clock tha
   expect(excess(2_000, 52_005)).toBe(0);
   expect(excess(3_000, 83_005)).toBeGreaterThan(29_000);
   expect(excess(84_000, 134_005)).toBeLessThan(100);
-  // Another publisher has another clock.
+  // Another publisher has a different clock.
   expect(excess(5, 200_000, 2n)).toBe(0);
-  // The publisher's clock stood still for 30 s: within hours, its messages count as current again.
+  // The publisher's clock stood still for 30 s. After some hours, its messages count as current again.
   for (let hour = 1; hour <= 10; hour += 1) excess(hour * 3_600_000, 230_000 + hour * 3_600_000, 2n);
   expect(excess(11 * 3_600_000, 230_000 + 11 * 3_600_000, 2n)).toBeLessThan(1);
 });
