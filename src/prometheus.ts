@@ -7,21 +7,25 @@ import { metricTable, type MetricName, type Metrics, type Sample, type SetGauge 
 import { CannotStart } from './errors.ts';
 
 /**
- * How long a survey may take, in ms, before the metrics are printed without it. Prometheus waits 10 s for an answer.
+ * How long a survey may take, in ms, before the metrics are returned without it. Prometheus waits 10 s for an answer.
  */
 const surveyMs = 5_000;
 
-/** Gauges of prom-client that OpenMetrics would mistake for counters; the same counts by type remain. */
+/**
+ * Gauges of prom-client that OpenMetrics would mistake for counters. The gauges that count the same things by type
+ * remain.
+ */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 type Watch = { name: MetricName; read: () => Sample<MetricName>[] | number | null };
 type Survey = (set: SetGauge) => Promise<void>;
 
-/** Metrics for Prometheus. `print` returns them in its text format. */
+/** Metrics for Prometheus. `print` returns the metrics in Prometheus's text format. */
 export type PrometheusMetrics = Metrics & { contentType: string; print: () => Promise<string> };
 
 /**
- * Creates the metrics of `metricTable`, and those of Node. The library is loaded only here, where metrics are needed.
+ * Creates the metrics in `metricTable` and the default Node metrics. The prom-client library is loaded only here, so
+ * that nodes without metrics do not load it.
  */
 export async function createPrometheusMetrics(report: Report): Promise<PrometheusMetrics> {
   const client = await import('prom-client');
@@ -54,7 +58,7 @@ export async function createPrometheusMetrics(report: Report): Promise<Prometheu
     observe: (name, value, labels) => (instruments.get(name) as Histogram).observe(labels, value),
     watch: (name, read) => void watches.push({ name, read: read as Watch['read'] }),
     survey: (read) => void surveys.push(read),
-    // Two scrapes at the same time read the same values.
+    // Scrapes that overlap read the same values.
     print: () => (printing ??= print().finally(() => (printing = null))),
   };
 }
@@ -70,14 +74,14 @@ function createInstruments(
     if (metric.kind === 'gauge') return [key, new client.Gauge(config)] as const;
     return [key, new client.Histogram({ ...config, buckets: [...metric.buckets] })] as const;
   });
-  // The keys are those of the table.
+  // The entries have the same keys as the table.
   return new Map(entries as [MetricName, Counter | Gauge | Histogram][]);
 }
 
 function readWatch(instrument: Counter | Gauge, { read }: Watch): void {
   instrument.reset();
   const found = read();
-  // A gauge without a value is left out; `reset` alone would leave a 0 where there are no labels.
+  // A gauge without a value is omitted. `reset` alone would leave a 0 for a gauge without labels.
   if (found === null) return instrument.remove();
   const samples = typeof found === 'number' ? [{ value: found, labels: {} }] : found;
   for (const { value, labels } of samples) instrument.inc(labels, value);
@@ -105,8 +109,8 @@ async function completes(survey: Survey, set: SetGauge, report: Report): Promise
 }
 
 /**
- * Serves the metrics at `/metrics`, on a separate port that clients need not reach. Returns the server's port and a
- * function that closes it. Throws CannotStart if it cannot listen there.
+ * Serves the metrics at `/metrics`, on a separate port that clients do not need to reach. Returns the server's port and
+ * a function that closes it. Throws CannotStart if it cannot listen on that port.
  */
 export async function serveMetrics(
   { host, port }: { host: string; port: number },

@@ -22,7 +22,7 @@ import type { Realtime } from './live/realtime.ts';
 import type { Leases } from './postgres/lease.ts';
 import type { WebhookKeeper, WebhookTimes } from './webhook/webhook-keeper.ts';
 
-/** Whether SERVE gives this node the role. */
+/** Whether the SERVE setting gives this node the role. */
 export function serves({ serve }: Config, role: Config['serve'][number]): boolean {
   return serve.includes(role);
 }
@@ -38,7 +38,7 @@ export async function openDocuments({
   return new DocumentCache(schema, path === null ? null : await readTrustedDocuments(schema, { path, isOnly }));
 }
 
-/** The handlers that a node has, depending on its roles. */
+/** The handlers of a node, which depend on its roles. */
 type Handlers = Pick<
   HttpOptions,
   | 'graphql'
@@ -57,10 +57,10 @@ type Handlers = Pick<
   | 'pages'
 >;
 
-/** Where `npm run web` puts the chat. */
+/** The folder into which `npm run web` builds the chat app. */
 const webFolder = join(import.meta.dirname, 'web/generated');
 
-/** What the roles of a node need; tests override the times. */
+/** What the roles of a node need. Tests override the times. */
 export type RoleParts = {
   services: Services;
   documents: DocumentCache;
@@ -72,7 +72,7 @@ export type RoleParts = {
 };
 
 /**
- * Creates the HTTP handlers for this node's roles, the function that drains its streams, and the delivery of webhooks,
+ * Creates the HTTP handlers for this node's roles, the function that drains its streams, and the webhook delivery,
  * which runs on nodes with streams.
  */
 export function createRoles(
@@ -119,7 +119,10 @@ export function createRoles(
   return { handlers, drain, webhooks };
 }
 
-/** The chat at `/`. If files are served by redirect, the page's pictures come from the bucket. */
+/**
+ * Returns the handler for the chat app at `/`. If files are served by redirect, the app loads its pictures from the
+ * bucket.
+ */
 function createWebPage(config: Config): HttpOptions['pages'] {
   if (config.webPage === 'off' || !serves(config, 'api')) return {};
   return serveWebPage(webFolder, findPictureOrigins(config));

@@ -18,7 +18,7 @@ export function surveyDatabase(metrics: Metrics, { pool, searchPool }: Db, realt
   metrics.watch('databaseWaiting', () =>
     Object.entries(pools).map(([name, { waitingCount }]) => ({ value: waitingCount, labels: { pool: name } })),
   );
-  // Called even if there is nothing to set, so that `databaseUp` says whether the database answers.
+  // Called even if there is nothing to set, so that `databaseUp` shows whether the database answers.
   metrics.survey(async (set) => {
     const { count, oldestSeconds } = await measureOutbox(pool);
     set('mailsQueued', count, {});

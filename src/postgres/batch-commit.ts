@@ -9,28 +9,28 @@ export type Outcome<Output> = { value: Output } | { error: Error };
  */
 export type Remedy = 'REJECT' | 'DIVIDE' | 'REPEAT';
 
-/** How items are committed together. */
+/** Options for committing items in batches. */
 export type BatchOptions<Item, Output> = {
-  /** How many items may wait, and the error message for any beyond that. */
+  /** The maximum number of waiting items, and the error message for any item beyond it. */
   maxWaiting: number;
   refusal: string;
-  /** How many lanes may run at the same time. */
+  /** The maximum number of lanes that run at the same time. */
   maxLanes: number;
-  /** What the item locks. Items in one lane are committed in order. */
+  /** Returns the key of the lock that the item needs. Items in one lane are committed in order. */
   laneOf: (item: Item) => bigint;
   /** Whether the item must not share a transaction with items of other lanes. */
   isAlone?: (item: Item) => boolean;
-  /** How many of these items, counted from the first, go into one transaction; at least one. */
+  /** Returns how many of these items, counted from the first, to commit in one transaction; at least one. */
   count: (items: readonly Item[]) => number;
   /**
-   * Commits all items in one transaction and returns an outcome for each, or null if another transaction holds the
-   * item's lock; such an item then waits for the lock in its lane. Rejects if none of them was committed, or if that is
-   * unknown.
+   * Commits all items in one transaction and returns one outcome per item, in the same order. The outcome is null if
+   * another transaction holds the item's lock; that item then waits for the lock in its lane. Rejects if no item was
+   * committed, or if it is unknown whether any was.
    */
   commit: (items: Item[], options: { isLane: boolean }) => Promise<(Outcome<Output> | null)[]>;
   /**
-   * What to do when `commit` rejects. `failures`: how many times it has rejected this batch, including this time.
-   * Return REJECT if the commit may have happened, so that nothing is done twice.
+   * Decides what to do when `commit` rejects. `failures` is the number of times that `commit` has rejected this batch,
+   * including this time. It must return REJECT if the commit may have succeeded, so that nothing is done twice.
    */
   remedyFor: (error: unknown, items: readonly Item[], failures: number) => Remedy;
 };
@@ -42,12 +42,12 @@ type Pending<Item, Output> = {
 };
 
 /**
- * Commits many items in few transactions: items that arrive while a transaction is running go into the next one. There
- * is no timer, so a single item is committed immediately. An item whose lock is held elsewhere leaves its batch and
- * waits in its own lane.
+ * Commits many items in a few transactions: items that arrive while a transaction is running go into the next one.
+ * There is no timer, so a single item is committed immediately. An item whose lock is held by another transaction
+ * leaves its batch and waits in its own lane.
  *
- * A batch that fails is divided repeatedly, and each good half is committed immediately: a bad item among n is isolated
- * after log2 n failures, and the others are rewritten once on average, not one by one.
+ * A batch that fails is split in half repeatedly, and each good half is committed immediately. One bad item among n is
+ * thus isolated after log2 n failures, and the others are written again once on average instead of one by one.
  */
 export class BatchCommit<Item, Output> {
   readonly #options: BatchOptions<Item, Output>;
@@ -62,7 +62,8 @@ export class BatchCommit<Item, Output> {
   }
 
   /**
-   * Resolves once the item is durable. Rejects with the item's own error, or with RateLimited if too many are waiting.
+   * Submits an item and resolves once it is durable. Rejects with the item's own error, or with RateLimited if too many
+   * are waiting.
    */
   submit(item: Item): Promise<Output> {
     const { maxWaiting, refusal, laneOf, isAlone } = this.#options;
@@ -118,7 +119,9 @@ export class BatchCommit<Item, Output> {
     if (held.length > 0) this.#leaveToLanes(held);
   }
 
-  /** Also moves items that have since arrived for the same lanes, because they would otherwise overtake these. */
+  /**
+   * Also moves items that have since arrived for the same lanes, because they would otherwise overtake the held items.
+   */
   #leaveToLanes(held: Pending<Item, Output>[]): void {
     const { laneOf } = this.#options;
     const lanes = new Set(held.map(({ item }) => laneOf(item)));

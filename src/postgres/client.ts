@@ -12,16 +12,16 @@ import { spanNow } from '../core/trace.ts';
 import { announceTraces, readTransactionId } from './commit-trace.ts';
 
 /**
- * Access to the database: Prisma for the API's object graph, the pool for hot hand-written statements. Both share the
- * same connections. `searchPool` is for searches only: few connections, on which PostgreSQL cancels a statement after
- * `searchTimeoutMs`.
+ * Access to the database: Prisma for the API's object graph, and the pool for performance-critical hand-written
+ * statements. Both share the same connections. `searchPool` is only for searches. It has few connections, and
+ * PostgreSQL cancels its statements after `searchTimeoutMs`.
  */
 export type Db = { prisma: PrismaClient; pool: pg.Pool; searchPool: pg.Pool };
 
-/** What a hand-written statement runs on: a pooled connection, inside a transaction or not. */
+/** What executes a hand-written statement: a pooled connection, inside a transaction or not. */
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
-/** int8 is read as bigint, so that ids have the same type in Prisma's rows and in ours. */
+/** int8 is parsed as a bigint, so that ids have the same type in Prisma's rows and in ours. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: (oid, format) => {
     if (oid === pg.types.builtins.INT8) return BigInt as never;
@@ -35,7 +35,7 @@ type Taken = { connection: pg.PoolClient | null };
 
 const connections = new AsyncLocalStorage<Taken>();
 
-/** Records which connection a Prisma transaction runs on, which Prisma does not expose. */
+/** Records the connection that a Prisma transaction runs on, because Prisma does not expose it. */
 class Pool extends ConnectionPool {
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Parameters<ConnectionPool['connect']>[0]): void;
@@ -52,24 +52,28 @@ class Pool extends ConnectionPool {
 }
 
 /**
- * How long a statement may run, in ms, before PostgreSQL cancels it. If there is no response, the server gives up 2 s
- * later.
+ * How long a statement may run, in ms, before PostgreSQL cancels it. If PostgreSQL does not respond, the server gives
+ * up 2 s later.
  */
 export const statementTimeoutMs = 8_000;
 const answerMs = 2_000;
 
-/** How long a statement of a search may run, in ms, before PostgreSQL ends it. */
+/** How long a search statement may run, in ms, before PostgreSQL cancels it. */
 export const searchTimeoutMs = 1_000;
-/** One for each concurrent search (search/search-turn.ts), and a spare for when a broken one is being replaced. */
+/**
+ * One connection for each concurrent search (search/search-turn.ts), and a spare for when a broken one is being
+ * replaced.
+ */
 const maxSearchConnections = 3;
 
 /**
- * Opens the pool, which connects lazily, with the first statement. PostgreSQL cancels a statement after
+ * Opens the pool, which connects lazily when the first statement runs. PostgreSQL cancels a statement after
  * `statementTimeoutMs`, and ends a transaction that is idle for 5 s, so that no request holds a connection or a lock
- * forever. Pass null for that timeout behind a transaction pooler, which keeps no settings per client: the operator's
- * settings apply there. A connection whose statement has no answer 2 s after its timeout is dropped. `onError` receives
- * errors that belong to no particular statement, and those of silent connections. Searches use `directUrl`, which
- * bypasses any pooler, because their timeout is a setting of their connections.
+ * forever. Pass null for that timeout if the server connects through a transaction pooler, which keeps no settings per
+ * client; the operator's settings then apply. A connection is dropped if PostgreSQL has not answered a statement 2 s
+ * after its timeout. `onError` receives errors that belong to no particular statement, and errors of connections that
+ * have stopped responding. Searches use `directUrl`, which bypasses any pooler, because their timeout is a
+ * per-connection setting.
  */
 export function connectDatabase(options: {
   url: string;
@@ -95,7 +99,7 @@ export function connectDatabase(options: {
     limitMs: searchTimeoutMs + answerMs,
     types,
   });
-  // Minimal, because longer messages would quote the values of a statement.
+  // The format is minimal, because longer messages would quote the values of a statement.
   return { pool, searchPool, prisma: new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' }) };
 }
 
@@ -105,22 +109,24 @@ export async function disconnectDatabase(db: Db): Promise<void> {
   await Promise.all([db.pool.end(), db.searchPool.end()]);
 }
 
-/** A transaction on one connection: `query` for SQL, `prisma` for everything else. */
+/** A transaction on one connection. Use `query` for SQL and `prisma` for everything else. */
 export type Transaction = Queryable & { prisma: Prisma.TransactionClient };
 
-/** Longer than any statement in a transaction may take: PostgreSQL's own limits end whatever takes too long. */
+/** Longer than any statement in a transaction may take, because PostgreSQL's own limits end whatever takes too long. */
 const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
 
 /**
- * Runs `work` in one transaction on one connection: committed when it resolves, rolled back when it throws. Runs it
- * again, from the beginning, if PostgreSQL has rolled the transaction back because of another one.
+ * Runs `work` in one transaction on one connection. Commits the transaction when `work` resolves and rolls it back when
+ * `work` throws. Runs `work` again, from the beginning, if PostgreSQL has rolled the transaction back because of a
+ * conflict with another one.
  *
- * Prisma begins it, and the hand-written statements use the connection that Prisma took. As `$queryRaw` in Prisma's
- * transaction they would lose their names, row counts and pg's types. Given only the pool, the transaction runs without
- * Prisma at about half the cost: for hot code, and for layers that have only the pool.
+ * Prisma begins the transaction, and the hand-written statements use the connection that Prisma acquired for it. If
+ * they ran through Prisma's `$queryRaw`, they would lose their names, their row counts and pg's types. If you pass only
+ * the pool, the transaction runs without Prisma at about half the cost. Use this in performance-critical code, and in
+ * layers that have only the pool.
  *
- * Pass the `actor` if `work` may do something to another user: the audit log then names the actor, and the API key if
- * the actor is a program. Without an actor, the log says that the server itself did it.
+ * Pass `actor` if `work` may do something to another user: the audit log then names the actor, and also the API key if
+ * the actor is a program. Without `actor`, the audit log attributes the action to the server itself.
  */
 export async function inTransaction<T>(
   db: Db,
@@ -148,7 +154,7 @@ export async function inTransaction<T>(
   };
   for (let conflicts = 1; ; conflicts += 1) {
     try {
-      // Without `prisma` the second signature applies, so `work` only needs a Queryable.
+      // Without `prisma`, the second overload applies, so `work` only needs a Queryable.
       const result =
         prisma === undefined
           ? await inPlainTransaction(db, work as (transaction: Queryable) => Promise<T>)
@@ -164,8 +170,8 @@ export async function inTransaction<T>(
 }
 
 /**
- * Lets each statement of the transaction take up to 15 minutes from now on: deleting a chat of millions of messages takes
- * minutes.
+ * Lets each later statement of the transaction take up to 15 minutes, because deleting a chat with millions of messages
+ * takes minutes.
  */
 export async function allowMinutes(client: Queryable): Promise<void> {
   const raising: RaisingQuery = {
@@ -175,7 +181,7 @@ export async function allowMinutes(client: Queryable): Promise<void> {
   await client.query(raising);
 }
 
-/** Tells the triggers that write the audit log who acts, until the transaction ends. */
+/** Tells the triggers that write the audit log who the actor is, until the transaction ends. */
 async function nameActor(client: Queryable, caller: Caller): Promise<void> {
   const { userId } = caller;
   await client.query({

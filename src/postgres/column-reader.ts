@@ -1,33 +1,36 @@
 import pg from 'pg';
 import { readTimestamp } from './timestamp.ts';
 
-/** Reads one column's value from the bytes of its text. */
+/** Reads a column's value from the bytes of its text representation. */
 export type ColumnReader = (bytes: Buffer, from: number, to: number) => unknown;
 
 const zero = '0'.charCodeAt(0);
 const minus = '-'.charCodeAt(0);
 const yes = 't'.charCodeAt(0);
 const brace = '{'.charCodeAt(0);
-/** A number can represent every integer of this many digits exactly. */
+/** A number can represent every integer of up to this many digits exactly. */
 const safeDigits = 15;
-/** Longer texts are rarely the same in the next row. */
+/** Longer texts rarely repeat in the next row. */
 const maxRepeated = 32;
 
 const { BOOL, INT2, INT4, INT8, TEXT, TIMESTAMPTZ } = pg.types.builtins;
 const JSONB: number = pg.types.builtins.JSONB;
 
-/** The driver's parser of text and of the types that it does not know, such as enums: it returns the text. */
+/**
+ * The driver's parser for text columns and for types that it does not know, such as enums. It returns the text
+ * unchanged.
+ */
 const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
 
 /**
- * The reader of a column of this type. It returns what `parse` makes of the column's text, but mostly without making a
- * string first. Each statement has its own readers: they remember the
- * last row's value, because neighbouring rows often have the same chat, sender or kind.
+ * Returns the reader for a column of this type. The reader returns what `parse` makes of the column's text, but usually
+ * without creating a string first. Each statement has its own readers, because a reader remembers the last row's value:
+ * neighbouring rows often have the same chat, sender or kind.
  */
 export function createColumnReader(typeId: number, parse: (text: string) => unknown): ColumnReader {
   const known = readers[typeId];
   if (known !== undefined) return known();
-  // Most rows have `{}` as `custom`.
+  // Most rows have `{}` in `custom`.
   if (typeId === JSONB)
     return (bytes, from, to) => (isEmptyObject(bytes, from, to) ? {} : parse(readText(bytes, from, to)));
   return parse === noParser ? remembering(readText) : (bytes, from, to) => parse(readText(bytes, from, to));
@@ -60,7 +63,7 @@ function readBigint(bytes: Buffer, from: number, to: number): bigint {
   return to - from <= safeDigits ? BigInt(readInteger(bytes, from, to)) : BigInt(readText(bytes, from, to));
 }
 
-/** The last value again, if these are the same bytes. Only for values that cannot be changed. */
+/** Returns the previous value again if the bytes have not changed. Only for immutable values. */
 function remembering(read: (bytes: Buffer, from: number, to: number) => string | bigint): ColumnReader {
   const last = Buffer.allocUnsafe(maxRepeated);
   let lastLength = -1;
@@ -70,7 +73,7 @@ function remembering(read: (bytes: Buffer, from: number, to: number) => string |
     if (length > maxRepeated) return read(bytes, from, to);
     if (length === lastLength && value !== undefined) {
       let at = length - 1;
-      // From the end: ids differ mostly in their last digits.
+      // Compares from the end, because ids differ mostly in their last digits.
       for (; at >= 0 && last[at] === bytes[from + at]; at -= 1);
       if (at < 0) return value;
     }

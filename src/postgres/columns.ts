@@ -1,8 +1,8 @@
 import type { Chat, Invite, Member, Message, Restriction, User } from './generated/prisma/client.ts';
 
 /**
- * Column lists for hand-written statements. Their rows have the same shape as Prisma's, so the same GraphQL type
- * accepts both.
+ * Column lists for hand-written statements. Rows selected with these lists have the same shape as Prisma's, so the same
+ * GraphQL type accepts both.
  */
 type ColumnsOf<Row> = Record<keyof Row, string>;
 
@@ -111,11 +111,11 @@ function lister(names: Record<string, string>): (alias: string) => string {
   };
 }
 
-/** One table's part of a joined row. */
+/** The columns of one table in a joined row. */
 export type Joined<Row> = {
   /** The columns to select, each under a unique name. */
   columns: string;
-  /** Its row, or null if the join found none. */
+  /** Returns the table's row, or null if the join found none. */
   take: (row: Record<string, unknown>) => Row | null;
 };
 
@@ -148,17 +148,17 @@ function join<Row>(names: ColumnsOf<Row>, alias: string): Joined<Row> {
   };
 }
 
-/** How a column's value becomes JSON and back. */
+/** How a column's value is converted to JSON and back. */
 type Kind<Value> = [Value] extends [bigint | null] ? 'bigint' : [Value] extends [Date | null] ? 'date' : 'json';
 
 /**
- * A row that many rows of a statement share, or that only a few of them have: JSON in one column of the first row that
- * has it.
+ * A row that many rows of a statement share, or that only a few of them have. It is returned as JSON in one column of
+ * the first row that has it.
  */
 export type Nested<Row> = {
-  /** The column to select, which is null where the SQL condition does not hold. */
+  /** Returns the column to select, which is null wherever the SQL condition is false. */
   columnWhen: (condition: string) => string;
-  /** The row in this column; null if the column is null. */
+  /** Returns the row in this column, or null if the column is null. */
   take: (column: unknown) => Row | null;
 };
 
@@ -194,8 +194,9 @@ const chatKinds: { [Key in keyof Chat]: Kind<Chat[Key]> } = {
 };
 
 /**
- * Selects a row of another table, given its alias, as one column: `select m.*, ${sender.columnWhen('m.is_first')} as
- * sender from messages m …`. The driver's work grows with the number of columns, even those that are null.
+ * Selects a row of another table, given the table's alias, as a single column: `select m.*,
+ * ${sender.columnWhen('m.is_first')} as sender from messages m …`. A single column is cheaper, because the driver's
+ * work grows with the number of columns, even if they are null.
  */
 export const nested = {
   user: (alias: string) => nest<User>(userColumns, userKinds, alias),
@@ -210,7 +211,7 @@ function nest<Row>(
   const properties = Object.keys(names) as (keyof Row)[];
   const values = properties.map((property) => {
     const column = `${alias}.${names[property]}`;
-    // A number in JSON could lose digits of a bigint.
+    // As a JSON number, a bigint could lose digits.
     return kinds[property] === 'bigint' ? `${column}::text` : column;
   });
   const revivers = properties.map((property) => [property, revivals[kinds[property]]] as const);

@@ -1,16 +1,19 @@
 import type pg from 'pg';
 import { formatTraceParent, withSpan, type TraceParent } from '../core/trace.ts';
 import { unnest } from './unnest.ts';
-/** As in client.ts, which imports this file. */
+/** The same type as in client.ts, which cannot be imported because it imports this file. */
 type Queryable = Pick<pg.ClientBase, 'query'>;
 
 /** The channel on which nodes tell each other which events belong to which trace. */
 export const traceChannel = 'parley_traces';
 
-/** The place in a trace to which the events caused by one user belong; a null `actorId` stands for everyone else. */
+/** The span context for the events that one user caused; a null `actorId` stands for everyone else. */
 export type EventTrace = { actorId: bigint | null; parent: TraceParent };
 
-/** The id of the current transaction, as its rows have it in `xmin`; null if it has written nothing. */
+/**
+ * Returns the id of the current transaction, as it appears in the `xmin` of its rows, or null if the transaction has
+ * written nothing.
+ */
 export async function readTransactionId(client: Queryable): Promise<string | null> {
   const { rows } = await client.query<{ id: string | null }>({
     name: 'transaction_id',
@@ -19,15 +22,15 @@ export async function readTransactionId(client: Queryable): Promise<string | nul
   return rows[0]?.id ?? null;
 }
 
-/** How many of the newest events to search for those of a transaction that has just been committed. */
+/** How many of the newest events to search for the events of a transaction that was just committed. */
 const newest = 1_000;
-/** More events than this in one transaction do not fit into one notification. */
+/** The maximum number of events in a transaction that fit into one notification. */
 const maxEvents = 80;
 
 /**
- * Tells all nodes, after the commit of a transaction, which of its events belong to which trace. Not in the transaction
- * itself, because event ids are assigned at its very end. Only traced transactions pay for this, and no one waits for
- * it.
+ * Tells all nodes, after the commit of a transaction, which of its events belong to which trace. This does not happen
+ * in the transaction itself, because event ids are assigned at its very end. Only traced transactions incur this cost,
+ * and nothing waits for the statement.
  */
 export function announceTraces(pool: pg.Pool, transactionId: string, traces: readonly EventTrace[]): void {
   const [first] = traces;
@@ -51,6 +54,6 @@ export function announceTraces(pool: pg.Pool, transactionId: string, traces: rea
       maxEvents,
     ],
   };
-  // If the statement fails, the events start traces of their own.
+  // If the statement fails, the events start their own traces.
   withSpan(null, () => pool.query(statement)).catch(() => undefined);
 }

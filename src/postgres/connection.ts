@@ -6,12 +6,12 @@ import { startupSettings } from './session-setting.ts';
 
 /** Delay of the socket's first keep-alive probe, in ms. If packets are dropped, an idle connection fails 15 s later. */
 const keepAliveMs = 5_000;
-/** How long closing a connection properly may take, in ms. */
+/** How long a graceful close of a connection may take, in ms. */
 const goodbyeMs = 2_000;
 
 /**
- * A statement with a time limit of its own, in ms, shorter than the connection's. The connection is dropped when the
- * limit is exceeded.
+ * A statement with its own time limit, in ms, which is shorter than the connection's. The connection is dropped when
+ * the limit is exceeded.
  */
 export type LimitedQuery = pg.QueryConfig & { limitMs: number };
 
@@ -32,10 +32,10 @@ export class SilentConnection extends Error {
 }
 
 /**
- * A connection that does not wait forever. A statement without an answer after `limitMs` fails with SilentConnection,
- * and the connection is destroyed: if a firewall has forgotten it, or its host is gone, there is no other sign. The
- * connection is also destroyed when PostgreSQL refuses a write (25006), because its server is then probably not (or no
- * longer) the primary.
+ * A connection that never waits forever for an answer. A statement that gets no answer within `limitMs` fails with
+ * SilentConnection, and the connection is destroyed. A timeout is the only sign that a firewall has forgotten the
+ * connection or that its host is gone. The connection is also destroyed when PostgreSQL refuses a write (25006),
+ * because its server is then probably not (or no longer) the primary.
  */
 export class Connection extends pg.Client {
   /** When the latest statement was sent, and when PostgreSQL last answered, in ms of `performance.now()`. */
@@ -51,14 +51,14 @@ export class Connection extends pg.Client {
     super({ keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs, ...rest });
     this.#limitMs = limitMs;
     leaveRowsUndecoded(this.connection as unknown as MessageTarget);
-    // If a connection breaks while in use, its statement rejects; an `error` event without a listener would end the
+    // If a connection breaks while in use, its statement rejects. Without a listener, the `error` event would end the
     // process.
     this.on('error', () => undefined);
-    // `I` is PostgreSQL's status outside a transaction.
+    // `I` is the status that PostgreSQL reports outside a transaction.
     this.connection.on('readyForQuery', ({ status }: { status: string }) => {
       if (status === 'I') this.#raisedLimitMs = null;
     });
-    // Assigned, because one override can't cover the driver's many overloads of this method.
+    // Assigned instead of overridden, because a single override can't cover the driver's many overloads of this method.
     const ask = this.query.bind(this) as (...args: unknown[]) => unknown;
     this.query = ((...args: unknown[]) => this.#ask(ask, args)) as typeof this.query;
   }
@@ -69,7 +69,7 @@ export class Connection extends pg.Client {
     return { ...driver.getStartupConf.call(this), ...startupSettings };
   }
 
-  /** Closes the connection properly, or cuts it off if that takes too long. */
+  /** Closes the connection gracefully, or cuts it off if that takes too long. */
   override end(): Promise<void>;
   override end(callback: (error: Error) => void): void;
   override end(callback?: (error: Error) => void): Promise<void> | undefined {
@@ -79,7 +79,7 @@ export class Connection extends pg.Client {
     return undefined;
   }
 
-  /** Cuts the connection off, without a closing message that may never arrive. */
+  /** Cuts the connection off without a closing message, which might never arrive. */
   destroy(error?: Error): void {
     this.connection.stream.destroy(error);
   }
@@ -130,13 +130,13 @@ export class Connection extends pg.Client {
     });
   }
 
-  /** Starts a statement's timer and, in a traced request, its span; returns the function that stops both. */
+  /** Starts a statement's timer and, in a traced request, its span. Returns the function that stops both. */
   #watch(limitMs: number, query: unknown): (error?: unknown) => void {
     this.askedAt = performance.now();
     const span = spanNow()?.child(...describeStatement(query));
     let isOver = false;
     const expire = () => {
-      // If this process was blocked, the answer may already be in the socket: read it before giving up.
+      // If this process was blocked, the answer may already be in the socket, so read it before giving up.
       setImmediate(() => {
         if (!isOver) this.destroy(new SilentConnection(limitMs));
       });
@@ -167,7 +167,7 @@ function readNumber(query: unknown, name: 'limitMs' | 'raisedLimitMs'): number |
 
 const maxStatementLength = 2_000;
 
-/** The span of a statement. Values are parameters, so the statement's text contains no values. */
+/** Returns the span of a statement. All values are parameters, so the text of the statement reveals no values. */
 function describeStatement(query: unknown): [string, SpanOptions] {
   const { name, text } =
     typeof query === 'object' && query !== null
@@ -179,7 +179,7 @@ function describeStatement(query: unknown): [string, SpanOptions] {
   return [typeof name === 'string' && name !== '' ? name : word, { kind: 'CLIENT', attributes }];
 }
 
-/** 25006: a write on a standby, or where read-only is the default. */
+/** 25006: a write on a standby, or on a database that defaults to read-only. */
 function isReadOnlyRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '25006';
 }

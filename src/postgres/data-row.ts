@@ -1,12 +1,12 @@
 import { Parser } from 'pg-protocol/dist/parser.js';
 import type { BackendMessage } from 'pg-protocol/dist/messages.js';
 
-/** The code of a DataRow message. */
+/** The type code of a DataRow message. */
 const dataRowCode = 'D'.charCodeAt(0);
 
 /**
- * A row as PostgreSQL sends it: the number of its columns in two bytes, and for each column its length in four bytes
- * (-1: null) and its text. Valid only until the next message arrives, because the driver reuses the bytes.
+ * A row as PostgreSQL sends it: two bytes with the number of columns, and then, for each column, four bytes with its
+ * length (-1 means null) and its text. Valid only until the next message arrives, because the driver reuses the bytes.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-DATAROW
  */
 export class DataRow {
@@ -26,7 +26,7 @@ export class DataRow {
     return this.bytes.readInt16BE(this.offset);
   }
 
-  /** The texts of the columns, for the driver's own statements. */
+  /** The texts of the columns, which the driver's own statements read. */
   get fields(): (string | null)[] {
     const texts: (string | null)[] = [];
     let at = this.offset + 2;
@@ -40,7 +40,7 @@ export class DataRow {
   }
 }
 
-/** The driver's parser. In its types, the method that it calls for each message is private. */
+/** The driver's parser. In its type declarations, the method that it calls for each message is private. */
 type OpenParser = {
   parse: Parser['parse'];
   handlePacket: (offset: number, code: number, length: number, bytes: Buffer) => BackendMessage | DataRow;
@@ -54,9 +54,9 @@ export type MessageTarget = {
 };
 
 /**
- * Makes a driver's connection leave incoming rows undecoded. The driver decodes each column into a string, with a
- * call into C++ for each; a statement that knows the types of its columns reads numbers and times from the bytes, for a
- * third of the cost.
+ * Makes a driver's connection leave incoming rows undecoded. The driver decodes each column into a string, with a call
+ * into C++ for each column. A statement that knows the types of its columns can read numbers and times directly from
+ * the bytes, at a third of the cost.
  */
 export function leaveRowsUndecoded(target: MessageTarget): void {
   target.attachListeners = (stream) => {

@@ -1,16 +1,17 @@
 import { accessSync, constants } from 'node:fs';
 
 /**
- * The TLS modes that a database URL may name: the driver's `no-verify`, and others as in libpq:
+ * The TLS modes that a database URL may name: libpq's modes, and the driver's `no-verify`. See
  * https://www.postgresql.org/docs/current/libpq-ssl.html
  */
 const sslModes = ['disable', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 const writable = ['any', 'read-write', 'primary'];
 
 /**
- * Checks the URL of a database and returns it in the form the driver needs: `sslmode` means what it means to libpq
- * (`require` encrypts and trusts any certificate; with `sslrootcert`, only one that this authority signed). Throws an
- * Error that says what is not supported and what to write instead; its message never contains the password.
+ * Checks the URL of a database and returns it in the form that the driver needs: `sslmode` has the same meaning as in
+ * libpq (`require` encrypts and trusts any certificate; with `sslrootcert`, it trusts only certificates signed by that
+ * authority). Throws an Error that says what is not supported and what to write instead; its message never contains the
+ * password.
  */
 export function parseDatabaseUrl(text: string): string {
   if (!/^postgres(ql)?:\/\//i.test(text)) throw new Error('it does not begin with postgres://');
@@ -63,7 +64,7 @@ function withSslMode(url: URL, text: string): string {
   if (mode === 'verify-ca' && !url.searchParams.has('sslrootcert')) {
     throw new Error('sslmode=verify-ca needs sslrootcert=, the file with the certificate of the authority');
   }
-  // By default the driver treats `require` as verify-full; this gives it libpq's meaning.
+  // By default, the driver treats `require` as verify-full; this parameter gives it libpq's meaning.
   if (mode !== 'disable' && mode !== 'no-verify') url.searchParams.set('uselibpqcompat', 'true');
   return url.href;
 }

@@ -2,10 +2,10 @@ import { NotFound } from '../errors.ts';
 import { constraintOf, sqlStateOf } from './sql-state.ts';
 
 /**
- * Returns the result of a statement whose row refers to something that another request may delete at the same moment.
- * Throws NotFound if one of these foreign keys is violated; a surrounding transaction has then failed. Any other
- * violation is a fault of the server and is thrown unchanged. The caller names the keys, so that no other violation is
- * reported as NotFound.
+ * Returns the result of a statement that writes a row with a reference to something that another request may delete at
+ * the same moment. Throws NotFound if the statement violates one of these foreign keys; a surrounding transaction has
+ * then failed. Any other violation is a bug in the server and is thrown unchanged. The caller names the foreign keys,
+ * so that no other violation is reported as NotFound.
  */
 export async function orGone<Result>(statement: Promise<Result>, foreignKeys: readonly string[]): Promise<Result> {
   try {

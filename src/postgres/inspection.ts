@@ -3,15 +3,16 @@ import { CannotStart } from '../errors.ts';
 import { Connection } from './connection.ts';
 import { prepareSession } from './session-setting.ts';
 
-/** How long connecting may take, and each statement of the inspection, in ms. */
+/** The time limit, in ms, for connecting and for each statement of the inspection. */
 const startLimitMs = 10_000;
 
 type Database = { version: number; encoding: string; isStandby: boolean; isReadOnlyByDefault: boolean };
 
 /**
- * Inspects the database before anything is done to it. Throws CannotStart, with what to do, if it can't be reached or
- * is not suitable: not UTF8, older than PostgreSQL 15, a standby, or with defaults that the role may not change.
- * Resolves to whether the database or the role defaults to read-only: a node that finds this at startup writes anyway.
+ * Inspects the database before anything is done to it. Throws CannotStart, with advice on what to do, if the database
+ * can't be reached or is not suitable: if it is not UTF8, is older than PostgreSQL 15, is a standby, or has defaults
+ * that the role may not change. Resolves to whether the database or the role defaults to read-only. A node that finds
+ * this at startup writes anyway.
  */
 export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefault: boolean }> {
   const client = await openConnection(url, { limitMs: startLimitMs });
@@ -41,7 +42,7 @@ function findReason({ version, encoding, isStandby }: Database): string | null {
   return isStandby ? 'is a read-only standby: the URL must point to the primary.' : null;
 }
 
-/** A setting that can't be changed here could not be changed on any connection. */
+/** Tries the settings here, because any setting that can't be changed here can't be changed on any connection. */
 async function trySettings(client: pg.Client, url: string): Promise<void> {
   try {
     await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: false });
@@ -73,9 +74,10 @@ export async function openConnection(url: string, { limitMs }: { limitMs: number
   }
 }
 
-/** The message of an error, or the messages of all errors in an AggregateError, without their details. */
+/** Returns the message of an error, or the messages of all errors in an AggregateError, without their details. */
 export function describeFailure(error: unknown): string {
-  // A host name with several addresses fails with one error for each, and the AggregateError's own message is empty.
+  // If a host name has several addresses, a failure produces one error for each address, and the AggregateError's own
+  // message is empty.
   if (error instanceof AggregateError) return error.errors.map((each) => describeFailure(each)).join(', ');
   return (error as Error).message;
 }

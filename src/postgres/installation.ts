@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import type { Queryable } from './client.ts';
 
 /**
- * A short name of this database, the same for all nodes and after a failover: what the nodes share elsewhere, such as
- * in Redis, is kept under it, so that two installations can share a Redis.
+ * Returns a short name of this database, which is the same for all nodes and after a failover. The nodes use it as a
+ * prefix for whatever they share elsewhere, such as in Redis, so that two installations can share a Redis.
  */
 export function readInstallation(pool: Queryable): Promise<string> {
   return readFingerprint(pool, 's.system_identifier, d.oid, d.datname');
 }
 
 /**
- * Returns a hash, of 12 hexadecimal digits, of what identifies a database. `columns`: SQL expressions over
- * `pg_control_system() s` and the row of the database in `pg_database d`.
+ * Returns a hash, of 12 hexadecimal digits, of the values that identify a database. `columns`: SQL expressions over
+ * `pg_control_system() s` and the database's row in `pg_database d`.
  */
 export async function readFingerprint(pool: Queryable, columns: string): Promise<string> {
   const { rows } = await pool.query<{ identity: string }>(

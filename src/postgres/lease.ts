@@ -1,19 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { Db, Queryable } from './client.ts';
 
-/** In ms: the holder renews a lease every `renewal`; if it hasn't for `expiry`, another holder may take the lease. */
+/**
+ * Times in ms. The holder renews a lease every `renewal`. If it has not renewed the lease for `expiry`, another holder
+ * may take it.
+ */
 export type LeaseTimes = { expiry: number; renewal: number };
 
 const defaultTimes: LeaseTimes = { expiry: 5_000, renewal: 1_000 };
-/** How often a waiting process tries again, in ms. */
+/** How often a process that waits for a lease tries again, in ms. */
 const retryMs = 100;
 
-/** The holder has lost its lease: another may hold it by now, so nothing more may be written under it. */
+/** The holder has lost its lease. Another holder may have it by now, so nothing more may be written under it. */
 export class LeaseLost extends Error {}
 
 /** What a lease is for, and how long it lasts. */
 export type LeaseOptions = {
-  /** Names the exclusive work, such as `consumer:mail`; at most 200 bytes. */
+  /** The name of the exclusive work, such as `consumer:mail`; at most 200 bytes. */
   name: string;
   times?: LeaseTimes;
   /**
@@ -21,17 +24,17 @@ export type LeaseOptions = {
    * new holder.
    */
   holder?: string;
-  /** Called, possibly several times, while another holder waits for the lease, and before this process stops. */
+  /** Called, possibly several times, while another holder waits for the lease, and once before this process stops. */
   onWanted?: () => unknown;
 };
 
 /**
- * The leases that this process takes: each gives one process among all nodes the exclusive right to do something. A
- * holder keeps its lease by renewing it and gives it up with `release`; if it is killed, another node takes the lease
- * within seconds. Only the database's clock counts.
+ * The leases that this process takes. A lease gives one process among all nodes the exclusive right to do something. A
+ * holder keeps its lease by renewing it and gives it up with `release`. If the holder is killed, another node takes the
+ * lease within seconds. Only the database's clock matters.
  *
  * A holder that is paused, or cut off from the database, may still believe that it holds the lease
- * (Kleppmann, "How to do distributed locking", 2016). So every write under a lease calls `fence` in the same
+ * (Kleppmann, "How to do distributed locking", 2016). Therefore, every write under a lease calls `fence` in the same
  * transaction.
  */
 export class Leases {
@@ -42,7 +45,10 @@ export class Leases {
     this.#db = db;
   }
 
-  /** Takes a lease that is free, has expired or is the holder's own. Returns null if another holder has it. */
+  /**
+   * Takes a lease if it is free, has expired or already belongs to the same holder. Returns null if another holder has
+   * it.
+   */
   async take(options: LeaseOptions): Promise<Lease | null> {
     const { name, times = defaultTimes, holder = randomUUID() } = options;
     const { rows } = await this.#db.pool.query<{ token: bigint }>({
@@ -63,8 +69,8 @@ export class Leases {
   }
 
   /**
-   * Like `take`, but asks the holder to release it and waits. Returns null after `patienceMs`, or when the signal
-   * aborts.
+   * Like `take`, but asks the current holder to release the lease and waits for it. Returns null after `patienceMs`, or
+   * when the signal aborts.
    */
   async wait(
     options: LeaseOptions,
@@ -76,22 +82,22 @@ export class Leases {
       const lease = await this.take(options);
       if (lease !== null) return lease;
       await this.#db.pool.query('update leases set is_wanted = true where name = $1 and not is_wanted', [name]);
-      // A holder on this node learns of the request now, without waiting for its next renewal.
+      // Tell a holder on this node at once, without waiting for its next renewal.
       for (const each of this.#held) if (each.name === name) each.askToRelease();
       if (signal.aborted || performance.now() > deadline) return null;
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
 
-  /** Asks all holders in this process to release their leases, before it stops. */
+  /** Asks all holders in this process to release their leases, before the process stops. */
   askToRelease(): void {
     for (const lease of this.#held) lease.askToRelease();
   }
 }
 
 /**
- * Deletes up to `limit` leases that expired more than ten minutes ago, and what depends on them. Returns how many
- * leases it deleted. A holder that returns within those ten minutes finds everything as it left it.
+ * Deletes up to `limit` leases that expired more than ten minutes ago, and everything that depends on them. Returns how
+ * many leases it deleted. A holder that returns within those ten minutes finds everything unchanged.
  */
 export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -103,12 +109,14 @@ export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Pr
   return rowCount ?? 0;
 }
 
-/** A lease that is held. */
+/** A lease that this process holds. */
 export class Lease {
   readonly name: string;
-  /** Increases with each holder. */
+  /** Increases each time that the lease is taken. */
   readonly token: bigint;
-  /** Aborts with LeaseLost when another holder has the lease, or may have it because it could not be renewed. */
+  /**
+   * Aborts with LeaseLost when another holder has the lease, or may have it because this process could not renew it.
+   */
   readonly signal: AbortSignal;
   readonly #options: LeaseOptions & { times: LeaseTimes; token: bigint; db: Pick<Db, 'pool'>; onEnd: () => void };
   readonly #lost = new AbortController();
@@ -125,9 +133,9 @@ export class Lease {
   }
 
   /**
-   * Call this in the transaction of a write that only the holder may make: it renews the lease, and no other process
-   * can take the lease until the transaction ends. Throws LeaseLost if another process has taken the lease: roll back
-   * then.
+   * Renews the lease and ensures that no other process can take it until the transaction ends. Call this in the
+   * transaction of every write that only the holder may make. Throws LeaseLost if another process has taken the lease;
+   * roll back the transaction in that case.
    */
   async fence(client: Queryable): Promise<void> {
     const { rowCount } = await client.query({
@@ -139,8 +147,8 @@ export class Lease {
   }
 
   /**
-   * Records which release the holder runs, by its newest migration: a migration that the holder's release does not
-   * support has to wait.
+   * Records which release the holder runs, identified by its newest migration. A migration that the holder's release
+   * does not support then has to wait.
    */
   async nameRelease(release: string): Promise<void> {
     const values = [this.name, this.token, release];
@@ -172,10 +180,10 @@ export class Lease {
     return error;
   }
 
-  /** Renews the lease, or declares it lost if the renewal takes longer than the lease lasts. */
+  /** Renews the lease, or declares it lost if the renewal takes too long. */
   #keep(): void {
     const { expiry, renewal } = this.#options.times;
-    // It could have expired by the next check.
+    // The lease could expire before the next check.
     if (performance.now() - this.#renewedAt > expiry - renewal) this.#lose();
     else this.#renewal ??= this.#renew().finally(() => (this.#renewal = null));
   }
@@ -183,7 +191,7 @@ export class Lease {
   async #renew(): Promise<void> {
     const startedAt = performance.now();
     try {
-      // Skips the row while a fenced transaction holds it: `fence` has already renewed the lease.
+      // Skips the row while a fenced transaction has it locked, because `fence` has already renewed the lease.
       const { rows } = await this.#options.db.pool.query<{ isWanted: boolean }>({
         name: 'renew_lease',
         text: `with free as (
@@ -199,7 +207,7 @@ export class Lease {
       this.#renewedAt = startedAt;
       if (row.isWanted) this.askToRelease();
     } catch {
-      // The database may be back before the lease expires.
+      // The database may become available again before the lease expires.
     }
   }
 }

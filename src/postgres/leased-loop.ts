@@ -1,14 +1,14 @@
 import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
 /**
- * In ms. `poll`: how soon the loop notices work without a ring, or a dead lease holder. `maxBackoff`: the longest pause
- * after failures.
+ * In ms. `poll` is the maximum time until the loop notices new work without a ring, or a lease whose holder has died.
+ * `maxBackoff` is the longest pause after failures.
  */
 export type LoopTimes = { poll: number; maxBackoff: number; lease?: LeaseTimes };
 
 const defaultTimes = { poll: 1_000, maxBackoff: 30_000 };
 
-/** What the loop does, under which lease, and how often. */
+/** What the loop does, under which lease, and how often it polls. */
 export type LeasedLoopOptions = {
   leases: Leases;
   /** The name of the lease. */
@@ -16,14 +16,14 @@ export type LeasedLoopOptions = {
   times?: Partial<LoopTimes> | undefined;
   /** Does the next piece of work, and returns whether there may be more to do now. */
   step: (lease: Lease) => Promise<boolean>;
-  /** Called when a step, or taking the lease, has failed for the `failures`-th time in a row. */
+  /** Called when a step, or an attempt to take the lease, has failed for the `failures`-th time in a row. */
   onFailure: (error: unknown, failures: number) => void;
 };
 
 /**
- * Repeats a step on one node at a time: each node opens the same loop, and a lease lets one of them run. `ring` wakes
- * it; a slow poll covers work without a ring. After a failure the lease is released, and the pause before the next
- * attempt grows; another node may take the lease in the meantime.
+ * Repeats a step, on only one node at a time. Each node opens the same loop, and a lease decides which of the loops
+ * runs. `ring` wakes the loop, and a slow poll finds work that was not announced by a ring. After a failure, the lease
+ * is released, and the pause before the next attempt grows. Another node may take the lease in the meantime.
  */
 export class LeasedLoop {
   readonly #options: LeasedLoopOptions;
@@ -87,7 +87,7 @@ export class LeasedLoop {
     }
   }
 
-  /** Sleeps until `ring`, for at most `ms`. A deaf sleep ignores the ring. */
+  /** Sleeps until `ring` is called, but for at most `ms`. A deaf sleep ignores the ring. */
   #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
     const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
     if (isOver()) return Promise.resolve();

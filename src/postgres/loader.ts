@@ -11,16 +11,19 @@ import { SharedRead } from './shared-read.ts';
 export type Prime = <Key, Value>(index: number, loader: Loader<Key, Value>, found: { key: Key; value: Value }) => void;
 
 /**
- * Reads many values by key in one statement, for several executions. `load` returns one result per key, in the order of
- * the keys, which all differ. A result must depend on nothing but its key: if only some askers may see it, the key
- * includes the asker.
+ * Reads many values by key in one statement, on behalf of several executions. `load` returns one result per key, in the
+ * order of the keys. No two keys are equal. A result must depend only on its key. If only some askers may see a result,
+ * the key must include the asker.
  */
 export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
-  /** Two keys with the same string are the same key. Not needed for keys that are a bigint or a string. */
+  /**
+   * Returns a string for a key; keys with the same string are the same key. Not needed for keys of type bigint or
+   * string.
+   */
   keyOf?: (key: Key) => string;
   /**
-   * Whether its statement also writes, for example to record who has read something: executions never share such a
+   * Whether the statement also writes, for example to record who has read something. Executions never share such a
    * statement.
    */
   alsoWrites?: true;
@@ -32,24 +35,24 @@ export type PageLoader<Key, Value> = {
   keyOf?: (key: Key) => string;
 };
 
-/** Declares a loader. It has no state: each execution caches its results in its own `Loaders`. */
+/** Declares a loader. A loader has no state: each execution caches its results in its own `Loaders`. */
 export function defineLoader<Key, Value>(loader: Loader<Key, Value>): Loader<Key, Value> {
   return loader;
 }
 
-/** Declares a loader of pages. */
+/** Declares a page loader. */
 export function definePageLoader<Key, Value>(loader: PageLoader<Key, Value>): PageLoader<Key, Value> {
   return loader;
 }
 
-// Each loader is stored under its own definition, which has the types of its keys and values.
+// Each loader is stored under its own definition, which determines the types of its keys and values.
 type AnyRowLoader = RowLoader<unknown, unknown>;
 
 /**
  * The loaders of one execution. Each loader uses one statement for all keys that are requested together, so the number
- * of statements in an operation does not grow with its rows. It caches its results until the execution ends or `clear`
- * is called. Several executions share statements (shared-read.ts). Loaders return what is stored; callers check first
- * whether the asker may see it.
+ * of statements in an operation does not grow with its rows. Each loader caches its results until the execution ends or
+ * `clear` is called. Executions share statements with each other (shared-read.ts). Loaders return whatever is stored,
+ * so callers must check first whether the asker may see it.
  */
 export class Loaders {
   readonly #db: Db;
@@ -63,7 +66,7 @@ export class Loaders {
     this.#reads = sharedReadsOf(db);
   }
 
-  /** This execution's instance of a loader. */
+  /** Returns this execution's instance of a loader. */
   of<Key, Value>(loader: Loader<Key, Value>): RowLoader<Key, Value> {
     const known = this.#open.get(loader);
     if (known !== undefined) return known as unknown as RowLoader<Key, Value>;
@@ -80,7 +83,7 @@ export class Loaders {
     return opened;
   }
 
-  /** This execution's instance of a page loader for one page. */
+  /** Returns this execution's instance of a page loader for one page. */
   ofPage<Key, Value>(loader: PageLoader<Key, Value>, page: PageRequest): RowLoader<Key, Value> {
     const pages = this.#openPages.get(loader) ?? new Map<string, AnyRowLoader>();
     this.#openPages.set(loader, pages);
@@ -100,7 +103,10 @@ export class Loaders {
     this.#take = this.#newTake();
   }
 
-  /** Takes the other values that a statement has read, unless the statement began before the results were dropped. */
+  /**
+   * Returns a function that caches the additional values that a statement has read, unless the cache was cleared after
+   * the statement began.
+   */
   #newTake(): (found: Found) => void {
     const take = ({ loader, key, value }: Found) => {
       if (this.#take === take) this.of(loader).prime(key, value);
@@ -109,15 +115,18 @@ export class Loaders {
   }
 }
 
-/** A value for another loader. */
+/** A value that a statement has read for another loader. */
 type Found = { loader: Loader<unknown, unknown>; key: unknown; value: unknown };
 type AnySharedRead = SharedRead<unknown, unknown, Found>;
 
-/** How many keys one statement reads for several executions: keys of single rows, and keys of lists of rows. */
+/**
+ * The maximum number of keys that one statement reads for several executions: keys of single rows, and keys of lists of
+ * rows.
+ */
 const maxKeys = 1_000;
 const maxLists = 16;
 
-/** The reads that all executions on one database share. */
+/** The reads that all executions on the same database share. */
 class SharedReads {
   readonly #db: Db;
   readonly #open = new Map<object, AnySharedRead>();
@@ -146,7 +155,7 @@ class SharedReads {
     this.#openPages.set(loader, pages);
     const known = pages.get(pageKey);
     if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
-    // Each cursor has a page of its own, so idle pages are dropped.
+    // Each cursor has its own page, so drop idle pages.
     for (const [key, read] of pages) if (read.isIdle) pages.delete(key);
     const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, page, toPrime(find)), {
       keyOf: loader.keyOf ?? nameOf,
@@ -170,7 +179,7 @@ function toPrime(find: (index: number, found: Found) => void): Prime {
     find(index, { loader: loader as unknown as Loader<unknown, unknown>, key, value });
 }
 
-/** Makes a loader from a statement that returns rows by their ids; null for an id without a row. */
+/** Makes a loader from a statement that returns rows by id. The loader returns null for an id without a row. */
 export function byId<Row>(
   read: (db: Db, ids: readonly bigint[]) => Promise<ReadonlyMap<bigint, Row>>,
 ): (db: Db, ids: readonly bigint[]) => Promise<(Row | null)[]> {
@@ -183,7 +192,7 @@ export function byId<Row>(
 /** The target of a foreign key was deleted between statements, together with the row that referred to it. */
 export class Gone extends NotFound {}
 
-/** A row that must exist. Throws Gone, or rejects with it, if the row has just been deleted. */
+/** Returns a row that must exist. Throws Gone, or rejects with it, if the row has just been deleted. */
 export function present<Row>(found: Soon<Row | null>): Soon<Row> {
   return whenThere(found, demandRow);
 }

@@ -12,30 +12,31 @@ import { prepareSession } from './session-setting.ts';
 /** The first of the migrations that were squashed before the first release. */
 const firstSquashed = '20261122000000_init';
 
-/** `note`: what the migration says about other releases (see `readHeader`). */
+/** `note` is what the migration says about other releases (see `readHeader`). */
 type Migration = { name: string; sql: string; checksum: string; note: string | null };
 
 /**
- * A row in Prisma's ledger that has not been rolled back. `note` says whether a release without this migration's file
- * can run.
+ * A row in Prisma's ledger that has not been rolled back. `note` tells a release that does not have this migration's
+ * file whether it can run.
  */
 type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: string | null };
 
 /**
  * Applies the migrations in `folder` (prisma/migrations) that the database lacks. Any number of nodes may call this at
- * the same time: one migrates while the others wait. Each migration is committed together with its row in Prisma's
- * ledger, or not at all. A database that a newer release has migrated is accepted if this release can run with all that
- * was added; so is one whose nodes still run an older release, unless a migration removes what that release needs.
- * `url` must bypass any transaction pooler. Returns the newest migration in the folder, which names this release.
- * Throws CannotStart if the database can't be reached, if its ledger contradicts the folder (nothing is changed then),
- * or if a migration must wait or fails (it is then rolled back).
+ * the same time: one node migrates while the others wait. Each migration is committed together with its row in Prisma's
+ * ledger, or not at all. A database that a newer release has migrated is accepted if this release can run with
+ * everything that the newer one added. A database whose nodes still run an older release is accepted too, unless a
+ * migration removes something that the older release needs. `url` must bypass any transaction pooler. Returns the name
+ * of the newest migration in the folder, which identifies this release. Throws CannotStart if the database can't be
+ * reached, if its ledger contradicts the folder (in which case nothing is changed), if a migration has to wait, or if a
+ * migration fails (in which case it is rolled back).
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<string> {
   const migrations = await readMigrations(folder);
   const client = await openConnection(url, { limitMs: null });
   try {
     await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: true });
-    // A session lock, so that it is released however this ends.
+    // A session lock is released no matter how this function ends.
     await client.query('select pg_advisory_lock($1)', [advisoryLocks.migration]);
     await ensureLedger(client);
     const ledger = await readLedger(client);
@@ -55,9 +56,9 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
 }
 
 /**
- * Throws CannotStart if the database lacks what this release needs, because a newer one has removed it. Call this once
- * the node's lease is committed: a migration that removes something takes the lock before it reads the leases, and
- * holds it until it commits, so either the migration finds the lease, or this finds the migration.
+ * Throws CannotStart if a newer release has removed something from the database that this release needs. Call this once
+ * the node's lease is committed. A migration that removes something takes the lock before it reads the leases, and
+ * holds the lock until it commits. So either the migration finds the lease, or this function finds the migration.
  */
 export async function confirmRelease(db: Pick<Db, 'pool'>, folder: string): Promise<void> {
   const migrations = await readMigrations(folder);
@@ -81,9 +82,10 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 }
 
 /**
- * Reads the line of a migration that says which other releases can run with it. `-- parley: expand`: all, because the
- * migration only adds things. `-- parley: contract after NAME`: those that know the migration NAME, because this one
- * removes what only older releases use. Null without such a line: no release that lacks this migration can run with it.
+ * Reads the line of a migration that states which other releases can run with it. `-- parley: expand` means all
+ * releases, because the migration only adds things. `-- parley: contract after NAME` means the releases that know the
+ * migration NAME, because this migration removes what only older releases use. Returns null without such a line: no
+ * release that lacks this migration can then run with it.
  */
 function readHeader(name: string, sql: string): string | null {
   const note = /^-- parley:\s*(.*)$/m.exec(sql)?.[1] ?? null;
@@ -93,12 +95,12 @@ function readHeader(name: string, sql: string): string | null {
   return note;
 }
 
-/** The migration that a release must know, according to the note of a migration that removes something. */
+/** Returns the migration that a release must know, according to the note of a migration that removes something. */
 function neededBy(note: string | null): string | null {
   return /^contract after (\d{14}_\w+)$/.exec(note ?? '')?.[1] ?? null;
 }
 
-/** The same definition as Prisma's. */
+/** The same definition as the one that Prisma uses. */
 const createLedger = `
   create table _prisma_migrations (
     id varchar(36) primary key not null,
@@ -126,7 +128,10 @@ async function readLedger(client: Queryable): Promise<LedgerRow[]> {
   return rows;
 }
 
-/** Returns the migrations of newer releases that this one can run with; throws if it can't, or if the ledger is wrong. */
+/**
+ * Returns the migrations of newer releases, all of which this release can run with. Throws CannotStart if it cannot run
+ * with one of them, or if the ledger does not match the folder.
+ */
 function compare(migrations: Migration[], ledger: LedgerRow[]): string[] {
   if (ledger.some(({ name }) => name === firstSquashed)) {
     throw new CannotStart(
@@ -156,7 +161,7 @@ function compare(migrations: Migration[], ledger: LedgerRow[]): string[] {
   return newer;
 }
 
-/** Throws CannotStart while the leases show running nodes that could not work after the migration. */
+/** Throws CannotStart as long as the leases show running nodes that could not work after the migration. */
 async function requireRelease(client: pg.Client, { name, note }: Migration): Promise<void> {
   const after = neededBy(note);
   if (after === null) return;
@@ -181,7 +186,7 @@ async function apply(client: pg.Client, { name, sql, checksum, note }: Migration
       values ($1, $2, $3, $4, clock_timestamp())`,
       row,
     );
-    // Sent as one message: splitting it at semicolons would cut functions apart.
+    // Sent as one message, because splitting the text at semicolons would cut functions apart.
     await client.query(sql);
     await client.query(
       'update _prisma_migrations set finished_at = clock_timestamp(), applied_steps_count = 1 where id = $1',
@@ -189,7 +194,7 @@ async function apply(client: pg.Client, { name, sql, checksum, note }: Migration
     );
     await client.query('commit');
   } catch (error) {
-    // If the connection is gone, PostgreSQL ends the transaction.
+    // If the connection is gone, PostgreSQL rolls the transaction back itself.
     await client.query('rollback').catch(() => {});
     throw new CannotStart(`The migration ${name} failed and was rolled back: ${describe(error, sql)}.`, {
       cause: error,

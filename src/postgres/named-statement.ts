@@ -5,26 +5,26 @@ import { createColumnReader } from './column-reader.ts';
 import type { DataRow } from './data-row.ts';
 import { createRowReader, type RowReader } from './row-reader.ts';
 
-/** A statement with a name, which a connection prepares once. */
+/** A statement with a name, which each connection prepares once. */
 export type NamedQuery = { name: string; text: string; values: readonly unknown[] };
 
 type Answer = (error: Error | null, result?: pg.QueryResult) => void;
 
-/** What the driver's connection offers to a statement that it sends; see pg/lib/connection.js. */
+/** The parts of the driver's connection that a statement uses to send itself; see pg/lib/connection.js. */
 type Wire = {
   stream: { write: (data: Buffer) => unknown };
   sendCopyFail: (message: string) => void;
-  /** The texts of the statements that are prepared, by name. */
+  /** The texts of the prepared statements, by name. */
   parsedStatements: Record<string, string | undefined>;
 };
 
-/** How to make a row from the bytes that arrive. */
+/** How to make a row from the bytes of a DataRow. */
 type RowShape = { columnCount: number; read: RowReader };
 
 type Field = { name: string; dataTypeID: number };
 type ParserOf = (typeId: number) => (text: string) => unknown;
 
-/** The shapes of the rows of each connection's prepared statements, by name. */
+/** The row shapes of each connection's prepared statements, by name. */
 const shapes = new WeakMap<Wire, Map<string, RowShape>>();
 
 const noColumns: RowShape = { columnCount: 0, read: () => ({}) };
@@ -32,15 +32,15 @@ const execute = Buffer.concat([serialize.execute(), serialize.sync()]);
 const describeAndExecute = Buffer.concat([serialize.describe({ type: 'P' }), execute]);
 
 /**
- * A named statement as the driver's queue takes it (a "submittable", like pg-cursor). It does the same as the driver's
- * own query at a lower cost: it is sent with one write instead of four, nulls cost nothing, and PostgreSQL describes
- * its rows once per connection, because a prepared statement never changes its columns.
+ * A named statement in the form that the driver's queue accepts (a "submittable", like pg-cursor). It does the same as
+ * the driver's own query at a lower cost: it is sent with one write instead of four, nulls cost nothing, and PostgreSQL
+ * describes its rows only once per connection, because the columns of a prepared statement never change.
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
 export class NamedStatement {
   readonly name: string;
   readonly text: string;
-  /** Set by the caller, or by the driver if it is given a callback. */
+  /** Set by the caller, or by the driver if the caller passed it a callback. */
   callback: Answer | undefined;
   readonly #values: readonly unknown[];
   readonly #parserOf: ParserOf;
@@ -58,7 +58,7 @@ export class NamedStatement {
     this.#parserOf = parserOf;
   }
 
-  /** Called by the driver when it is this statement's turn. Returns an error if the statement cannot be sent. */
+  /** Called by the driver when it is time to send this statement. Returns an error if the statement cannot be sent. */
   submit(wire: Wire): Error | null {
     const prepared = wire.parsedStatements[this.name];
     if (prepared !== undefined && prepared !== this.text) {
@@ -85,7 +85,7 @@ export class NamedStatement {
   handleDataRow({ columnCount, bytes, offset }: DataRow): void {
     const shape = this.#shape ?? noColumns;
     try {
-      // Behind a pooler, another connection may have prepared the statement again after a migration.
+      // Behind a pooler, another client may have prepared the statement again after a migration.
       if (columnCount !== shape.columnCount) throw new Error(`The columns of ${this.name} have changed.`);
       this.#rows.push(shape.read(bytes, offset + 2));
     } catch (error) {
@@ -94,7 +94,7 @@ export class NamedStatement {
   }
 
   handleCommandComplete({ text }: { text: string }): void {
-    // "INSERT 0 5": an object id, which is always 0, and the number of rows.
+    // The text is like "INSERT 0 5": an object id, which is always 0, and the number of rows.
     const words = text.split(' ');
     this.#command = words[0] ?? '';
     const count = Number(words.at(-1));
@@ -155,7 +155,7 @@ function toParameter(value: unknown): string | Buffer | null {
 
 function isOfNumbers(value: unknown): value is (bigint | number)[] {
   if (!Array.isArray(value)) return false;
-  // Unlike `every`, this sees the holes of a sparse array.
+  // Unlike `every`, this loop visits the holes of a sparse array.
   for (const each of value) if (typeof each !== 'bigint' && typeof each !== 'number') return false;
   return true;
 }

@@ -4,21 +4,22 @@ import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
 const retryMs = 500;
 
-/** What a node runs. */
+/** The release that a node runs. */
 export type Release = {
   /** The newest migration that the node knows. */
   name: string;
-  /** Throws CannotStart if the database lacks what the node needs (`confirmRelease`). */
+  /** Throws CannotStart if the database lacks something that the node needs (`confirmRelease`). */
   confirm: () => Promise<unknown>;
 };
 
 /**
- * The lease that shows that this process is running. What a node holds on behalf of its clients, such as an open stream
- * or a user's presence, refers to the lease by its name and counts for as long as the lease does.
+ * The lease that shows that this process is running. Whatever a node holds on behalf of its clients, such as an open
+ * stream or a user's presence, refers to the lease by name and is valid for as long as the lease is.
  *
- * A node that could not renew the lease in time, because the database was unavailable or the process was paused, takes
- * it again as soon as it can, and what it holds counts again: no other process takes a lease of this name. Only after
- * ten minutes do the other nodes delete the lease, and with it what the node held.
+ * A node may fail to renew its lease in time, because the database was unavailable or the process was paused. It then
+ * takes the lease again as soon as it can, and whatever it holds becomes valid again, because no other process takes a
+ * lease of this name. Only after ten minutes do the other nodes delete the lease, along with everything that the node
+ * held.
  */
 export class NodeLease {
   readonly #holder = randomUUID();
@@ -37,7 +38,10 @@ export class NodeLease {
     this.#times = times;
   }
 
-  /** Takes the lease. Throws when the database is unavailable, and CannotStart when it lacks what this node needs. */
+  /**
+   * Takes the lease. Throws if the database is unavailable, and throws CannotStart if the database lacks something that
+   * this node needs.
+   */
   async open(): Promise<void> {
     const { name } = this;
     const lease = await this.#leases.take({ name, times: this.#times, holder: this.#holder });
@@ -53,20 +57,20 @@ export class NodeLease {
     if (this.#isClosed) return lease.release();
     this.#lease = lease;
     this.#heldSince = performance.now();
-    // It may have been lost before the release was confirmed.
+    // The lease may have been lost before the release was confirmed.
     if (lease.signal.aborted) this.#takeAnew();
     else lease.signal.addEventListener('abort', () => this.#takeAnew(), { once: true });
   }
 
   /**
-   * Whether this node has held the lease without a break for longer than `expiry`. If not, the database may have been
-   * unavailable, and other nodes may be about to take their leases again.
+   * Whether this node has held the lease without interruption for longer than `expiry`. If not, the database may have
+   * been unavailable, and other nodes may be about to take their leases again.
    */
   get isSettled(): boolean {
     return performance.now() - this.#heldSince > this.#times.expiry;
   }
 
-  /** Gives up the lease, and with it everything that refers to it. */
+  /** Gives up the lease, and with it everything that refers to the lease. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
@@ -77,7 +81,7 @@ export class NodeLease {
     this.#heldSince = Number.POSITIVE_INFINITY;
     if (this.#isClosed) return;
     this.open().catch((error: unknown) => {
-      // While this node had no lease, a newer release removed what it needs: the process ends.
+      // While this node had no lease, a newer release removed something that this node needs, so the process ends.
       if (error instanceof CannotStart) throw error;
       this.#retry = setTimeout(() => this.#takeAnew(), retryMs).unref();
     });

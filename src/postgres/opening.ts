@@ -7,8 +7,8 @@ import { applyMigrations, confirmRelease } from './migration.ts';
 import type { Release } from './node-lease.ts';
 
 /**
- * The operator's database, and its URL that bypasses any pooler (null: the same URL). Without `databaseUrl`, the
- * embedded PostgreSQL runs in `dataDir`.
+ * The operator's database. `databaseDirectUrl` is a URL that bypasses any pooler, or null if `databaseUrl` already
+ * does. Without `databaseUrl`, the embedded PostgreSQL runs in `dataDir`.
  */
 export type DatabaseSettings = {
   databaseUrl: string | null;
@@ -16,13 +16,13 @@ export type DatabaseSettings = {
   databasePoolSize: number;
   dataDir: string;
   migrationsFolder: string;
-  /** If it is set, statements are traced. */
+  /** Statements are traced if this is set. */
   otlpEndpoint?: string | null;
 };
 
 /**
- * Opens and migrates the database; `started` closes it. Also returns the URL that bypasses any pooler, and the
- * description of this release. Throws CannotStart for problems that an operator can fix.
+ * Opens and migrates the database. Disposing `started` closes it. Also returns the URL that bypasses any pooler, and
+ * the description of this release. Throws CannotStart for problems that an operator can fix.
  */
 export async function openDatabase(
   settings: DatabaseSettings,

@@ -6,7 +6,7 @@ import { pairMany } from './pairing.ts';
 export const defaultPageSize = 50;
 const maxPageSize = 100;
 
-/** The arguments of a connection, as the Relay specification names them. */
+/** The arguments of a connection, with the names from the Relay specification. */
 export type ConnectionArgs = {
   first?: number | null | undefined;
   after?: string | null | undefined;
@@ -15,14 +15,15 @@ export type ConnectionArgs = {
 };
 
 /**
- * One page of a list, delimited by keys, not by offsets: of the rows strictly between `after` and `before`, the first
- * `limit`, or the last if `isBackward`. A key has a part for each column that the list is ordered by.
+ * A request for one page of a list, delimited by keys, not by offsets. The page consists of the first `limit` rows
+ * strictly between `after` and `before`, or of the last ones if `isBackward`. A key has one part for each column that
+ * the list is ordered by.
  */
 export type PageRequest = { limit: number; isBackward: boolean; after: bigint[] | null; before: bigint[] | null };
 
 /**
- * A list that is read in pages. Its cursors contain its name, so that it can refuse the cursors of other lists.
- * `maxKey` holds the largest value of each part of a key.
+ * A list that is read in pages. Its cursors contain its name, so that cursors of other lists can be rejected.
+ * `maxKey` is the largest value of each part of a key.
  */
 export type List = { name: string; maxKey: readonly bigint[] };
 
@@ -32,7 +33,7 @@ const maxTimeMs = 8_640_000_000_000_000n;
 
 /** The lists that are read in pages, except those ordered by name (see name-page.ts). */
 export const lists = {
-  /** Ordered by id, newest first, like the next four. */
+  /** Ordered by id, newest first, like the next four lists. */
   adminChats: { name: 'adminChats', maxKey: [maxBigint] },
   adminUsers: { name: 'adminUsers', maxKey: [maxBigint] },
   apiKeys: { name: 'apiKeys', maxKey: [maxBigint] },
@@ -53,8 +54,8 @@ export const lists = {
   /** Ordered by id, oldest first. */
   foundOldest: { name: 'foundOldest', maxKey: [maxBigint] },
   /**
-   * Ordered by score and id, best and newest first; the key's third part is the newest id that was ranked for the first
-   * page.
+   * Ordered by score and id, best and newest first. The third part of the key is the newest id that was ranked for the
+   * first page.
    */
   foundRanked: { name: 'foundRanked', maxKey: [maxBigint, maxBigint, maxBigint] },
   /** Ordered by seq. */
@@ -65,10 +66,10 @@ export const lists = {
   webhooks: { name: 'webhooks', maxKey: [maxBigint] },
 } satisfies Record<string, List>;
 
-/** The rows of a page in the list's order, and whether there are more on either side. */
+/** The rows of a page in the list's order, and whether there are more rows on either side. */
 export type Page<Row> = { rows: Row[]; hasNextPage: boolean; hasPreviousPage: boolean };
 
-/** Reads the arguments of a connection to this list. Throws InvalidInput. */
+/** Reads the arguments of a connection for this list. Throws InvalidInput. */
 export function readPage(args: ConnectionArgs, list: List): PageRequest {
   const { first, last } = args;
   if (first != null && last != null) {
@@ -83,7 +84,8 @@ export function readPage(args: ConnectionArgs, list: List): PageRequest {
 }
 
 /**
- * Prisma's arguments for a page of a list that is ordered by id, newest first: the condition for `id`, and the `rest`.
+ * Returns Prisma's arguments for a page of a list that is ordered by id, newest first: the condition for `id`, and the
+ * `rest`.
  */
 export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
   return {
@@ -93,14 +95,16 @@ export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
 }
 
 /**
- * The parameters of a statement that reads such a page of a list whose key has one part: `after`, `before`, and how
- * many rows to read. The keys that it reads are larger than `after` and smaller than `before`.
+ * Returns the parameters of a statement that reads such a page of a list whose key has one part: `after`, `before`, and
+ * the number of rows to read. The statement reads the keys that are larger than `after` and smaller than `before`.
  */
 export function pageBounds({ after, before, limit }: PageRequest): [after: bigint, before: bigint, count: number] {
   return [after?.[0] ?? -1n, before?.[0] ?? 2n ** 62n, limit + 1];
 }
 
-/** Makes a page from the rows that were read: up to `limit + 1` of them, in the direction of reading. */
+/**
+ * Makes a page from the rows that a statement has read: up to `limit + 1` rows, in the order in which they were read.
+ */
 export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
   const hasMore = read.length > request.limit;
   const rows = read.slice(0, request.limit);
@@ -112,7 +116,7 @@ export function toPage<Row>(read: Row[], request: PageRequest): Page<Row> {
   };
 }
 
-/** Makes one page per input of a statement that reads for many inputs; see `pairing.ts`. */
+/** Makes one page per input from the rows of a statement that reads for many inputs; see `pairing.ts`. */
 export function toPages<Row extends { index: number }>(
   rows: readonly Row[],
   inputs: readonly unknown[],
@@ -121,14 +125,14 @@ export function toPages<Row extends { index: number }>(
   return pairMany(rows, inputs, (row) => row).map((read) => toPage(read, request));
 }
 
-/** A row's position in its list, opaque to clients. */
+/** Returns a row's position in its list, which is opaque to clients. */
 export function encodeCursor(list: List, key: readonly (bigint | number)[]): string {
   return encodeBase64url(`${list.name}:${key.join(',')}`);
 }
 
 /**
- * The requested number of rows, or `byDefault`. Throws InvalidInput for the argument `name` if it is not from 0 to
- * `maxPageSize`.
+ * Returns the requested number of rows, or `byDefault`. Throws an InvalidInput for the argument `name` if it is not
+ * between 0 and `maxPageSize`.
  */
 export function readSize(size: number | null | undefined, name: string, byDefault = defaultPageSize): number {
   if (size == null) return byDefault;

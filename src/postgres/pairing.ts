@@ -1,7 +1,7 @@
-// A statement that reads for many inputs numbers them (`unnest(…) with ordinality`) and returns the number, counted
-// from 1, as `index`. These functions match its rows to the inputs.
+// A statement that reads values for many inputs numbers the inputs (`unnest(…) with ordinality`) and returns the
+// number, counted from 1, as `index`. These functions assign the rows to the inputs.
 
-/** Returns one value per input, in the order of the inputs; `missing` for an input without a row. */
+/** Returns one value per input, in the order of the inputs, and `missing` for an input without a row. */
 export function pairOne<Row extends { index: number }, Value, Missing>(
   rows: readonly Row[],
   inputs: readonly unknown[],
@@ -12,7 +12,7 @@ export function pairOne<Row extends { index: number }, Value, Missing>(
   return paired;
 }
 
-/** Returns the values of each input's rows; both inputs and rows keep their order. */
+/** Returns a list of values for each input. Both inputs and rows keep their order. */
 export function pairMany<Row extends { index: number }, Value>(
   rows: readonly Row[],
   inputs: readonly unknown[],

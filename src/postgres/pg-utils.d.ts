@@ -1,4 +1,4 @@
 declare module 'pg/lib/utils.js' {
-  /** The text or the bytes in which the driver sends a parameter. */
+  /** Returns the text or the bytes that the driver sends for a parameter. */
   export function prepareValue(value: unknown): string | Buffer | null;
 }

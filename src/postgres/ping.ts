@@ -3,9 +3,9 @@ import type { Db } from './client.ts';
 import type { LimitedQuery } from './connection.ts';
 
 /**
- * Creates a check of whether the database answers within `limitMs` and accepts writes; a standby or a read-only primary
- * does not. Concurrent calls share one query, so that queries don't pile up on a database that hangs. A connection that
- * does not answer is dropped.
+ * Creates a function that checks whether the database answers within `limitMs` and accepts writes. A standby or a
+ * read-only primary does not accept them. Concurrent calls share one query, so that queries don't pile up on a database
+ * that hangs. A connection that does not answer is dropped.
  */
 export function createPing({ pool }: Db, limitMs: number): () => Promise<boolean> {
   let underWay: Promise<boolean> | null = null;

@@ -3,13 +3,13 @@ import pg from 'pg';
 import { Connection, type SilentConnection } from './connection.ts';
 import { prepareSession, type SessionOptions } from './session-setting.ts';
 
-/** How long connecting may take, and how long a request waits for a connection, in ms. */
+/** How long connecting may take, and how long a request may wait for a connection, in ms. */
 const limits = { connectMs: 5_000, waitMs: 10_000 };
-/** How long a read-only connection is kept for reads, in ms: after that, a new connection may reach a primary. */
+/** How long a read-only connection is kept for reads, in ms. After that time, a new connection may reach a primary. */
 const readOnlyLifetimeMs = 1_000;
 /** How long the pool waits, in ms, before it tries another connection after PostgreSQL has refused one. */
 const growMs = 5_000;
-/** How long connections in use have to finish when the pool closes, in ms. */
+/** How long the pool, when it closes, waits for connections that are in use, in ms. */
 const closeMs = 3_000;
 
 type Connected = (
@@ -22,26 +22,31 @@ type Connected = (
 export type PoolOptions = {
   url: string;
   maxConnections: number;
-  /** Null behind a transaction pooler, which reassigns connections per transaction: the operator's settings apply. */
+  /**
+   * Null behind a transaction pooler, which reassigns connections after each transaction; the operator's settings then
+   * apply.
+   */
   session: SessionOptions | null;
-  /** A connection whose statement has no answer after this time, in ms, is dropped. */
+  /** A connection is dropped if a statement has had no answer for this long, in ms. */
   limitMs: number;
-  /** Whether statements are traced: each then runs in the context of its request, even if it had to wait. */
+  /**
+   * Whether statements are traced. Each traced statement runs in the context of its request, even if it had to wait.
+   */
   isTraced?: boolean;
   /** Receives errors that belong to no particular statement. */
   onError: (error: Error) => void;
 };
 
 /**
- * A pool that survives the failures of its connections. When one goes silent, the pool also drops idle ones that have
- * been quiet for just as long. When PostgreSQL grants fewer connections than configured (53300), requests wait for
- * those that exist. A read-only connection is soon replaced.
+ * A pool that survives the failures of its connections. When one connection stops answering, the pool also drops the
+ * idle connections that have been silent for just as long. When PostgreSQL grants fewer connections than configured
+ * (53300), requests wait for the existing ones. A read-only connection is soon replaced.
  */
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
   readonly #maxConnections: number;
   readonly #isTraced: boolean;
-  /** The connections on which PostgreSQL refused writes when they were opened. */
+  /** The connections on which PostgreSQL refused writes when the connection was opened. */
   readonly #readOnly = new Set<Connection>();
   readonly #idle = new Set<Connection>();
   readonly #open = new Set<Connection>();
@@ -99,14 +104,14 @@ export class ConnectionPool extends pg.Pool {
     });
   }
 
-  /** Gives up one connection for a more important one when PostgreSQL grants no more. */
+  /** Gives up one connection, to make room for a more important one, when PostgreSQL grants no more. */
   spareOne(): void {
     this.#limitTo(this.totalCount - 1);
     const [idle] = this.#idle;
     if (idle !== undefined) this.#drop(idle);
   }
 
-  /** Waits up to 3 s for connections that are in use. */
+  /** Waits up to 3 s for connections that are in use, and then cuts them off. */
   override async end(): Promise<void> {
     if (this.#growth !== null) clearTimeout(this.#growth);
     const cutOff = setTimeout(() => {
@@ -123,13 +128,13 @@ export class ConnectionPool extends pg.Pool {
         return;
       }
       this.#limitTo(this.totalCount);
-      // If the pool has open connections, this request now waits for the first that is released.
+      // If the pool has open connections, this request now waits for the first one that is released.
       if (this.totalCount > 0) this.#connect(callback, deadline);
       else setTimeout(() => this.#connect(callback, deadline), 50 + Math.random() * 200);
     });
   }
 
-  /** Limits the pool to the connections that PostgreSQL grants, and periodically tries one more. */
+  /** Limits the pool to the number of connections that PostgreSQL grants, and periodically tries one more. */
   #limitTo(count: number): void {
     const max = Math.max(1, count);
     if (max < this.options.max) {
@@ -153,7 +158,7 @@ export class ConnectionPool extends pg.Pool {
       this.#readOnly.add(connection);
       setTimeout(() => this.#retire(connection), readOnlyLifetimeMs).unref();
     } else {
-      // Writes are possible again: no request should get a connection that still refuses them.
+      // Writes are possible again, so no request should get a connection that still refuses them.
       for (const other of this.#readOnly) this.#retire(other);
     }
   }
@@ -163,7 +168,7 @@ export class ConnectionPool extends pg.Pool {
     connection.on('end', () => this.#forget(connection));
     connection.once('silent', (error: SilentConnection) => {
       this.#onError(error);
-      // Idle connections that have not answered since the statement was sent may be dead too, without any sign of it.
+      // Idle connections that have not answered since the statement was sent may also be dead, without any sign of it.
       for (const other of this.#idle) if (other.heardAt < connection.askedAt) this.#drop(other);
     });
   }
@@ -175,7 +180,7 @@ export class ConnectionPool extends pg.Pool {
 
   #takeBack(client: pg.PoolClient): void {
     const connection = client as unknown as Connection;
-    // The driver does not take back a connection that has ended.
+    // The driver does not put a connection that has ended back into the pool.
     if (this.#retired.has(client)) void connection.end();
     else this.#idle.add(connection);
   }
@@ -193,14 +198,14 @@ export class ConnectionPool extends pg.Pool {
   }
 }
 
-/** A connection with its own connect timeout: the pool would pass on its longer one. */
+/** A connection with its own connect timeout, because the pool would pass on its own longer timeout. */
 class PooledConnection extends Connection {
   constructor(config: pg.ClientConfig = {}) {
     super({ ...config, connectionTimeoutMillis: limits.connectMs });
   }
 }
 
-/** 53300: the server, the database or the role has no connections left. */
+/** 53300: the connection limit of the server, the database or the role has been reached. */
 function isRefusedForNumber(error: Error | undefined): boolean {
   return error !== undefined && 'code' in error && error.code === '53300';
 }

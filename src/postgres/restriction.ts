@@ -2,17 +2,17 @@ import type { Queryable } from './client.ts';
 import type { RestrictionKind } from './generated/prisma/client.ts';
 
 /**
- * Whether `restriction` (an alias of the table restrictions) is in force, by the database's clock. An SQL
- * condition; must match `is_current` in the database.
+ * Returns an SQL condition: whether `restriction` (an alias of the table restrictions) is in force, by the database's
+ * clock. Must match `is_current` in the database.
  */
 export function isCurrent(restriction: string): string {
   return `(${restriction}.until is null or ${restriction}.until > statement_timestamp())`;
 }
 
 /**
- * Whether a restriction of this kind is in force for the user `person` in the chat `chat` (expressions for their ids).
- * An SQL condition: one lookup by key. For bans, only public channels need this check, because banned users are not
- * members.
+ * Returns an SQL condition: whether a restriction of this kind is in force for the user `person` in the chat `chat`
+ * (expressions for their ids). The condition costs one lookup by key. For bans, this check is needed only in public
+ * channels, because banned users are not members.
  */
 export function isRestricted(kind: Exclude<RestrictionKind, 'SUSPENSION'>, chat: string, person: string): string {
   return `exists (select from restrictions r
@@ -20,8 +20,8 @@ export function isRestricted(kind: Exclude<RestrictionKind, 'SUSPENSION'>, chat:
 }
 
 /**
- * When the mute of the user `person` in the chat `chat` ends (expressions for their ids); null if they are not muted.
- * An SQL expression: one lookup by key.
+ * Returns an SQL expression for the time at which the mute of the user `person` in the chat `chat` ends (expressions
+ * for their ids). It is null if the user is not muted. The expression costs one lookup by key.
  */
 export function mutedUntil(chat: string, person: string): string {
   return `(select r.until from restrictions r
@@ -29,10 +29,10 @@ export function mutedUntil(chat: string, person: string): string {
 }
 
 /**
- * Deletes up to `limit` restrictions that have ended, and returns how many. They no longer have any effect, so this
- * causes neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at the same time do not
- * wait for each other. Uses the statement's start time, because PostgreSQL cannot use an index for a comparison with a
- * clock that advances during the statement.
+ * Deletes up to `limit` restrictions that have expired, and returns how many it deleted. They no longer have any
+ * effect, so deleting them causes neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at
+ * the same time do not wait for each other. Compares with the statement's start time, because PostgreSQL cannot use an
+ * index for a comparison with a clock that advances during the statement.
  */
 export async function pruneRestrictions(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(

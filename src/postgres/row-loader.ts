@@ -2,15 +2,15 @@ import DataLoader from 'dataloader';
 import { idKey } from '../core/id-key.ts';
 
 /**
- * One execution's instance of a loader. It returns at once what it has already read; DataLoader would return a promise
- * that resolves in a later turn, for every sender on a page.
+ * One execution's instance of a loader. It immediately returns values that it has already read. DataLoader would
+ * instead return a promise that resolves in a later turn, for every sender on a page.
  */
 export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   readonly #known: Map<unknown, Value>;
   readonly #nameOf: (key: Key) => unknown;
   readonly #read: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>;
 
-  /** `read` returns one result per key. `keyOf`: see Loader. */
+  /** `read` returns one result per key. For `keyOf`, see Loader. */
   constructor(
     read: (keys: readonly Key[]) => Promise<ArrayLike<Value | Error>>,
     keyOf: ((key: Key) => string) | undefined,
@@ -31,7 +31,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     this.#read = readAndKeep;
   }
 
-  /** The value if it has been read already, otherwise a promise of it. */
+  /** Returns the value if it has already been read, or otherwise a promise of it. */
   find(key: Key): Value | Promise<Value> {
     const name = this.#nameOf(key);
     return this.#known.has(name) ? (this.#known.get(name) as Value) : super.load(key);
@@ -41,14 +41,20 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     return this.find(key);
   }
 
-  /** Reads these keys, so that `find` has them at hand. Never rejects: `find` retries those that failed. */
+  /**
+   * Reads these keys, so that `find` can return their values immediately. Never rejects: `find` retries the keys that
+   * failed.
+   */
   async prefetch(keys: readonly Key[]): Promise<void> {
     const unknown = new Map(keys.map((key) => [this.#nameOf(key), key]));
     for (const name of unknown.keys()) if (this.#known.has(name)) unknown.delete(name);
     if (unknown.size > 0) await this.#read([...unknown.values()]).catch(() => undefined);
   }
 
-  /** Gives the loader a value that was read along with others. Keeps the value that it already has, if any. */
+  /**
+   * Gives the loader a value that was read along with others, unless the loader already has a value for the key. Keeps
+   * the value that it already has, if any.
+   */
   override prime(key: Key, value: Value): this {
     const name = this.#nameOf(key);
     if (!this.#known.has(name)) this.#known.set(name, value);
@@ -56,7 +62,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   }
 }
 
-/** The name of a key that is an id or a string. */
+/** Returns the name of a key that is an id or a string. */
 export function nameOf(key: unknown): unknown {
   return typeof key === 'bigint' ? idKey(key) : key;
 }

@@ -15,9 +15,9 @@ export const startupSettings = {
 };
 
 /**
- * Set right after connecting: all other settings whose database or role defaults could change what statements mean, or
- * whether they run. The operator decides on settings that affect only time or space, and on `synchronous_commit`, which
- * every transaction that writes events turns on anyway.
+ * Set right after connecting. These are all other settings whose defaults in the database or the role could change what
+ * statements mean, or whether they run. The operator decides about settings that affect only time or space, and about
+ * `synchronous_commit`, which every transaction that writes events turns on anyway.
  */
 const sessionSettings = {
   search_path: 'public',
@@ -42,21 +42,22 @@ const sessionSettings = {
   transaction_timeout: '0',
 } as const;
 
-/** The settings that depend on what a connection is for. `null` means no limit. */
+/** The settings that depend on the purpose of a connection. `null` means no limit. */
 export type SessionOptions = {
   statementMs: number | null;
   idleInTransactionMs: number | null;
   /**
-   * Whether to write even if the database defaults to read-only. Only for a default that existed when this node
-   * started: one that appears while it runs is an operator's decision.
+   * Whether to write even if the database defaults to read-only. This applies only to a default that existed when this
+   * node started. A default that is set while the node is running is an operator's decision.
    */
   overridesReadOnly: boolean;
 };
 
 /**
  * Makes a new connection independent of the defaults of its database and role. Resolves to whether PostgreSQL refuses
- * writes on it: on a standby, or because of a default that is not overridden. Rejects if the role may not change a
- * setting (`session_replication_role`, which only a superuser can set or reset).
+ * writes on the connection, either because the server is a standby or because of a default that is not overridden.
+ * Rejects if the role may not change a setting, such as `session_replication_role`, which only a superuser can set or
+ * reset.
  */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<{ isReadOnly: boolean }> {
   const wanted: Record<string, string> = {
@@ -66,8 +67,8 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     ...(options.overridesReadOnly && { default_transaction_read_only: 'off' }),
   };
   const list = Object.entries(wanted).map(([name, value]) => `('${name}', '${value}')`);
-  // Skips settings that this PostgreSQL does not know, and those that already have the right value: changing them may
-  // require a superuser.
+  // Skips settings that this PostgreSQL does not know, and settings that already have the right value, because changing
+  // those may require a superuser.
   await client.query(`select set_config(name, value, false) from (values ${list.join(', ')}) as wanted (name, value)
     where current_setting(name, true) is not null and current_setting(name, true) <> value`);
   return { isReadOnly: await isReadOnly(client) };

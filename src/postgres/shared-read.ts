@@ -9,11 +9,12 @@ const queryCanceled = '57014';
  */
 const maxRunning = 2;
 
-/** A statement that has run for this long, in ms, no longer makes others wait. */
+/** A statement that has run for this long, in ms, no longer makes other statements wait. */
 const slowMs = 20;
 
 /**
- * Reads the values of these keys. Calls `find` with other values that the same statement read for the key at `index`.
+ * Reads the values of these keys. Calls `find` with the other values that the same statement read for the key at
+ * `index`.
  */
 type Read<Key, Value, Found> = (
   keys: readonly Key[],
@@ -29,9 +30,9 @@ type Question<Key, Value, Found> = {
 
 /**
  * Reads values by key, for all executions of a process. While two statements are running, it collects the keys that
- * executions request, and the next statement reads each of them once. Under load, most of a small read's cost is the
- * statement, which these executions share; an idle server answers as fast as without sharing. Every read begins after
- * its request, so it sees what was committed before that. Nothing is cached.
+ * executions request. The next statement then reads each of these keys once. Under load, most of the cost of a small
+ * read is the statement, which the executions share. An idle server answers as fast as it would without sharing. Every
+ * read begins after it is requested, so it sees everything that was committed before the request. Nothing is cached.
  */
 export class SharedRead<Key, Value, Found> {
   readonly #read: Read<Key, Value, Found>;
@@ -44,8 +45,8 @@ export class SharedRead<Key, Value, Found> {
   #timer: NodeJS.Timeout | null = null;
 
   /**
-   * `keyOf`: two keys with the same result are the same key. `maxKeys`: how many keys a statement for several
-   * executions reads at most.
+   * `keyOf` returns a string or id for a key; keys with the same result are the same key. `maxKeys` is the maximum
+   * number of keys that one statement reads for several executions.
    */
   constructor(read: Read<Key, Value, Found>, { keyOf, maxKeys }: { keyOf: (key: Key) => unknown; maxKeys: number }) {
     this.#read = read;
@@ -53,13 +54,14 @@ export class SharedRead<Key, Value, Found> {
     this.#maxKeys = maxKeys;
   }
 
-  /** Whether no statement is running and none is wanted. */
+  /** Whether no statement is running and none is waiting to run. */
   get isIdle(): boolean {
     return this.#running.size === 0 && this.#waiting.length === 0;
   }
 
   /**
-   * Reads the values of these keys, which must differ from each other. `find` receives the other values that were read.
+   * Reads the values of these keys, no two of which may be equal. `find` receives the other values that the statement
+   * read.
    */
   read(keys: readonly Key[], find: (found: Found) => void): Promise<ArrayLike<Value | Error>> {
     const answer = Promise.withResolvers<ArrayLike<Value | Error>>();
@@ -92,7 +94,7 @@ export class SharedRead<Key, Value, Found> {
     return quick < maxRunning;
   }
 
-  /** Takes at least one question, and further ones while their keys fit into the same statement. */
+  /** Takes at least one question, and as many more as have keys that fit into the same statement. */
   #takeWaiting(): Question<Key, Value, Found>[] {
     let keyCount = 0;
     let end = 0;
@@ -138,8 +140,8 @@ export class SharedRead<Key, Value, Found> {
   }
 
   /**
-   * Each key once; for each question, the places of its keys in that list; and for each key, the questions that ask
-   * for it.
+   * Returns each key once, for each question the indices of its keys in that list, and for each key the questions that
+   * ask for it.
    */
   #join(questions: readonly Question<Key, Value, Found>[]) {
     const known = new Map<unknown, number>();

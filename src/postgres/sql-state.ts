@@ -1,9 +1,9 @@
 import pg from 'pg';
 
 /**
- * PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg (in `code`) or
- * through Prisma (in the cause that its driver adapter reports). Returns null for an error without one, for example if
- * PostgreSQL could not be reached.
+ * Returns PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg (which has it
+ * in `code`) or through Prisma (which has it in the cause that its driver adapter reports). Returns null for an error
+ * without a code, for example if PostgreSQL could not be reached.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];
@@ -15,7 +15,10 @@ export function isEndedByTimeout(error: unknown): boolean {
   return sqlStateOf(error) === '57014';
 }
 
-/** The name of the constraint, or of the rule in a trigger, that refused a statement; null if the error names none. */
+/**
+ * Returns the name of the constraint, or of the rule in a trigger, that refused a statement, or null if the error names
+ * none.
+ */
 export function constraintOf(error: unknown): string | null {
   const name =
     error instanceof pg.DatabaseError ? error.constraint : property(driverCauseOf(error)?.['constraint'], 'index');
@@ -23,10 +26,10 @@ export function constraintOf(error: unknown): string | null {
 }
 
 /**
- * What Prisma's driver adapter reports about a failure: `kind` is its name (such as `DatabaseNotReachable`), and
- * `originalCode` is the SQLSTATE, if there is one. Prisma wraps it in the `meta` of an error with its own code (P1001,
- * P2003 …), except that a failed BEGIN or COMMIT may come unwrapped. Returns null for an error that did not come
- * through Prisma.
+ * Returns what Prisma's driver adapter reports about a failure: `kind` is the name of the failure (such as
+ * `DatabaseNotReachable`), and `originalCode` is the SQLSTATE, if there is one. Prisma puts this report into the `meta`
+ * of an error with its own code (P1001, P2003 …), but may throw the driver adapter's error directly when a BEGIN or
+ * COMMIT fails. Returns null for an error that did not come through Prisma.
  */
 export function driverCauseOf(error: unknown): Readonly<Record<string, unknown>> | null {
   const driverError = property(property(error, 'meta'), 'driverAdapterError') ?? error;

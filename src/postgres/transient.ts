@@ -1,10 +1,10 @@
 import { driverCauseOf, sqlStateOf } from './sql-state.ts';
 
 /**
- * PostgreSQL's classes 08, 57 and 53: connection lost, server shutting down or starting up, a statement cancelled
- * (because it waited for a long-held lock, for example), too many connections. Also a transaction ended for being idle
- * (25P03), and a write on a read-only server (25006): for example on a former primary; the next connection reaches the
- * new one.
+ * Error classes 08, 57 and 53 of PostgreSQL: the connection was lost, the server is shutting down or starting up, a
+ * statement was cancelled (because it waited for a long-held lock, for example), or there are too many connections.
+ * Also a transaction that was ended for being idle (25P03), and a write on a read-only server (25006), such as a former
+ * primary; the next connection then reaches the new primary.
  */
 const transientStates = /^(08|57|53|25P03|25006)/;
 const transientCodes = new Set([
@@ -17,7 +17,8 @@ const transientCodes = new Set([
   'ENOENT',
 ]);
 /**
- * What Prisma's driver adapter reports for a server that it can't reach, that is full, or that closed the connection.
+ * The kinds that Prisma's driver adapter reports for a server that it can't reach, that is full, or that closed the
+ * connection.
  */
 const transientKinds = new Set(['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections']);
 /** Prisma waited too long for a connection from the pool. */
@@ -40,8 +41,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether PostgreSQL itself reported that a statement failed: the statement has then changed nothing. If the connection
- * broke or was terminated (57P01), the commit may have succeeded, with only the answer lost.
+ * Whether PostgreSQL itself reported that a statement failed, in which case the statement has changed nothing. If the
+ * connection broke or was terminated (57P01), the commit may have succeeded and only the answer was lost.
  */
 export function isUndone(error: unknown): boolean {
   const state = sqlStateOf(error);
@@ -52,9 +53,9 @@ export function isUndone(error: unknown): boolean {
 export const maxConflicts = 3;
 
 /**
- * Whether PostgreSQL undid the transaction because of another one (serialization_failure, deadlock_detected), so that
- * the same transaction may succeed if it is repeated. Two transactions that lock the same rows in different orders can
- * deadlock, and nothing makes psql use this server's order.
+ * Whether PostgreSQL rolled the transaction back because of another one (serialization_failure, deadlock_detected), so
+ * that the same transaction may succeed if it is retried. Deadlocks can occur because two transactions may lock the
+ * same rows in different orders. A statement in psql, for example, need not follow this server's order.
  */
 export function isConflict(error: unknown): boolean {
   const state = sqlStateOf(error);

@@ -2,25 +2,25 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { RedisHost, RedisTarget } from './redis-url.ts';
 
 /**
- * Time limits, in ms. `connect`: to connect; `command`: to answer a command; `retry`: the longest pause between
- * attempts.
+ * Time limits, in ms. `connect` is the limit for connecting, `command` is the limit for the answer to a command, and
+ * `retry` is the longest pause between attempts.
  */
 export const redisTimes = { connect: 2_000, command: 1_000, retry: 1_000 };
 
 /**
- * Creates connections to Redis. None of them connects before `connect` is called, queues commands while Redis is
- * unavailable, or sends one twice.
+ * Creates connections to Redis. No connection connects before `connect` is called, queues commands while Redis is
+ * unavailable, or sends a command twice.
  */
 export type RedisClients = {
-  /** The hosts that a subscriber may ask first. Null: there is only one server to ask. */
+  /** The hosts that a subscriber may connect to first, or null if there is only one server. */
   readonly seeds: readonly RedisHost[] | null;
-  /** For commands: connects to the server or the whole cluster. */
+  /** Creates a connection for commands, to the server or to the whole cluster. */
   createCommander: () => Redis | Cluster;
-  /** For subscriptions: connects to one server. Pass a `host` only for a cluster. */
+  /** Creates a connection for subscriptions, to one server. Pass a `host` only for a cluster. */
   createSubscriber: (host: RedisHost | null) => Redis;
 };
 
-/** Loads the library, which servers without Redis never do. */
+/** Loads the ioredis library, which servers without Redis never do. */
 export async function loadRedisClients(target: RedisTarget): Promise<RedisClients> {
   const { Redis, Cluster } = await import('ioredis');
   const { kind, hosts, username, password, tls } = target;
@@ -50,7 +50,7 @@ export async function loadRedisClients(target: RedisTarget): Promise<RedisClient
           slotsRefreshTimeout: redisTimes.command,
           maxRedirections: 4,
           redisOptions: shared,
-          // Certificates name hosts; without TLS, addresses work just as well.
+          // Certificates contain host names; without TLS, addresses work just as well.
           ...(tls !== null && { dnsLookup: (address, callback) => callback(null, address) }),
         }),
       createSubscriber: (host) => new Redis({ ...shared, ...(host ?? hosts[0]) }),
@@ -77,7 +77,10 @@ function sentinelOptions({ hosts, service, database, sentinel, tls }: RedisTarge
   } satisfies RedisOptions;
 }
 
-/** Longer each time, up to a second, and randomised: a thousand nodes must not reconnect at the same moment. */
+/**
+ * Returns the pause before an attempt, which grows up to a second and is random, because a thousand nodes must not
+ * reconnect at the same moment.
+ */
 function retryDelay(times: number): number {
   return Math.min(50 * 2 ** Math.min(times, 10), redisTimes.retry) * (0.5 + Math.random() / 2);
 }

@@ -7,22 +7,22 @@ import { Subscriber } from './subscriber.ts';
 
 /** How often the connection for commands is checked, in ms. */
 const checkMs = 1_000;
-/** How many commands may wait for an answer; further ones fail at once. */
+/** The maximum number of commands that may wait for an answer; further commands fail immediately. */
 const maxWaiting = 10_000;
 
-/** Redis is unavailable, or did not answer in time. The command may have been executed. */
+/** Redis is unavailable, or did not answer in time. The command may have been executed anyway. */
 export class RedisAway extends Error {}
 
 /**
  * This node's connections to Redis. While Redis is unavailable, every command fails immediately. A command that gets no
- * answer fails after a second; from then on, commands fail immediately until Redis answers again. The log gets one line
- * when Redis becomes unavailable, and one when it is back.
+ * answer fails after a second. From then on, all commands fail immediately until Redis answers again. One line is
+ * logged when Redis becomes unavailable, and one when it is available again.
  */
 export class RedisLink implements Channels {
   readonly #commander: Redis | Cluster;
   readonly #subscriber: Subscriber;
   readonly #report: Report;
-  /** Set when a command got no answer, until a check gets one. */
+  /** True from the moment when a command gets no answer until a check succeeds. */
   #isStuck = false;
   #waiting = 0;
   #refusal = '';
@@ -41,7 +41,7 @@ export class RedisLink implements Channels {
     this.#subscriber = new Subscriber(clients, note);
   }
 
-  /** Connects, and waits a limited time for the connection: nothing needs Redis in order to start. */
+  /** Connects, but waits only a limited time for the connection, because nothing needs Redis in order to start. */
   static async open(target: RedisTarget, report: Report): Promise<RedisLink> {
     const link = new RedisLink(await loadRedisClients(target), report);
     link.#subscriber.open();
@@ -62,8 +62,8 @@ export class RedisLink implements Channels {
   }
 
   /**
-   * Runs a command. Throws RedisAway if Redis is unavailable or gives no answer in time, and the error if Redis refuses
-   * the command.
+   * Runs a command. Throws RedisAway if Redis is unavailable or does not answer in time, and Redis's error if Redis
+   * refuses the command.
    */
   async run<Value>(work: (commander: Redis | Cluster) => Promise<Value>): Promise<Value> {
     if (!this.#canCommand) {
@@ -103,7 +103,7 @@ export class RedisLink implements Channels {
   async #connect(): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, redisTimes.connect);
-    // The error that the connection itself reported says more than "Connection is closed".
+    // The error that the connection itself has reported is more informative than "Connection is closed".
     await Promise.race([late, this.#commander.connect().catch((error: unknown) => void (this.#problem ??= error))]);
     clearTimeout(timer);
   }
@@ -127,7 +127,7 @@ export class RedisLink implements Channels {
     this.#isStuck = answers.includes(false);
   }
 
-  /** A connection can hang before it is ready, for example if the machine is gone: then a new one is better. */
+  /** Reconnects if the connection has hung before it was ready, for example because the machine is gone. */
   #restartIfPending(): void {
     const now = performance.now();
     this.#pendingSince ??= now;
@@ -136,7 +136,7 @@ export class RedisLink implements Channels {
     if (['connecting', 'connect'].includes(this.#commander.status)) this.#commander.disconnect(true);
   }
 
-  /** Reports a refusal to the operator, such as a missing right, unless the last one was the same. */
+  /** Reports a refusal, such as a missing permission, to the operator, unless the previous refusal was the same. */
   #tellOfRefusal(error: unknown): void {
     const refusal = reasonOf(error);
     if (refusal === this.#refusal) return;
@@ -163,12 +163,12 @@ async function doesAnswer(server: Redis, note: (error: unknown) => void): Promis
   } catch (error) {
     note(error);
     if (isTimeout(error)) server.disconnect(true);
-    // A refusal, such as LOADING or NOPERM, is an answer too.
+    // A refusal, such as LOADING or NOPERM, is also an answer.
     return isReply(error);
   }
 }
 
-/** Whether Redis answered, and refused the command. */
+/** Whether Redis answered by refusing the command. */
 function isReply(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError';
 }
@@ -178,7 +178,8 @@ function isTimeout(error: unknown): boolean {
 }
 
 /**
- * The part of an error that may be logged: a code, or the first words of Redis's answer, which contain no user data.
+ * Returns the part of an error that may be logged: a code, or the first words of Redis's answer, which contain no user
+ * data.
  */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer';

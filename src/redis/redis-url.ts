@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 /** The host and port of a Redis server, or of a Sentinel. */
 export type RedisHost = { host: string; port: number };
 
-/** What a TLS connection needs; certificates and keys as PEM. */
+/** The options of a TLS connection. Certificates and keys are PEM. */
 export type RedisTls = { ca?: Buffer; cert?: Buffer; key?: Buffer };
 
-/** Where Redis is, and how to sign in there. `tls` is null for an unencrypted connection. */
+/** The address of Redis, and the credentials for it. `tls` is null for an unencrypted connection. */
 export type RedisTarget = {
   hosts: [RedisHost, ...RedisHost[]];
   username: string | null;
@@ -15,7 +15,7 @@ export type RedisTarget = {
 } & (
   | { kind: 'SERVER'; database: number }
   | { kind: 'CLUSTER' }
-  /** `service`: the name that the Sentinels know the servers by. */
+  /** `service` is the name by which the Sentinels know the servers. */
   | { kind: 'SENTINEL'; service: string; database: number; sentinel: { username?: string; password?: string } }
 );
 
@@ -26,9 +26,10 @@ const sentinelParameters = ['sentinel_username', 'sentinel_password'];
 const usualPort = { server: 6379, sentinel: 26379 };
 
 /**
- * Reads REDIS_URL: `redis://user:password@host:6379/0` names a server, `redis+cluster://host:7000,host:7001` some nodes
- * of a cluster, and `redis+sentinel://host:26379,host:26380/service/0` the Sentinels of a service. `rediss` instead of
- * `redis` means TLS. Throws an Error that says what is wrong; its message never contains a user name or a password.
+ * Reads REDIS_URL: `redis://user:password@host:6379/0` names a server, `redis+cluster://host:7000,host:7001` names some
+ * nodes of a cluster, and `redis+sentinel://host:26379,host:26380/service/0` names the Sentinels of a service. `rediss`
+ * instead of `redis` means TLS. Throws an Error that says what is wrong; its message never contains a user name or a
+ * password.
  */
 export function parseRedisUrl(text: string): RedisTarget {
   const [, scheme = '', suffix = '', credentials = '', hostList = '', path = '', query = ''] = form.exec(text) ?? [];
@@ -69,7 +70,7 @@ function parseHost(text: string, usual: number): RedisHost {
   return { host, port: number };
 }
 
-/** As in Redis itself, a password needs no user name: `redis://:password@host`. */
+/** As in Redis itself, a password may be given without a user name: `redis://:password@host`. */
 function parseCredentials(text: string): { username: string | null; password: string | null } {
   const colon = text.indexOf(':');
   const [username, password] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];

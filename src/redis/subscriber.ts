@@ -4,13 +4,17 @@ import type { RedisClients } from './client.ts';
 import type { RedisHost } from './redis-url.ts';
 
 /**
- * How often connections are checked, in ms, and after how many checks a cluster is asked whether a channel has moved.
+ * How often connections are checked, in ms, and after how many of these checks the cluster is asked whether a channel
+ * has moved.
  */
 const checks = { everyMs: 1_000, moves: 5 };
-/** How many times a channel may move while it is being subscribed to; after that, the next check tries again. */
+/** How many times a channel may move while this node is subscribing to it. After that, the next check tries again. */
 const maxMoves = 4;
 
-/** A channel that this node wants. `place`: the server on which it was last subscribed, or will be. */
+/**
+ * A channel that this node wants to subscribe to. `place` is the server on which the channel was last subscribed, or
+ * will be.
+ */
 type Wanted = {
   channel: string;
   listeners: Set<(message: string) => void>;
@@ -20,10 +24,10 @@ type Wanted = {
 };
 
 /**
- * Subscribes to sharded channels, on connections of its own: one, or one for each server of a cluster that has a wanted
- * channel. It learns from the servers' answers (MOVED) which of them has a channel, and asks again every few seconds: a
- * server that the rest of the cluster no longer counts as a member would otherwise keep its subscribers without sending
- * them anything.
+ * Subscribes to sharded channels. It has its own connections: one for a single server, or one for each server of a
+ * cluster that has a wanted channel. It learns from the servers' answers (MOVED) which server has a channel, and asks
+ * again every few seconds. Otherwise, a server that the rest of the cluster no longer counts as a member would keep its
+ * subscribers without sending them anything.
  */
 export class Subscriber {
   readonly #clients: RedisClients;
@@ -33,13 +37,13 @@ export class Subscriber {
   #timer: NodeJS.Timeout | null = null;
   #checkCount = 0;
 
-  /** `onError`: called with refusals from Redis, and with connection errors. */
+  /** `onError` is called with refusals from Redis and with connection errors. */
   constructor(clients: RedisClients, onError: (error: unknown) => void) {
     this.#clients = clients;
     this.#onError = onError;
   }
 
-  /** Whether a connection is up. */
+  /** Whether any connection is ready. */
   get isConnected(): boolean {
     return [...this.#connections.values()].some(({ status }) => status === 'ready');
   }
@@ -104,11 +108,11 @@ export class Subscriber {
     }
   }
 
-  /** Returns false if the channel has moved to another server, to which there may be no connection yet. */
+  /** Returns false if the channel has moved to another server. There may be no connection to that server yet. */
   async #subscribeAt(connection: Redis, wanted: Wanted): Promise<boolean> {
     try {
       await connection.ssubscribe(wanted.channel);
-      // The channel may have been unsubscribed, or the connection lost, in the meantime.
+      // In the meantime, the channel may have been unsubscribed or the connection lost.
       if (this.#wanted.get(wanted.channel) !== wanted) connection.sunsubscribe(wanted.channel).catch(ignore);
       else if (connection.status === 'ready') wanted.since ??= performance.now();
       return true;
@@ -124,7 +128,9 @@ export class Subscriber {
     }
   }
 
-  /** The place to ask: where the channel was, or any server of the cluster that is ready. */
+  /**
+   * Returns the server to ask: the one that had the channel, or else any server of the cluster with a ready connection.
+   */
   #choose({ place }: Wanted): string | null {
     if (place !== null && this.#isReady(place)) return place;
     const ready = [...this.#connections.keys()].filter((each) => this.#isReady(each));
@@ -140,7 +146,10 @@ export class Subscriber {
     return seeds?.[Math.floor(Math.random() * seeds.length)] ?? null;
   }
 
-  /** Connects to a server, unless it is connected already, and returns the name that identifies it in this class. */
+  /**
+   * Connects to a server, unless there is already a connection to it, and returns the name that identifies the server
+   * in this class.
+   */
   #connect(host: RedisHost | null): string {
     const place = host === null ? '' : `${host.host}:${host.port}`;
     if (this.#connections.has(place)) return place;
@@ -152,7 +161,7 @@ export class Subscriber {
     connection.on('error', this.#onError);
     connection.on('ready', () => this.#renew(place));
     connection.on('close', () => this.#forget(place));
-    // A server tells its subscribers that a channel has moved, but the library does not say which.
+    // A server tells its subscribers that a channel has moved, but the library does not say which channel.
     connection.on('moved', () => {
       this.#forget(place);
       this.#renew(place);
@@ -171,8 +180,8 @@ export class Subscriber {
   }
 
   /**
-   * Reopens connections that do not answer, adds one if none works, drops useless ones, and subscribes to what is
-   * missing.
+   * Reopens connections that do not answer, adds a connection if none works, drops useless ones, and subscribes to
+   * channels whose subscription is missing.
    */
   #check(): void {
     this.#checkCount += 1;
@@ -184,7 +193,10 @@ export class Subscriber {
     for (const wanted of this.#wanted.values()) if (wanted.since === null || mayHaveMoved) void this.#place(wanted);
   }
 
-  /** Servers may leave a cluster, so a connection that fails is kept only while a channel is expected there. */
+  /**
+   * Servers may leave a cluster, so a connection that is not ready is kept only while a channel is expected on its
+   * server.
+   */
   #dropUseless(): void {
     const used = new Set([...this.#wanted.values()].map(({ place }) => place));
     for (const [place, connection] of this.#connections) {
@@ -196,7 +208,8 @@ export class Subscriber {
 }
 
 /**
- * The server named in an answer like `MOVED 3999 127.0.0.1:6381`. An answer without a host means the connection's host.
+ * Returns the server named in an answer such as `MOVED 3999 127.0.0.1:6381`. If the answer has no host, the host of the
+ * connection is meant.
  */
 function movedTo(error: unknown, connection: Redis): RedisHost | null {
   const [, host, port] = /^MOVED \d+ (\S*):(\d+)/.exec((error as Error).message) ?? [];

@@ -2,18 +2,21 @@ import type { Queryable } from '../postgres/client.ts';
 import { printNames } from './search-token.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** Something that search finds by its names, such as a user by the username and the display name. */
+/** Something that can be found by its names, such as a user by the username and the display name. */
 export type Named = { id: bigint; names: string[] };
 
-/** How the names of one kind are indexed, as SQL. */
+/** How names of one kind are indexed, as SQL. */
 type NameIndex = {
-  /** The table with the words of the names. */
+  /** The table that contains the words of the names. */
   table: string;
-  /** The table of the things whose names are not indexed yet. */
+  /** The table of the users or channels whose names are not indexed yet. */
   backlog: string;
-  /** The column that holds the thing's id, in both tables. */
+  /** The column with the id of the user or channel, in both tables. */
   owner: string;
-  /** Where the names are: a table, the names in a row as an array, and a condition that selects the rows. */
+  /**
+   * Where the names come from: a table, an expression for the names in a row as an array, and a condition that selects
+   * the rows.
+   */
   source: { table: string; names: string; isFound: string };
 };
 
@@ -32,15 +35,15 @@ const nameIndexes = {
   },
 } satisfies Record<string, NameIndex>;
 
-/** The kinds of things whose names are indexed. */
+/** The kinds of objects whose names are indexed. */
 export type NamedKind = keyof typeof nameIndexes;
 
 const kinds: readonly NamedKind[] = ['users', 'channels'];
 
-/** Names that are not indexed yet are read directly, up to this many. */
+/** The maximum number of names that are read directly because they are not indexed yet. */
 const maxPending = 500;
 
-/** Puts all names into the backlogs. */
+/** Adds all names to the backlogs. */
 export async function queueNames(client: Queryable): Promise<void> {
   for (const kind of kinds) {
     const { backlog, owner, source } = nameIndexes[kind];
@@ -50,7 +53,7 @@ export async function queueNames(client: Queryable): Promise<void> {
   }
 }
 
-/** Indexes up to `limit` names of each kind. Returns how many it indexed. */
+/** Indexes up to `limit` names of each kind. Returns the number of names that it indexed. */
 export async function indexNames(client: Queryable, limit: number): Promise<number> {
   let count = 0;
   for (const kind of kinds) count += await indexBatch(client, kind, limit);
@@ -59,7 +62,8 @@ export async function indexNames(client: Queryable, limit: number): Promise<numb
 
 async function indexBatch(client: Queryable, kind: NamedKind, limit: number): Promise<number> {
   const { table, backlog, owner, source } = nameIndexes[kind];
-  // Rows that another transaction has locked stay in the backlog: the names, or their owners, are about to change.
+  // Rows that another transaction has locked stay in the backlog, because the names or their owners are about to
+  // change.
   const { rows: queued } = await client.query<{ id: bigint }>({
     name: `${kind}_to_index`,
     text: `select ${owner} as id from ${backlog} order by ${owner} limit $1 for update skip locked`,
@@ -81,7 +85,7 @@ async function indexBatch(client: Queryable, kind: NamedKind, limit: number): Pr
   return rows.length;
 }
 
-/** The things whose new names are not in the index yet. */
+/** Returns the users or channels whose new names are not in the index yet. */
 export async function listPendingNames(pool: Queryable, kind: NamedKind): Promise<Named[]> {
   const { backlog, owner, source } = nameIndexes[kind];
   const { rows } = await pool.query<Named>({

@@ -3,12 +3,12 @@ import { InvalidInput, type FieldError } from '../errors.ts';
 import { printLexemes } from './search-condition.ts';
 import { readSearch, type SearchQuery } from './search-query.ts';
 
-/** A search for names: what to look for, and what to ask the index for, as a tsquery. */
+/** A search for names: the parsed query, and the query for the index as a tsquery. */
 export type NameSearch = { query: SearchQuery; lexemes: string };
 
 /**
- * Parses a search for names. Null if it searches for nothing, because it has no words or only excluded ones. Throws
- * InvalidInput for text that no name could contain.
+ * Parses a search for names. Returns null if the search can find nothing, because it has no words or only excluded
+ * ones. Throws an InvalidInput for text that no name could contain.
  */
 export function readNameSearch(search: string): NameSearch | null {
   if (search.trim() === '') return null;

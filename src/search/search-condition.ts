@@ -1,14 +1,14 @@
 import type { Phrase, SearchQuery, Term } from './search-query.ts';
 
 /**
- * How many pairs of characters of a run are looked up in the index: the first few already exclude almost all other
- * messages.
+ * The maximum number of pairs of characters that are looked up in the index for a run. The first few pairs already
+ * exclude almost all other messages.
  */
 const maxPairs = 12;
 
 /**
- * The LIKE pattern that finds `phrase` in the tokens that search-text.ts prints. No word contains a character that is
- * special in patterns.
+ * Returns the LIKE pattern that finds `phrase` in the tokens that search-text.ts formats. No escaping is needed,
+ * because no word contains a character that is special in patterns.
  */
 export function printPattern({ words, isWhole }: Phrase): string {
   const [first] = words;
@@ -18,7 +18,7 @@ export function printPattern({ words, isWhole }: Phrase): string {
 }
 
 /**
- * The search as an SQL condition on `tokens`, the text of an index entry. `bind` takes a value and returns its
+ * Returns the search as an SQL condition on `tokens`, the text of an index entry. `bind` takes a value and returns its
  * placeholder.
  */
 export function printCondition(query: SearchQuery, tokens: string, bind: (value: unknown) => string): string {
@@ -28,8 +28,9 @@ export function printCondition(query: SearchQuery, tokens: string, bind: (value:
 }
 
 /**
- * The query for the index, as a tsquery: it finds every text that matches, and some others. Null if it cannot narrow
- * the search down, because there are no words, or because one of the alternatives only excludes words.
+ * Returns the query for the index, as a tsquery. It finds every text that matches the search, and some others. Returns
+ * null if the index cannot narrow the search down, because there are no words, or because one of the alternatives only
+ * excludes words.
  */
 export function printLexemes(query: SearchQuery): string | null {
   const alternatives = query.map((terms) => terms.filter(({ isExcluded }) => !isExcluded));
@@ -37,17 +38,17 @@ export function printLexemes(query: SearchQuery): string | null {
   return either(alternatives.map((terms) => all(terms.map(({ phrases }) => either(phrases.map(printPhrase))))));
 }
 
-/** A key of the index, for a tsquery. */
+/** Quotes a key of the index for use in a tsquery. */
 export function quoteLexeme(lexeme: string): string {
   return `'${lexeme.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
 
-/** A tsquery for any of these. */
+/** Returns a tsquery that matches if any of these match. */
 export function either(queries: readonly string[]): string {
   return queries.length === 1 ? (queries[0] ?? '') : `(${queries.join(' | ')})`;
 }
 
-/** A tsquery for all of these. */
+/** Returns a tsquery that matches if all of these match. */
 export function all(queries: readonly string[]): string {
   return queries.join(' & ');
 }

@@ -10,25 +10,26 @@ import { indexNames, queueNames } from './name-index.ts';
 import { printMessage, type IndexedMessage } from './search-token.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How many messages of one source, or names of one kind, a transaction indexes at most. */
+/** The maximum number of messages from one source, or of names of one kind, that a transaction indexes. */
 const batchSize = 500;
 /** The maximum number of chats from the backlog that share a transaction. */
 const maxChats = 100;
-/** The longest time until a new message is noticed, in ms. */
+/** The maximum time until a new message is noticed, in ms. */
 const pollMs = 250;
 /**
- * After a batch of the backlogs or a full batch from the log, indexing rests three times as long as the batch took, so
- * that each takes at most a quarter of a node's time. New messages are indexed more slowly while the node is busy, but
- * not for longer than 30 s: sending 1,600 messages per second then costs 15 % less CPU time (bench:send).
+ * After a batch from the backlogs, or a full batch from the log, indexing pauses for three times as long as the batch
+ * took. Each of these two sources therefore takes at most a quarter of a node's time. New messages are indexed more
+ * slowly while the node is busy, but not for longer than 30 s: sending 1,600 messages per second then costs 15 % less
+ * CPU time (bench:send).
  */
 const rest: RestFactors = { usual: 3, busy: 15, maxBusyMs: 30_000 };
 
 const indexedKinds = ['NewMessage', 'MessageEdited'];
 
 /**
- * Fills the search index. One node at a time follows the log for messages, and works through the backlogs: names of
- * users and public channels, messages that were locked, and chats whose messages are indexed again. Indexing never
- * waits for a row, so no open transaction can stop it.
+ * Keeps the search index up to date. One node at a time follows the log for messages and works through the backlogs,
+ * which contain names of users and public channels, messages that were locked, and chats whose messages are being
+ * indexed again. Indexing never waits for a row lock, so no open transaction can stop it.
  */
 class SearchIndex {
   readonly #consumer: LogConsumer;
@@ -75,7 +76,7 @@ class SearchIndex {
   }
 }
 
-/** Opens the search index; `started` closes it. */
+/** Opens the search index. Disposing `started` closes it. */
 export function openSearchIndex({
   started,
   ...parts
@@ -93,14 +94,14 @@ export async function queueEverything(client: Queryable): Promise<void> {
 }
 
 /**
- * Indexes the next batch of the backlogs in one transaction. Returns how many messages, chats and names it finished; 0
- * when there is nothing left that it can do now.
+ * Indexes the next batch of the backlogs in one transaction. Returns the number of messages, chats and names that it
+ * finished, or 0 if there is nothing that it can index at the moment.
  */
 export async function indexBacklog(
   db: Pick<Db, 'pool'>,
   fence: (client: Queryable) => Promise<unknown> = async () => undefined,
 ): Promise<number> {
-  // Nearly always there is nothing: look before beginning a transaction.
+  // The backlogs are nearly always empty, so check that before beginning a transaction.
   const { rows } = await db.pool.query<{ isEmpty: boolean }>({
     name: 'search_backlogs',
     text: `select not exists (select from search_backlog) and not exists (select from search_chat_backlog)
@@ -116,7 +117,7 @@ export async function indexBacklog(
   });
 }
 
-/** Each batch sees what earlier batches have committed, such as that a chat is public now. */
+/** Makes each batch see what earlier batches have committed, such as that a chat is public now. */
 async function takeTurn(client: Queryable): Promise<void> {
   await client.query({
     name: 'search_turn',
@@ -131,13 +132,13 @@ async function indexEvents(client: Queryable, ids: bigint[]): Promise<void> {
 }
 
 /**
- * Indexes these messages. Messages that another transaction is changing go to the backlog, and deleted ones lose their
- * entry. Returns how many it indexed.
+ * Indexes these messages. Messages that another transaction is changing go to the backlog, and the entries of deleted
+ * messages are removed. Returns the number of messages that it indexed.
  */
 async function indexMessages(client: Queryable, ids: readonly bigint[]): Promise<number> {
   if (ids.length === 0) return 0;
-  // The lock keeps a message from being deleted or edited until its entry is committed; the deletion then deletes the
-  // entry.
+  // The lock prevents a message from being deleted or edited until its entry is committed; a later deletion then also
+  // deletes the entry.
   const { rows } = await client.query<IndexedMessage>({
     name: 'messages_to_index',
     text: `select m.id, m.chat_id as "chatId", c.type = 'PUBLIC_CHANNEL' as "isPublic", m.sender_id as "senderId",
@@ -209,7 +210,7 @@ async function indexChats(client: Queryable): Promise<number> {
     client,
     messages.map(({ id }) => id),
   );
-  // In a full batch, the last chat may have more messages, and the chats after it have not been started.
+  // If the batch is full, the last chat may have more messages, and the chats after it have not been started.
   const finished =
     last === undefined
       ? chats

@@ -12,8 +12,8 @@ function contains(readings: Readings, { phrases }: Term): boolean {
 }
 
 /**
- * The parts of a text that match a phrase of the search, in order and without overlaps: the first one, and those that
- * begin at most `reach` UTF-16 units after it.
+ * Returns the parts of a text that match a phrase of the search, in order and without overlaps: the first one, and
+ * those that begin at most `reach` UTF-16 units after the first one.
  */
 export function listSpans(readings: Readings, query: SearchQuery, reach: number): Span[] {
   const phrases = listPhrases(query);
@@ -29,7 +29,7 @@ export function listSpans(readings: Readings, query: SearchQuery, reach: number)
   return merged;
 }
 
-/** The phrases that the search looks for, each once. */
+/** Returns the phrases that the search looks for, without duplicates. */
 function listPhrases(query: SearchQuery): Phrase[] {
   const phrases = query.flat().flatMap(({ phrases: all, isExcluded }) => (isExcluded ? [] : all));
   return [...new Map(phrases.map((phrase) => [printPattern(phrase), phrase])).values()];
@@ -51,7 +51,10 @@ function findPhrases(words: readonly Word[], phrases: readonly Phrase[], { from,
   return spans;
 }
 
-/** The places of the phrases that begin with the word at `at`; null if there are none, as for most words. */
+/**
+ * Returns the spans of the phrases that begin with the word at index `at`, or null if there are none, as is the case
+ * for most words.
+ */
 function findAt(
   words: readonly Word[],
   at: number,
@@ -64,8 +67,8 @@ function findAt(
 }
 
 /**
- * Where the phrase is, if it begins with the word at index `at`. In a run, there may be several such places, up to the
- * position `to`.
+ * Returns the spans of a phrase that begins with the word at index `at`. A run may contain several such spans, which
+ * are listed up to the position `to`.
  */
 function findPhrase(words: readonly Word[], at: number, { phrase, to }: { phrase: Phrase; to: number }): Span[] {
   const word = words[at];
@@ -89,7 +92,7 @@ function findInRun({ text, start }: Word, part: string, to: number): Span[] {
 }
 
 function isPhraseAt(words: readonly Word[], at: number, { words: wanted, isWhole }: Phrase): boolean {
-  // Nearly every word of a text is ruled out here.
+  // This check rules out nearly every word of a text.
   const [first] = wanted;
   if (first?.isRun === false && words[at]?.text.startsWith(first.text) !== true) return false;
   return wanted.every((want, index) => {

@@ -3,18 +3,19 @@ import { listPieces, type Piece } from '../core/word.ts';
 import { listReadings, type Word } from './search-text.ts';
 
 /**
- * Words that must stand next to each other. The last one may be the beginning of a word, unless `isWhole`.
+ * Words that must occur next to each other. The last word may be the beginning of a longer word, unless `isWhole`.
  */
 export type Phrase = { words: readonly Pick<Word, 'text' | 'isRun' | 'original'>[]; isWhole: boolean };
 
 /**
- * One condition of a search: the text must contain one of the phrases (or none if `isExcluded`), which are readings of
- * the same words.
+ * One condition of a search: the text must contain at least one of the phrases (or none of them if `isExcluded`). The
+ * phrases are different readings of the same words.
  */
 export type Term = { phrases: readonly Phrase[]; isExcluded: boolean };
 
 /**
- * A parsed search: a text must meet all terms of one of the alternatives. A search without words has no alternatives.
+ * A parsed search: a list of alternatives. A text must meet all terms of at least one alternative. A search without
+ * words has no alternatives.
  */
 export type SearchQuery = readonly (readonly Term[])[];
 
@@ -26,8 +27,8 @@ const minus = /[-\u2010\u2011\u2013\u2212]/;
 const joint = /^[-_./:@+&#'\u2018\u2019\u02bc`\\=?%~$*^\u00b7\u2010\u2011\u05f3\u05f4"]*$/;
 
 /**
- * Parses a search: all words must match, and each may be the beginning of a longer word. `"a phrase"` and `-word` match
- * whole words; `or` separates alternatives. Accepts any text; there are no syntax errors.
+ * Parses a search. All words must match, and each word may be the beginning of a longer word. `"a phrase"` and `-word`
+ * match whole words; `or` separates alternatives. Accepts any text, because there are no syntax errors.
  */
 export function readSearch(text: string): SearchQuery {
   const normalized = normalizeText(text);
@@ -43,12 +44,12 @@ export function readSearch(text: string): SearchQuery {
   return alternatives.filter(({ length }) => length > 0);
 }
 
-/** How many words a search has. */
+/** Returns the number of words in a search. */
 export function countWords(query: SearchQuery): number {
   return query.flat().reduce((count, { phrases }) => count + (phrases[0]?.words.length ?? 0), 0);
 }
 
-/** A part of a search. `isOpen`: the quote at the end of the phrase is missing. */
+/** A part of a search. `isOpen` means that the quotation mark at the end of the phrase is missing. */
 type Part = { kind: 'or' | 'words' | 'phrase'; text: string; isExcluded: boolean; isOpen: boolean };
 
 function splitSearch(text: string): Part[] {
@@ -75,8 +76,8 @@ function splitSearch(text: string): Part[] {
 }
 
 /**
- * The position of the quote that closes the phrase that begins at `from`, or the end of an open phrase; null if no
- * phrase begins there.
+ * Returns the position of the quotation mark that closes the phrase beginning at `from`, or the end of the text if the
+ * phrase is not closed. Returns null if no phrase begins there.
  */
 function endOfPhrase(text: string, from: number): number | null {
   if (quote.test(text[from] ?? '')) {
@@ -91,7 +92,10 @@ function endOfPhrase(text: string, from: number): number | null {
   return null;
 }
 
-/** A quotation mark in a Hebrew abbreviation does not begin or end a phrase. */
+/**
+ * Whether the character is a quotation mark that can begin or end a phrase. A quotation mark in a Hebrew abbreviation
+ * cannot.
+ */
 function isQuote(text: string, at: number): boolean {
   return quote.test(text[at] ?? '') && !(isHebrewAt(text, at - 1) && isHebrewAt(text, at + 1));
 }
@@ -110,7 +114,7 @@ function readUntilBreak(text: string, from: number): string {
   return text.slice(from, at);
 }
 
-/** At the beginning or the end, `or` is a word. */
+/** Whether the part separates alternatives. At the beginning or the end of a search, `or` is an ordinary word. */
 function isOr(parts: readonly Part[], index: number): boolean {
   const { kind, text, isExcluded } = parts[index] as Part;
   return kind === 'words' && !isExcluded && /^or$/i.test(text) && index > 0 && index < parts.length - 1;
@@ -121,7 +125,10 @@ function readPhrase(text: string, { isExcluded, isOpen }: Pick<Part, 'isExcluded
   return words.length === 0 ? [] : [{ phrases: [{ words, isWhole: isExcluded || !isOpen }], isExcluded }];
 }
 
-/** Words without a space between them: parts that a joint connects are one phrase, the others are separate phrases. */
+/**
+ * Parses words that have no space between them. Words that a joint connects form one phrase, and the others are
+ * separate phrases.
+ */
 function readChunk(text: string, isExcluded: boolean): Term[] {
   const groups: Piece[][] = [];
   for (const piece of listPieces(text)) {
@@ -143,7 +150,7 @@ function readPhrases(text: string, group: readonly Piece[], isWhole: boolean): P
   const others = listReadings(text, group);
   const [first] = group;
   const dotted = others.find(([word]) => word?.start === 0 && word.text.startsWith('.'));
-  // Only words with the dot match: a search for .net does not find every net.
+  // Match only words with the dot, because a search for .net should not find every net.
   if (group.length === 1 && dotted !== undefined && first?.start === 1) return [{ words: dotted, isWhole }];
   const isWholeReading = (words: readonly Word[]) =>
     words[0]?.start === first?.start && words.at(-1)?.end === group.at(-1)?.end;

@@ -4,19 +4,21 @@ import { printPattern } from './search-condition.ts';
 import type { SearchQuery, Term } from './search-query.ts';
 import { printText } from './search-text.ts';
 
-/** How many of the newest hits are ranked. */
+/** The number of the newest hits that are ranked. */
 export const maxRanked = 1_000;
 
-/** A match of the beginning of a word counts less for each missing letter, up to this many. */
+/**
+ * If only the beginning of a word matches, the score is lower for each missing letter, up to this number of letters.
+ */
 const maxMissing = 5;
 
-/** A message and how well it matches. */
+/** A message and a score for how well it matches. */
 export type RankedHit = { id: bigint; score: number };
 
 /**
- * Ranks messages (those in `contents` may not be in the index): a whole word counts more than its beginning, and a
- * beginning counts more the fewer letters are missing; a word with the accents of the search counts more than one
- * without. Best first, and newest first among equals.
+ * Ranks messages; those in `contents` may be missing from the index. A whole word counts more than the beginning of a
+ * word, and a beginning counts more the fewer letters are missing. A word with the same accents as in the search counts
+ * more than one without them. Returns the best messages first, and the newest first among those with equal scores.
  */
 export async function rankHits(
   pool: Queryable,
@@ -40,8 +42,8 @@ export async function rankHits(
 }
 
 /**
- * A page of ranked hits, and one more if there is one, as keys of cursors: score, id, and the newest id that was ranked
- * for the first page.
+ * Returns a page of ranked hits, and one more hit if there is one, as cursor keys: the score, the id, and the newest id
+ * that was ranked for the first page.
  */
 export function cutRanked(
   hits: readonly RankedHit[],
@@ -59,7 +61,7 @@ function scoreOf({ phrases }: Term, bind: Bind): string {
   const [phrase] = phrases;
   if (phrase === undefined || phrase.words.at(-1)?.isRun === true) return '0';
   const whole = printPattern({ ...phrase, isWhole: true });
-  // The phrase with 0, 1, 2 … more characters: an underscore stands for any one character.
+  // The phrase with 0, 1, 2 … additional characters. An underscore matches any one character.
   const grades = Array.from({ length: maxMissing }, (_, missing) => {
     const pattern = `${whole.slice(0, -2)}${'_'.repeat(missing)} %`;
     return `when e.tokens like ${bind(pattern)} then ${2 * (maxMissing - missing)}`;
@@ -67,7 +69,7 @@ function scoreOf({ phrases }: Term, bind: Bind): string {
   return `case ${grades.join(' ')} else 0 end`;
 }
 
-/** A point for a word that appears with its accents, in any of the forms in which people write it. */
+/** Returns SQL for one extra point if a word appears with its accents, in any of the forms in which people write it. */
 function scoreOfAccents({ phrases }: Term, bind: Bind): string[] {
   const original = phrases[0]?.words.map((word) => word.original ?? '').join(' ') ?? '';
   if (foldCase(original) === phrases[0]?.words.map(({ text }) => text).join(' ')) return [];

@@ -4,7 +4,7 @@ import { all, either, printCondition, printLexemes, quoteLexeme } from './search
 import type { SearchQuery } from './search-query.ts';
 import { blockOf, keyOf, startOfBlock } from './search-token.ts';
 
-/** Which messages to search; null means no restriction. Times are exclusive. */
+/** Which messages to search. Null means no restriction. Times are exclusive. */
 export type SearchFilter = {
   chatId: bigint | null;
   senderId: bigint | null;
@@ -16,8 +16,9 @@ export type SearchFilter = {
 };
 
 /**
- * What to search for: an empty query means every message. `chats`: the keys of the chats that the viewer can see, in
- * the index; null if there are too many to name. `unindexed`: the chats whose messages may not be in the index yet.
+ * What to search for. An empty query matches every message. `chats` contains the index keys of the chats that the
+ * viewer can see, or is null if there are too many chats to list. `unindexed` contains the chats whose messages may not
+ * be in the index yet.
  */
 export type Search = {
   query: SearchQuery;
@@ -27,23 +28,23 @@ export type Search = {
   unindexed: readonly UnindexedChat[];
 };
 
-/** A chat whose messages below this seq are not in the index yet; null means all of them. */
+/** A chat whose messages below this seq are not in the index yet. Null means that none of its messages are. */
 export type UnindexedChat = { chatId: bigint; belowSeq: number | null };
 
-/** At most `limit` ids beyond `after`, in reading order. */
+/** A request for at most `limit` ids beyond `after`, in reading order. */
 export type HitRequest = { isOldestFirst: boolean; after: bigint | null; limit: number };
 
 /** A range of ids, with exclusive bounds; null means no bound. */
 export type Stretch = { above: bigint | null; below: bigint | null };
 
 /**
- * The ids of the messages that match and that the viewer can see.
+ * Returns the ids of the messages that match and that the viewer can see.
  *
- * A common word occurs in a large share of all messages, and its beginning in even more, so reading all index entries
- * for it takes a while. But its newest hits are among the newest messages, so the newest messages of the viewer's chats
- * (or the oldest, if these come first) are read first, without looking up words in the index. The others are looked up
- * by word only if these do not fill the page. In both steps the index is restricted to the viewer's chats, so that
- * hidden messages cost nothing.
+ * A common word occurs in a large share of all messages, and words that begin with it in even more, so reading all its
+ * index entries takes a while. But some of its newest hits are among the newest messages. Therefore, the newest
+ * messages of the viewer's chats (or the oldest, if these come first) are read first, without looking up words in the
+ * index. The other messages are looked up by word only if the first step does not fill the page. In both steps, the
+ * index lookup is restricted to the viewer's chats, so that messages which the viewer cannot see cost nothing.
  */
 export async function listHits(pool: Queryable, search: Search, request: HitRequest): Promise<bigint[]> {
   if (isMarked(search.filter))
@@ -63,12 +64,12 @@ export async function listHits(pool: Queryable, search: Search, request: HitRequ
   return [...near, ...far];
 }
 
-/** The ids beyond `after`, in the order of reading. */
+/** Returns the range of the ids beyond `after`, in reading order. */
 export function toStretch({ isOldestFirst, after }: HitRequest): Stretch {
   return isOldestFirst ? { above: after, below: null } : { above: null, below: after };
 }
 
-/** The block where reading begins; null if the index is empty there. */
+/** Returns the block where reading begins, or null if the index has no entries beyond `after`. */
 async function readEdge(pool: Queryable, { isOldestFirst, after }: HitRequest): Promise<bigint | null> {
   const { rows } = await pool.query<{ id: bigint | null }>({
     name: isOldestFirst ? 'oldest_entry' : 'newest_entry',
@@ -81,13 +82,14 @@ async function readEdge(pool: Queryable, { isOldestFirst, after }: HitRequest): 
 }
 
 /**
- * Whether only a few messages can match (those that mention the viewer, or pinned ones): these are found by their ids.
+ * Whether only a few messages can match, because they must mention the viewer or be pinned. Such messages are found by
+ * their ids.
  */
 function isMarked({ mentionsViewer, isPinned }: SearchFilter): boolean {
   return mentionsViewer === true || isPinned === true;
 }
 
-/** Not prepared: the planner must see the search terms. */
+/** Reads the hits in a range of ids. The statement is not prepared, because the planner must see the search terms. */
 async function readStretch(
   pool: Queryable,
   { query, filter, viewerId, chats }: Omit<Search, 'unindexed'>,
@@ -107,7 +109,7 @@ async function readStretch(
   ];
   const order = isOldestFirst ? 'asc' : 'desc';
   const { rows } = await pool.query<{ id: bigint }>(
-    // The subquery is computed as a whole, because PostgreSQL would otherwise walk through all messages in this order.
+    // The subquery is materialized, because PostgreSQL would otherwise walk through all messages in this order.
     `with hit as materialized (select e.message_id from search_entries e where ${conditions.join(' and ') || 'true'})
     select m.id from hit join messages m on m.id = hit.message_id join chats c on c.id = m.chat_id
     where ${listRowConditions(filter, viewer, bind).join(' and ')}
@@ -117,7 +119,7 @@ async function readStretch(
   return rows.map(({ id }) => id);
 }
 
-/** The search's conditions on the index. They are separate, which is faster than one long condition. */
+/** Returns the conditions of the search on the index. Separate conditions are faster than one long condition. */
 function listKeys(
   { query, filter, chats }: Pick<Search, 'query' | 'filter' | 'chats'>,
   blocks: readonly bigint[] | null,
@@ -132,8 +134,8 @@ function listKeys(
 }
 
 /**
- * The conditions on `messages m` and `chats c`, in addition to those on the index: the visibility rule, and most
- * filters.
+ * Returns the conditions on `messages m` and `chats c` that apply in addition to those on the index: the visibility
+ * rule, and most filters.
  */
 export function listRowConditions(filter: SearchFilter, viewer: string, bind: (value: unknown) => string): string[] {
   const isPinned = 'exists (select from pins p where p.chat_id = m.chat_id and p.seq = m.seq)';
@@ -153,7 +155,10 @@ export function listRowConditions(filter: SearchFilter, viewer: string, bind: (v
 const hasPicture = `exists (select from files f join blobs b on b.hash = f.blob_hash
   where f.message_id = m.id and b.content_type like 'image/%')`;
 
-/** The ids of the messages that mention the viewer, or that mention everyone in one of the viewer's chats. */
+/**
+ * Returns SQL for the ids of the messages that mention the viewer, or that mention everyone in one of the viewer's
+ * chats.
+ */
 export function mentionsOf(viewer: string): string {
   return `select named.id from mentions n join messages named using (chat_id, seq) where n.user_id = ${viewer}
     union select called.id from messages called join members am using (chat_id)

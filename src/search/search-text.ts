@@ -1,11 +1,15 @@
 import { normalizeText, normalizeWithPlaces } from '../core/normal-text.ts';
 import { listPieces, type Piece } from '../core/word.ts';
 
-/** A word, or a run of characters of a script without spaces between words (e.g. Thai), and where it is in the text. */
+/**
+ * A word, or a run of characters in a script that has no spaces between words (e.g. Thai), and its position in the
+ * text.
+ */
 export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?: string };
 
 /**
- * In a word with more parts than this, a search finds each single part, and nothing else that begins inside the word.
+ * In a word with more parts than this, a search finds each part on its own, but nothing else that begins inside the
+ * word.
  */
 const maxCamelParts = 8;
 
@@ -13,12 +17,12 @@ const maxCamelParts = 8;
 export type Span = { start: number; end: number };
 
 /**
- * The sequences of words that a search can match in a text. The first has all its words in order. Each of the others is
- * a further reading of some of them: `dont` for don't, `fetch rows` for fetchRows, `.net` for .NET.
+ * The sequences of words in a text that a search can match. The first sequence contains all words in order. Each of the
+ * others is an additional reading of some of the words: `dont` for don't, `fetch rows` for fetchRows, `.net` for .NET.
  */
 export type Readings = readonly [words: readonly Word[], ...others: (readonly Word[])[]];
 
-/** Reads a text; positions refer to its normalized form. */
+/** Parses a text into words. Positions refer to the normalized form of the text. */
 export function readText(text: string): Readings {
   const normalized = normalizeText(text);
   const pieces = listPieces(normalized);
@@ -26,8 +30,8 @@ export function readText(text: string): Readings {
 }
 
 /**
- * Like `readText`, but also returns a function that finds where a part of the normalized form is in the text itself, in
- * UTF-16 units. Costs more.
+ * Like `readText`, but also returns a function that converts a span of the normalized form to a span of the text
+ * itself, in UTF-16 units. It takes more time than `readText`.
  */
 export function locateText(text: string): { readings: Readings; locate: (span: Span) => Span } {
   const { text: normalized, placeOf } = normalizeWithPlaces(text);
@@ -37,8 +41,8 @@ export function locateText(text: string): { readings: Readings; locate: (span: S
 }
 
 /**
- * The position in the original text that corresponds to `end` in the normalized text: after everything that the last
- * character before `end` absorbed.
+ * Returns the position in the original text that corresponds to `end` in the normalized text. It is after every
+ * character that was merged into the last normalized character before `end`.
  */
 function endOf(end: number, length: number, placeOf: (position: number) => number): number {
   let next = end;
@@ -46,7 +50,7 @@ function endOf(end: number, length: number, placeOf: (position: number) => numbe
   return placeOf(next);
 }
 
-/** The further readings of a normalized text. */
+/** Returns the additional readings of a normalized text. */
 export function listReadings(text: string, pieces: readonly Piece[]): Word[][] {
   const readings: Word[][] = [];
   for (let index = 0; index < pieces.length; index += 1) {
@@ -63,7 +67,7 @@ export function listReadings(text: string, pieces: readonly Piece[]): Word[][] {
   return readings;
 }
 
-/** The parts of fetchRowsByKey, and the rest from each part on: rowsbykey, bykey. */
+/** Returns the parts of fetchRowsByKey, and the remainders that begin at each inner part: rowsbykey, bykey. */
 function listCamelReadings(piece: Piece): Word[][] {
   const { parts, start } = piece;
   if (parts.length === 0) return [];
@@ -77,7 +81,7 @@ function listCamelReadings(piece: Piece): Word[][] {
   ];
 }
 
-/** Whether a single dot is directly before the piece, as in .NET and plan.docx. */
+/** Whether there is a single dot directly before the piece, as in .NET and plan.docx. */
 function isAfterDot(text: string, { isRun, start }: Piece): boolean {
   return !isRun && text[start - 1] === '.' && text[start - 2] !== '.' && /\p{L}/u.test(text[start] ?? '');
 }
@@ -91,7 +95,7 @@ function isDotted(text: string, next: Piece | undefined): boolean {
   return next !== undefined && isAfterDot(text, next) && isAfterWord(text, next);
 }
 
-/** Whether an apostrophe, or the gershayim of a Hebrew abbreviation, holds the two pieces together. */
+/** Whether the two pieces are joined by an apostrophe or by the gershayim of a Hebrew abbreviation. */
 function isContracted(text: string, one: Piece | undefined, next: Piece | undefined): boolean {
   if (one === undefined || next === undefined || next.start !== one.end + 1 || one.isRun || next.isRun) return false;
   const sign = text[one.end] ?? '';
@@ -115,21 +119,21 @@ function joinPieces(pieces: readonly Piece[]): Word {
 }
 
 /**
- * What the index stores of a text: its readings, each word between two spaces, each run after a `~`, and each further
- * reading after a `|`. Neither character occurs in a word.
+ * Formats the readings of a text as the index stores them: each word is between two spaces, each run follows a `~`, and
+ * each additional reading follows a `|`. Neither of these two characters occurs in a word.
  */
 export function printReadings([words, ...others]: Readings): string {
   const distinct = new Set(others.map(printWords));
   return ` ${printWords(words)} ${[...distinct].map((other) => `| ${other} `).join('')}`.replace(/^ {2}/, ' ');
 }
 
-/** Matches a text that may have other readings than its plain words. */
+/** Matches a text that may have readings other than its plain words. */
 const special = /[^\x00-\x7f]|['`+#]|\.[A-Za-z]|[A-Za-z0-9][A-Z]/;
 const longWord = /[A-Za-z0-9]{65}/;
 
 /**
- * What the index stores of a text. Most messages take a tenth of the time that the others need, because nothing in them
- * needs a close look.
+ * Formats a text as the index stores it. Most messages are formatted in a tenth of the time that the others need,
+ * because they contain nothing special.
  */
 export function printText(text: string): string {
   if (special.test(text) || (text.length > 64 && longWord.test(text))) return printReadings(readText(text));

@@ -1,6 +1,6 @@
 import { printText } from './search-text.ts';
 
-/** Messages whose ids differ only in their last 14 bits are in one block of the index. */
+/** Messages whose ids differ only in the last 14 bits are in the same block of the index. */
 const blockBits = 14n;
 
 /** What the index needs to know about a message. */
@@ -14,7 +14,7 @@ export type IndexedMessage = {
   hasPicture: boolean;
 };
 
-/** The keys of the index that are not words: no word begins with an @. */
+/** The keys of the index that are not words. They begin with an @, as no word does. */
 export const keyOf = {
   chat: (id: bigint) => `@c${id}`,
   sender: (id: bigint) => `@s${id}`,
@@ -25,17 +25,17 @@ export const keyOf = {
   link: '@l',
 } as const;
 
-/** The block of ids that a message is in. */
+/** Returns the block of ids that a message is in. */
 export function blockOf(messageId: bigint): bigint {
   return messageId >> blockBits;
 }
 
-/** The first message id of a block. */
+/** Returns the first message id of a block. */
 export function startOfBlock(block: bigint): bigint {
   return block << blockBits;
 }
 
-/** The `tokens` of a message in search_entries. */
+/** Formats the `tokens` of a message in search_entries. */
 export function printMessage({ content, ...message }: IndexedMessage): string {
   const keys = [
     keyOf.chat(message.chatId),
@@ -49,7 +49,7 @@ export function printMessage({ content, ...message }: IndexedMessage): string {
   return `${printText(content)}| ${keys.join(' ')} `;
 }
 
-/** The `tokens` of a user in search_people, or of a channel in search_channels. */
+/** Formats the `tokens` of a user in search_people, or of a channel in search_channels. */
 export function printNames(names: readonly string[]): string {
   return names.map(printText).join('|');
 }

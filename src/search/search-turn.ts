@@ -4,22 +4,25 @@ import { InvalidInput } from '../errors.ts';
 import { searchTimeoutMs, type Db, type Queryable } from '../postgres/client.ts';
 import { isEndedByTimeout } from '../postgres/sql-state.ts';
 
-/** How many searches run at a time on a node: only one per person, so that another person's search gets a turn. */
+/**
+ * The number of searches that run at a time on a node. Each person may run only one of them, so that other people get a
+ * turn.
+ */
 const concurrency = 2;
 /**
- * How many searches may wait per person, and how many in total. A single operation is limited to fewer: see
- * `searchCost`.
+ * The maximum number of searches that may wait per person, and in total. A single operation is limited to fewer
+ * searches: see `searchCost`.
  */
 const waiting = { perPerson: 20, all: 200 };
 
 /**
- * What each search in an operation adds to its complexity, besides the fields of the answer. A search reads an index
- * that is as large as the database; with this cost, one operation can contain at most 14 searches.
+ * The complexity that each search adds to an operation, in addition to that of the fields of the answer. A search reads
+ * an index that is as large as the database. With this cost, one operation can contain at most 14 searches.
  */
 export const searchCost = 2_000;
 
 /**
- * Runs searches on their own connections, with a limit of 1 s, so that no number of searches delays any other
+ * Runs searches on separate connections, with a time limit of 1 s, so that no number of searches delays any other
  * statement. People take turns.
  */
 export class SearchTurns {
@@ -38,8 +41,8 @@ export class SearchTurns {
   }
 
   /**
-   * Runs the statements of one search when it is the caller's turn. Throws RateLimited when too many searches wait, and
-   * InvalidInput, which names `argument`, when a statement takes longer than its limit.
+   * Runs the statements of one search when it is the caller's turn. Throws RateLimited when too many searches are
+   * waiting, and an InvalidInput that names `argument` when a statement takes longer than its limit.
    */
   async run<Result>(caller: Caller, argument: string, work: (pool: Queryable) => Promise<Result>): Promise<Result> {
     try {

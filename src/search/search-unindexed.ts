@@ -12,22 +12,25 @@ import {
 import { readText } from './search-text.ts';
 import { hasLink } from './search-token.ts';
 
-/** In how many chats a search reads messages that are not indexed yet: the most recently active ones. */
+/**
+ * The maximum number of chats in which a search reads messages that are not indexed yet. It reads the most recently
+ * active chats.
+ */
 const maxChats = 100;
 /**
- * How many such messages it reads at most in total, the smallest maximum per chat, and how long it may compare them, in
- * ms.
+ * The maximum number of such messages that it reads in total, the lowest value for the maximum per chat, and how long
+ * it may compare messages, in ms.
  */
 const limits = { messages: 2_000, perChat: 20, ms: 50 };
-/** How often searches renew the priority of a chat at most, in s: no sooner than this after the last time. */
+/** The minimum time, in s, between two renewals of a chat's priority by searches. */
 const wantedSeconds = 5;
 
 /** A message that matches and may not be in the index yet. */
 export type UnindexedHit = { id: bigint; content: string };
 
 /**
- * The chats that the viewer can see and whose messages are not all in the index, the most recently active first; only
- * `chatId`, unless it is null. Nearly always there are none.
+ * Returns the chats that the viewer can see and whose messages are not all in the index, the most recently active
+ * first. If `chatId` is not null, only that chat is considered. There are nearly always none.
  */
 export async function listUnindexedChats(
   pool: Queryable,
@@ -61,8 +64,8 @@ async function wantChats(pool: Queryable, chats: readonly UnindexedChat[]): Prom
 }
 
 /**
- * The messages that match in the part of these chats that is not indexed yet, in the order of reading. The search reads
- * no more than `limits` allow, so it may miss some until the index contains them.
+ * Returns the matching messages in the part of these chats that is not indexed yet, in reading order. The search reads
+ * no more messages than `limits` allows, so it may miss some until the index contains them.
  */
 export async function listUnindexedHits(pool: Queryable, search: Search, request: HitRequest): Promise<UnindexedHit[]> {
   const { query, filter, unindexed } = search;

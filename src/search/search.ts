@@ -12,38 +12,41 @@ import { keyOf } from './search-token.ts';
 import type { SearchTurns } from './search-turn.ts';
 import { listUnindexedChats, listUnindexedHits } from './search-unindexed.ts';
 
-/** In characters: no real search is longer. */
+/** In characters. No real search is longer. */
 export const maxSearchLength = 500;
 /** Each word of a search, and each word of a phrase, is looked up and compared separately. */
 export const maxSearchWords = 32;
-/** The maximum number of hits that are counted. */
+/** The number up to which hits are counted. */
 export const maxCounted = 1_000;
 /**
- * For an asker who can see more chats than this, besides public channels, the whole index is searched, and the hits are
- * filtered afterwards.
+ * If an asker can see more chats than this, in addition to public channels, the whole index is searched and the hits
+ * are filtered afterwards.
  */
 const maxNamedChats = 1_000;
 
-/** The orders of results. */
+/** The sort orders of results. */
 export type MessageSort = 'NEWEST' | 'OLDEST' | 'RELEVANCE';
 
-/** What to search for. Without `text`, it finds everything that matches the filter. */
+/** What to search for. Without `text`, everything that matches the filter is found. */
 export type SearchRequest = { text: string | null; filter: SearchFilter };
 
-/** A parsed request; null if it looks for nothing: a text without a word, or neither a text nor a filter. */
+/**
+ * A parsed request, or null if it searches for nothing: if its text contains no word, or if it has neither a text nor a
+ * filter.
+ */
 export type ReadSearch = { query: SearchQuery; filter: SearchFilter } | null;
 
-/** A message, its chat, which the same statement reads, and the key of its cursor. */
+/** A message, its chat (which the same statement reads), and the key of its cursor. */
 export type FoundMessage = { message: Message; chat: Chat; key: bigint[] };
 
-/** The list to read for this sort order. Each list has its own cursors. */
+/** Returns the list that belongs to this sort order. Each list has its own cursors. */
 export function listOf(sort: MessageSort): List {
   return { NEWEST: lists.foundMessages, OLDEST: lists.foundOldest, RELEVANCE: lists.foundRanked }[sort];
 }
 
 /**
- * Parses a request. Throws InvalidInput for more than `maxSearchLength` characters or `maxSearchWords` words.
- * search-query.ts defines the syntax.
+ * Parses a request. Throws an InvalidInput if the text has more than `maxSearchLength` characters or `maxSearchWords`
+ * words. search-query.ts defines the syntax.
  */
 export function readRequest({ text, filter }: SearchRequest): ReadSearch {
   if (text === null || text.trim() === '') return isFiltering(filter) ? { query: [], filter } : null;
@@ -67,8 +70,8 @@ function isFiltering(filter: SearchFilter): boolean {
 }
 
 /**
- * The matching messages that the asker can read. Throws InvalidInput for a search that takes too long; RateLimited when
- * too many searches wait.
+ * Returns the matching messages that the asker can read. Throws InvalidInput for a search that takes too long, and
+ * RateLimited when too many searches are waiting.
  */
 export async function searchMessages(
   turns: SearchTurns,
@@ -86,7 +89,8 @@ export async function searchMessages(
 }
 
 /**
- * The number of matching messages that the asker can read, counted up to `maxCounted`. Throws like `searchMessages`.
+ * Returns the number of matching messages that the asker can read, counted up to `maxCounted`. Throws like
+ * `searchMessages`.
  */
 export async function countMessages(turns: SearchTurns, asker: Asker, request: ReadSearch): Promise<number> {
   if (request === null) return 0;
@@ -96,10 +100,10 @@ export async function countMessages(turns: SearchTurns, asker: Asker, request: R
   });
 }
 
-/** `contents`: the contents of the messages that may be missing from the index. */
+/** `contents` has the contents of the messages that may be missing from the index. */
 type Matches = { ids: bigint[]; contents: ReadonlyMap<bigint, string> };
 
-/** What the index finds, together with what matches in chats that are not indexed yet. */
+/** Returns what the index finds, together with the matches in chats that are not indexed yet. */
 async function listMatches(pool: Queryable, search: Search, request: HitRequest): Promise<Matches> {
   const ids = await listHits(pool, search, request);
   const unindexed = await listUnindexedHits(pool, search, request);
@@ -120,8 +124,9 @@ async function listByTime(
 }
 
 /**
- * Of the newest `maxRanked` matching messages, the best ones first. A cursor names the newest message that was ranked
- * for its first page: later pages rank the same messages, so that none of them is missing or appears twice.
+ * Returns the newest `maxRanked` matching messages, with the best ones first. A cursor contains the id of the newest
+ * message that was ranked for the first page. Later pages rank the same messages, so that none of them is missing or
+ * appears twice.
  */
 async function listRanked(pool: Queryable, search: Search, { after, limit }: PageRequest): Promise<bigint[][]> {
   const newest = after?.[2] ?? null;
@@ -134,8 +139,8 @@ async function listRanked(pool: Queryable, search: Search, { after, limit }: Pag
 }
 
 /**
- * Adds the keys of the chats that the asker can see. Entries of public channels have one key in common, except in
- * channels that have just become public. Raw SQL: the same rule as in visibility.ts, but through an index.
+ * Adds the index keys of the chats that the asker can see. All public channels share one key, except channels that have
+ * just become public. Raw SQL, because it applies the same rule as visibility.ts, but through an index.
  */
 async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<ReadSearch>): Promise<Search> {
   const { chatId } = request.filter;
@@ -156,7 +161,7 @@ async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<Rea
 
 const parts = { message: joined.message('m'), chat: joined.chat('c') };
 
-/** Reads these messages with their chats, and applies the visibility rule once more. */
+/** Reads these messages and their chats, and applies the visibility rule once more. */
 async function readMessages(pool: Queryable, asker: Asker, keys: readonly bigint[][]): Promise<FoundMessage[]> {
   if (keys.length === 0) return [];
   const idOf = (key: bigint[]) => (key.length === 1 ? key[0] : key[1]) ?? 0n;

@@ -2,14 +2,14 @@ import { listSpans } from './search-match.ts';
 import type { SearchQuery } from './search-query.ts';
 import { locateText, type Span } from './search-text.ts';
 
-/** A part of a message, and what to highlight in it: ranges in code points, with exclusive ends. */
+/** A part of a message, and the ranges to highlight in it, in code points with exclusive ends. */
 export type Snippet = { text: string; ranges: Span[] };
 
-/** In UTF-16 units: the maximum length of a snippet, and how much of it is before the first hit. */
+/** In UTF-16 units: the maximum length of a snippet, and how much of it comes before the first hit. */
 const size = { all: 200, before: 60 };
 /** In code points. */
 export const maxSnippetLength = size.all + 2;
-/** If there are more matches, only the first ones are highlighted. */
+/** The maximum number of matches that are highlighted. */
 export const maxRanges = 20;
 
 /** One character becomes at most this many characters in the normalized form. */
@@ -18,7 +18,7 @@ const maxExpansion = 8;
 const cutMark = '…';
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
-/** The part of a text around its first hit, on one line. Without a hit, the beginning. */
+/** Returns the part of a text around its first hit, on one line, or the beginning of the text if there is no hit. */
 export function makeSnippet(content: string, query: SearchQuery): Snippet {
   const spans = listHits(content, query);
   const { start, end } = frameOf(content, spans[0]?.start ?? 0);
@@ -45,7 +45,10 @@ function listHits(content: string, query: SearchQuery): Span[] {
   return listSpans(readings, query, size.all * maxExpansion).map(locate);
 }
 
-/** Begins and ends between words if it can, and hardly ever inside what a reader sees as one character. */
+/**
+ * Returns a span that begins and ends between words if possible, and hardly ever inside what a reader sees as one
+ * character.
+ */
 function frameOf(content: string, hit: number): Span {
   if (content.length <= size.all) return { start: 0, end: content.length };
   const wanted = Math.max(0, Math.min(hit - size.before, content.length - size.all));
@@ -58,7 +61,7 @@ function frameOf(content: string, hit: number): Span {
 }
 
 function borderBefore(content: string, position: number): number {
-  // What looks like one character is rarely longer than this; a longer one is cut.
+  // Something that looks like one character is rarely longer than this. If it is longer, it is cut.
   const from = Math.max(0, position - 64);
   const segment = graphemes.segment(content.slice(from, position + 64)).containing(position - from);
   return segment === undefined || segment.index === 0 ? position : from + segment.index;

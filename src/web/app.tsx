@@ -48,13 +48,13 @@ export function App() {
   );
 }
 
-/** Whether it is still unknown if the user is signed in. */
+/** Whether it is not known yet if the user is signed in. */
 function useIsStarting(): boolean {
   const client = useClient();
   const [isStarting, setStarting] = useState(true);
   useEffect(() => {
     let isShown = true;
-    // `start` does nothing for a client that is already running, and resolves at once for one that is signed out.
+    // `start` does nothing if the client is already running, and resolves immediately if the client is signed out.
     void client.start().finally(() => isShown && setStarting(false));
     return () => {
       isShown = false;

@@ -18,7 +18,7 @@ export function usePageAttendance(): void {
     const report = () => {
       if (!isLive) return;
       const status = document.visibilityState === 'visible' ? 'ONLINE' : 'AWAY';
-      // If this fails, the next change of the page's visibility or of the connection reports again.
+      // If this fails, the status is reported again when the visibility of the page or the connection changes.
       query(client, presenceDocument, { status }).catch(() => {});
     };
     if (document.visibilityState === 'hidden') report();

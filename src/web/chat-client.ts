@@ -3,7 +3,7 @@ import { createClient, type Envelope, type Refused } from 'parley-client';
 const onEvent = new Set<(envelope: Envelope) => void>();
 const onRefused = new Set<(refused: Refused) => void>();
 
-/** The client of this page. What it knows is in IndexedDB, so the page appears at once, even without a network. */
+/** The client of this page. Its data is in IndexedDB, so the page appears immediately, even without a network. */
 export const client = createClient({
   url: location.origin,
   persistence: 'indexeddb',
@@ -11,13 +11,15 @@ export const client = createClient({
   onRefused: (refused) => onRefused.forEach((listener) => listener(refused)),
 });
 
-/** Calls the listener with each event once it has been applied; returns a function that unsubscribes it. */
+/** Calls the listener with each event after it has been applied. Returns a function that unsubscribes the listener. */
 export function watchEvents(listener: (envelope: Envelope) => void): () => void {
   onEvent.add(listener);
   return () => void onEvent.delete(listener);
 }
 
-/** Calls the listener with each message that the server has refused; returns a function that unsubscribes it. */
+/**
+ * Calls the listener with each message that the server has refused. Returns a function that unsubscribes the listener.
+ */
 export function watchRefusals(listener: (refused: Refused) => void): () => void {
   onRefused.add(listener);
   return () => void onRefused.delete(listener);

@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { Dialog } from './dialog.tsx';
 
-/** Asks the user to confirm an action. `confirm` resolves with whether it succeeded. */
+/** Asks the user to confirm an action. `confirm` resolves to whether the action succeeded. */
 export function ConfirmDialog({
   title,
   text,

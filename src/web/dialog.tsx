@@ -2,11 +2,15 @@ import { useId, useLayoutEffect, useRef, type ReactNode } from 'react';
 import { Icon } from './icon.tsx';
 import { NoticesAbove } from './notice.tsx';
 
-/** The controls that can receive the focus first: those below the title, except radio buttons that are not checked. */
+/**
+ * The controls that can receive the initial focus: those below the title, except radio buttons that are not checked.
+ */
 const firstField =
   'header ~ * :is(button:not(:disabled), select, textarea, input:not([hidden], [type=radio]:not(:checked)))';
 
-/** A window over the page. The browser keeps the focus in the window, and returns it when the window closes. */
+/**
+ * A modal window on top of the page. The browser keeps the focus in the window, and returns it when the window closes.
+ */
 export function Dialog({
   title,
   onClose,
@@ -20,7 +24,7 @@ export function Dialog({
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Not useEffect: a dialog that has left the page can no longer give the focus back.
+  // Not useEffect, because a dialog that has left the page can no longer return the focus.
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
@@ -36,7 +40,7 @@ export function Dialog({
         event.preventDefault();
         onClose();
       }}
-      // A click on the backdrop targets the dialog itself; any other click is on its content.
+      // The target of a click on the backdrop is the dialog itself. Any other click is on its content.
       onMouseDown={(event) => event.target === event.currentTarget && onClose()}
     >
       <div className="dialog-content">

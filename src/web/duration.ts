@@ -1,4 +1,4 @@
-/** How long a mute, a ban, a suspension or an invite can last: in minutes, and as a label. */
+/** The possible durations of a mute, a ban, a suspension or an invite: in minutes, with a label. */
 export const durations = {
   10: '10 minutes',
   60: '1 hour',
@@ -7,7 +7,7 @@ export const durations = {
   43200: '30 days',
 } as const;
 
-/** The instant that many minutes from now; null, meaning no end, if the text is not a number. */
+/** Returns the time that is this many minutes from now, or null (which means no end) if the text is not a number. */
 export function inMinutes(text: string): string | null {
   const minutes = Number.parseInt(text, 10);
   return Number.isNaN(minutes) ? null : new Date(Date.now() + minutes * 60_000).toISOString();

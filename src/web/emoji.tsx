@@ -12,10 +12,10 @@ const emoji = [
   ...['🐛', '🔧', '📌', '📎', '📅', '⏰', '💬', '❓'],
 ];
 
-/** The same number as in the style sheet. */
+/** Must be the same number as in the style sheet. */
 const columns = 8;
 
-/** A button that opens a choice of emoji. */
+/** A button that opens an emoji picker. */
 export function EmojiButton({ label, choose }: { label: string; choose: (emoji: string) => void }) {
   const [isOpen, setOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);

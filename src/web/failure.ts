@@ -1,7 +1,7 @@
 import { ParleyError } from 'parley-client';
 import { momentOf } from './time.ts';
 
-/** Tells the user why something failed. */
+/** Returns a message that tells the user why something failed. */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof ParleyError)) return 'The server cannot be reached.';
   const [field] = error.fields;
@@ -14,13 +14,13 @@ export function describeFailure(error: unknown): string {
   return `${error.message}${until}${reason}`;
 }
 
-/** The name of a field as words: `newPassword` is `New password`. */
+/** Converts the name of a field to words: `newPassword` becomes `New password`. */
 function titleOf(name = 'this'): string {
   const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** What is wrong with one field of a form; undefined if nothing is. */
+/** Returns the problem with one field of a form, or undefined if there is none. */
 export function problemWith(error: unknown, name: string): string | undefined {
   if (!(error instanceof ParleyError)) return undefined;
   return error.fields.find(({ path }) => path.includes(name))?.message;

@@ -1,7 +1,10 @@
 import { useEffect, useState } from 'react';
 import { askAsVisitor } from './visitor.ts';
 
-/** What the server offers, such as `MAIL`; see `Api.features` in the schema. Null until the server has answered. */
+/**
+ * Returns the features that the server offers, such as `MAIL`; see `Api.features` in the schema. Returns null until the
+ * server has answered.
+ */
 export function useFeatures(): ReadonlySet<string> | null {
   const [features, setFeatures] = useState<ReadonlySet<string> | null>(null);
   useEffect(() => {

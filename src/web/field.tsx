@@ -1,6 +1,6 @@
 import { useId, type ComponentProps } from 'react';
 
-/** An input with its label, and what is wrong with its content. */
+/** An input with a label, and a description of the problem with its content. */
 export function Field({
   label,
   problem,

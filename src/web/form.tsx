@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import { describeFailure, problemWith } from './failure.ts';
 
-/** A form that the page handles itself. */
+/** A form that the page submits itself. */
 export function Form({
   submit,
   className = 'stack',
@@ -24,7 +24,7 @@ export function Form({
   );
 }
 
-/** Says what failed, unless it is shown beside one of these fields. */
+/** Shows what failed, unless one of these fields already shows it. */
 export function Failure({ error, fields }: { error: unknown; fields: readonly string[] }) {
   if (error === null || fields.some((name) => problemWith(error, name) !== undefined)) return null;
   return (
@@ -34,7 +34,7 @@ export function Failure({ error, fields }: { error: unknown; fields: readonly st
   );
 }
 
-/** The text in a field of a form; empty if there is no such field. */
+/** Returns the text in a field of a form, or an empty string if there is no such field. */
 export function textIn(form: FormData, name: string): string {
   const value = form.get(name);
   return typeof value === 'string' ? value : '';

@@ -13,7 +13,7 @@ import { useNotice } from './notice.tsx';
 import { useIsPhone } from './phone.ts';
 import { closeChat, useRoute } from './route.ts';
 
-/** The page of a user who is signed in: the chats, and the one that is open. */
+/** The page of a signed-in user: the list of chats, and the open chat. */
 export function Home({ viewer }: { viewer: Viewer }) {
   const { chatId, seq, inviteCode } = useRoute();
   const chat = useChat(chatId ?? undefined);
@@ -21,7 +21,7 @@ export function Home({ viewer }: { viewer: Viewer }) {
   useRefusals();
   useTitle(viewer.unreadChatCount);
   useLostChat(chatId, chat !== undefined);
-  // A phone shows the list alone.
+  // A phone without an open chat shows only the list.
   const isList = useIsPhone() && chat === undefined;
   return (
     <div className={chat === undefined ? 'home' : 'home has-chat'}>
@@ -36,7 +36,7 @@ export function Home({ viewer }: { viewer: Viewer }) {
   );
 }
 
-/** Says why a message was refused, and puts its text back into the field, after what is there. */
+/** Tells the user why a message was refused, and appends its text to the draft in the field. */
 function useRefusals(): void {
   const client = useClient();
   const notify = useNotice();
@@ -45,7 +45,7 @@ function useRefusals(): void {
       watchRefusals(({ chatId, content, error }) => {
         notify(`Not sent: “${shorten(content)}”. ${describeFailure(error)}`, true);
         const { chats, drafts } = client.state;
-        // No draft is kept for a chat that the user is no longer in.
+        // There is no draft in a chat that the user is no longer in.
         if (chats[chatId] === undefined) return;
         client.setDraft(chatId, [drafts[chatId] ?? '', content].filter((text) => text !== '').join('\n'));
       }),
@@ -63,7 +63,7 @@ function useTitle(unread: number): void {
   }, [unread]);
 }
 
-/** Closes the open chat once the user has lost it. */
+/** Closes the open chat after the user has lost access to it. */
 function useLostChat(chatId: string | null, hasChat: boolean): void {
   const isLive = useConnection() === 'live';
   const isLoaded = useChats().length > 0;

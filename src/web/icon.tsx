@@ -1,4 +1,4 @@
-/** Outlines on a square of 24 units. */
+/** Outlines on a square grid of 24 units. */
 const paths = {
   add: 'M12 5v14M5 12h14',
   attach: 'm20 11-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7l-8.5 8.4a1.7 1.7 0 0 1-2.4-2.4L14.5 7',
@@ -39,7 +39,7 @@ const paths = {
 /** The name of an icon. */
 export type IconName = keyof typeof paths;
 
-/** An icon beside or in place of a text; it has no accessible name of its own. */
+/** An icon next to, or instead of, a text. It has no accessible name. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">

@@ -2,12 +2,12 @@ import { useClient, useConnection } from 'parley-client/react';
 import type { Client } from 'parley-client';
 import { useCallback, useEffect, useState } from 'react';
 
-/** What a component asks the server for; `data` is null until it has arrived. */
+/** The result of a request that a component makes; `data` is null until it has arrived. */
 export type Loaded<Data> = { data: Data | null; error: unknown; reload: () => void };
 
 /**
- * Asks the server when the component appears, and again when the connection comes or goes, when `ask` changes, and
- * after each `reload`. `ask` must stay the same object while it asks for the same thing (useCallback).
+ * Calls `ask` when the component appears, and again when the connection is lost or restored, when `ask` changes, and
+ * after each `reload`. `ask` must remain the same object as long as it requests the same thing (useCallback).
  */
 export function useLoaded<Data>(ask: (client: Client) => Promise<Data>): Loaded<Data> {
   const client = useClient();
@@ -27,7 +27,7 @@ export function useLoaded<Data>(ask: (client: Client) => Promise<Data>): Loaded<
   return { ...state, reload: useCallback(() => setRound((before) => before + 1), []) };
 }
 
-/** The value, once it has not changed for a while, so that the server is not queried on every key press. */
+/** Returns the value once it has not changed for a while, so that the server is not queried on every key press. */
 export function useSettled<Value>(value: Value, delayMs = 200): Value {
   const [settled, setSettled] = useState(value);
   useEffect(() => {

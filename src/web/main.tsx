@@ -7,7 +7,7 @@ import { applyTheme } from './theme.ts';
 import { NoticeBoard } from './notice.tsx';
 
 applyTheme();
-// After a server update, the parts that are loaded on demand have new names.
+// After a server update, the files that are loaded on demand have new names, so reload the page.
 addEventListener('vite:preloadError', () => location.reload());
 
 const root = document.getElementById('root');

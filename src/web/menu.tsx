@@ -2,7 +2,7 @@ import { useRef, useState } from 'react';
 import { Icon, type IconName } from './icon.tsx';
 import { Popover } from './popover.tsx';
 
-/** One line of a menu; null is left out. */
+/** An item of a menu. Null items are skipped. */
 export type Choice = { label: string; icon: IconName; isDanger?: boolean; choose: () => void } | null;
 
 /** A button that opens a menu. */

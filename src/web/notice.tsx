@@ -74,7 +74,7 @@ export function useNotice(): (text: string, isFailure?: boolean) => void {
   return useContext(Context);
 }
 
-/** Runs work, and shows a notice if it fails. Resolves with whether it succeeded. */
+/** Runs work, and shows a notice if it fails. Resolves to whether the work succeeded. */
 export function useAttempt(): (work: () => Promise<unknown>) => Promise<boolean> {
   const notify = useNotice();
   return useCallback(

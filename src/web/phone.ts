@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** As in the style sheets: a window that has room for the list or for a chat, not for both. */
+/** The same width as in the style sheets: the window has room for either the list or a chat, but not for both. */
 const phone = matchMedia('(max-width: 760px)');
 
 /** Whether the window is as narrow as a phone's. */
@@ -8,7 +8,7 @@ export function isPhone(): boolean {
   return phone.matches;
 }
 
-/** Whether the window is now as narrow as a phone's. */
+/** Whether the window is as narrow as a phone's. The component is rendered again when this changes. */
 export function useIsPhone(): boolean {
   return useSyncExternalStore(onChange, isPhone);
 }

@@ -1,6 +1,6 @@
 import { useRef, type ReactNode } from 'react';
 
-/** The picture of a user or a chat, with buttons that change and remove it. */
+/** The picture of a user or a chat, with buttons for changing and removing it. */
 export function PictureChoice({
   hasPicture,
   choose,

@@ -1,10 +1,10 @@
 import { useEffect, useLayoutEffect, useRef, type KeyboardEvent, type ReactNode, type RefObject } from 'react';
 
-/** How far a popover stays from the edge of the window. */
+/** The minimum distance between a popover and the edge of the window. */
 const marginPx = 8;
 
 /**
- * Something small beside a button, such as a menu. It closes on Escape, on a click elsewhere, and when the focus moves
+ * A small element next to a button, such as a menu. It closes on Escape, on a click elsewhere, and when the focus moves
  * elsewhere.
  */
 export function Popover({
@@ -19,7 +19,7 @@ export function Popover({
   onClose: () => void;
   role: 'menu' | 'dialog';
   label: string;
-  /** The number of buttons in a row; see `moveFocus`. */
+  /** The number of buttons per row; see `moveFocus`. */
   columns?: number;
   children: ReactNode;
 }) {
@@ -68,8 +68,8 @@ function place(popover: HTMLElement, anchor: DOMRect): void {
 }
 
 /**
- * The arrow keys, Home and End move between the buttons and links of an element. `columns`: how many are in a row. In a
- * single column, focus wraps around at both ends.
+ * Handles the arrow keys, Home and End, which move between the buttons and links of an element. `columns` is the number
+ * of buttons per row. If there is only one column, the focus wraps around at both ends.
  */
 export function moveFocus(event: KeyboardEvent, columns = 1): void {
   if (event.target instanceof HTMLInputElement) return;

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** What the page shows, from the part of its address after `#`. */
+/** What the page shows, according to the part of its address after `#`. */
 export type Route = {
   chatId: string | null;
   /** A message to jump to. */
@@ -8,7 +8,7 @@ export type Route = {
   inviteCode: string | null;
 };
 
-/** What the page shows now. */
+/** Returns what the page currently shows. */
 export function useRoute(): Route {
   return parseRoute(useSyncExternalStore(onNavigation, () => location.hash));
 }
@@ -23,7 +23,9 @@ export function parseRoute(hash: string): Route {
   };
 }
 
-/** Decodes a part of an address; returns it as it is if it is not escaped correctly, as in a mistyped address. */
+/**
+ * Decodes a part of an address. If the part is not escaped correctly, as in a mistyped address, returns it unchanged.
+ */
 function decode(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -32,29 +34,29 @@ function decode(part: string): string {
   }
 }
 
-/** The address of a chat, or of a message in it. */
+/** Returns the address of a chat, or of a message in it. */
 export function linkTo(chatId: string, seq?: number): string {
   return `#/chat/${encodeURIComponent(chatId)}${seq === undefined ? '' : `/${seq}`}`;
 }
 
-/** The address of an invite to a chat. */
+/** Returns the address of an invite to a chat. */
 export function inviteLink(code: string): string {
   return `${location.origin}/#/invite/${encodeURIComponent(code)}`;
 }
 
-/** Opens a chat, at a message if one is named. Asking again for the same message jumps to it again. */
+/** Opens a chat, and jumps to a message if one is given. Requesting the same message again jumps to it again. */
 export function openChat(chatId: string, seq?: number): void {
   const link = linkTo(chatId, seq);
   if (location.hash === link) dispatchEvent(new HashChangeEvent('hashchange'));
   else location.hash = link;
 }
 
-/** Goes back to the list of chats, without a way back to what was open. */
+/** Returns to the list of chats. The browser's back button does not lead back to what was open. */
 export function closeChat(): void {
   replaceWith('#/');
 }
 
-/** Shows an invite, without a way back to what was open. */
+/** Shows an invite. The browser's back button does not lead back to what was open. */
 export function openInvite(code: string): void {
   replaceWith(`#/invite/${encodeURIComponent(code)}`);
 }

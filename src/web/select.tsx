@@ -1,6 +1,6 @@
 import { useId, type ComponentProps } from 'react';
 
-/** A choice with its label. `options`: what is shown for each value. */
+/** A drop-down list with a label. `options` maps each value to the text that is shown for it. */
 export function Select({
   label,
   options,

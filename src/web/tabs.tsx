@@ -1,7 +1,7 @@
 import { useId, type ReactNode } from 'react';
 import { moveFocus } from './popover.tsx';
 
-/** A row of tabs by name, and the content of the chosen one. The arrow keys move between the names. */
+/** A row of named tabs, and the content of the chosen tab. The arrow keys move between the tabs. */
 export function Tabs<Name extends string>({
   label,
   names,

@@ -1,6 +1,6 @@
 import { useId, type ComponentProps } from 'react';
 
-/** A multi-line text field with its label. */
+/** A multi-line text field with a label. */
 export function TextArea({ label, ...area }: Omit<ComponentProps<'textarea'>, 'id' | 'className'> & { label: string }) {
   const id = useId();
   return (

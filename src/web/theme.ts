@@ -1,22 +1,25 @@
-/** Light, dark, or what the system prefers. */
+/** Light, dark, or the preference of the system. */
 export type Theme = 'light' | 'dark' | 'system';
 
 const place = 'parley:theme';
 const yearSeconds = 31_536_000;
 
-/** The theme that the user has chosen. */
+/** Returns the theme that the user has chosen. */
 export function readTheme(): Theme {
   const theme = localStorage.getItem(place);
   return theme === 'light' || theme === 'dark' ? theme : 'system';
 }
 
-/** Shows the theme, from now on and at the next visit. */
+/** Applies a theme now and on later visits. */
 export function chooseTheme(theme: Theme): void {
   localStorage.setItem(place, theme);
   applyTheme();
 }
 
-/** Shows the theme that the user has chosen. The server reads the cookie, so that the page begins with that theme. */
+/**
+ * Applies the theme that the user has chosen. The server reads the cookie, so that the page has this theme from the
+ * start.
+ */
 export function applyTheme(): void {
   const theme = readTheme();
   document.documentElement.dataset['theme'] = theme;

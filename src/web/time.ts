@@ -7,17 +7,17 @@ const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle:
 
 const dayMs = 86_400_000;
 
-/** The time of day. */
+/** Formats the time of day. */
 export function timeOf(at: string): string {
   return clock.format(new Date(at));
 }
 
-/** Date and time, for a tooltip. */
+/** Formats a date and time for a tooltip. */
 export function momentOf(at: string): string {
   return whole.format(new Date(at));
 }
 
-/** A day as a heading: today, yesterday, or its date. */
+/** Formats a day as a heading: today, yesterday, or the date. */
 export function dayOf(at: string): string {
   const date = new Date(at);
   const days = daysAgo(date);
@@ -26,7 +26,7 @@ export function dayOf(at: string): string {
   return (date.getFullYear() === new Date().getFullYear() ? longDay : withYear).format(date);
 }
 
-/** The time, short enough for a list. */
+/** Formats a time so that it is short enough for a list. */
 export function shortTimeOf(at: string): string {
   const date = new Date(at);
   const days = daysAgo(date);
@@ -40,7 +40,7 @@ export function isSameDay(one: string, other: string): boolean {
   return midnightOf(new Date(one)) === midnightOf(new Date(other));
 }
 
-/** How long ago, in words; if more than a day, the weekday or the date. */
+/** Formats how long ago something happened. If it was more than a day ago, returns the weekday or the date. */
 export function agoOf(at: string): string {
   const minutes = Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 60_000));
   if (minutes < 1) return 'just now';

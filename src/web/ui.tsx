@@ -1,19 +1,19 @@
 import { createContext, useContext, useMemo, useState, type ReactNode } from 'react';
 
-/** What can be open beside the chat. */
+/** The panels that can be open beside the chat. */
 export type Panel = 'details' | 'pins' | 'search';
 
 type Ui = {
   panel: Panel | null;
   showPanel: (panel: Panel | null) => void;
   dialog: ReactNode;
-  /** Opens a dialog in place of one that is open; null closes it. */
+  /** Opens a dialog, which replaces an open one; null closes the open dialog. */
   showDialog: (dialog: ReactNode) => void;
 };
 
 const Context = createContext<Ui | null>(null);
 
-/** Knows what is open in the page. */
+/** Stores which panel and dialog are open. */
 export function UiProvider({ children }: { children: ReactNode }) {
   const [panel, showPanel] = useState<Panel | null>(null);
   const [dialog, showDialog] = useState<ReactNode>(null);
@@ -26,7 +26,7 @@ export function UiProvider({ children }: { children: ReactNode }) {
   );
 }
 
-/** What is open in the page, and how to change it. */
+/** Returns which panel and dialog are open, and the functions that change this. */
 export function useUi(): Ui {
   const ui = useContext(Context);
   if (ui === null) throw new Error('This component must be inside a UiProvider.');

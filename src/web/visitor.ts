@@ -5,8 +5,8 @@ type Refusal = { message: string; extensions?: { code?: string; retryAfterSecond
 type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 
 /**
- * Runs an operation that needs no token, for visitors who have not signed in. Throws ParleyError for a failure that the
- * server reports.
+ * Runs an operation that needs no token, for visitors who have not signed in. Throws a ParleyError for a failure that
+ * the server reports.
  */
 export async function askAsVisitor<Data>(query: string, variables: object = {}): Promise<Data> {
   const response = await fetch(`${client.server.url}/graphql`, {
@@ -20,11 +20,11 @@ export async function askAsVisitor<Data>(query: string, variables: object = {}):
     throw new ParleyError(code, refusal?.message ?? 'The server cannot answer.', { retryAfterSeconds });
   }
   for (const result of Object.values(data)) throwFailure(result);
-  // The query determines the type of the data.
+  // The type of the data depends on the query.
   return data as Data;
 }
 
-/** The documents select `message` only on failures. */
+/** Throws if the result is a failure. The documents select `message` only for failures. */
 function throwFailure(result: unknown): void {
   if (typeof result !== 'object' || result === null) return;
   const { code, message, fields } = result as { code?: string; message?: string; fields?: ParleyError['fields'] };

@@ -4,7 +4,7 @@ import { pairMany } from '../postgres/pairing.ts';
 import type { DeliveryAttempt } from './holding.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** The latest delivery attempts of each of these webhooks, newest first. */
+/** Loads the most recent delivery attempts of each of these webhooks, newest first. */
 export const recentDeliveriesOf = defineLoader({ load: readRecentDeliveries });
 
 async function readRecentDeliveries({ pool }: Db, webhookIds: readonly bigint[]): Promise<DeliveryAttempt[][]> {

@@ -3,7 +3,7 @@ import type { WebhookStatus } from '../postgres/generated/prisma/client.ts';
 import type { Lease } from '../postgres/lease.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** What the node that delivers a webhook needs to know about it. */
+/** What a node needs to know about a webhook in order to deliver it. */
 export type HeldWebhook = {
   id: bigint;
   version: number;
@@ -15,7 +15,7 @@ export type HeldWebhook = {
   sessionId: bigint | null;
   apiKeyId: bigint | null;
   secret: Buffer;
-  /** The secret before the last rotation, which also signs until `formerSecretUntil`. */
+  /** The secret before the last rotation, which is also used for signing until `formerSecretUntil`. */
   formerSecret: Buffer | null;
   formerSecretUntil: Date | null;
   status: WebhookStatus;
@@ -26,7 +26,7 @@ export type HeldWebhook = {
 };
 
 /**
- * An attempt to deliver an event. `number` counts the attempts of the webhook; `status` is null if there was no answer.
+ * An attempt to deliver an event. `number` counts the attempts of the webhook. `status` is null if there was no answer.
  */
 export type DeliveryAttempt = {
   number: bigint;
@@ -37,7 +37,7 @@ export type DeliveryAttempt = {
   durationMs: number;
 };
 
-/** The changes to a webhook since the last report; `saveProgress` writes them. */
+/** The changes to a webhook since the last report. `saveProgress` writes them to the database. */
 export type Progress = {
   id: bigint;
   version: number;
@@ -48,19 +48,20 @@ export type Progress = {
   status: WebhookStatus;
   deliveredAt: Date | null;
   lastError: string | null;
-  /** When the next attempt is due, in ms from now; null if that has not changed. */
+  /** When the next attempt is due, in ms from now, or null if this has not changed. */
   retryMs: number | null;
   attempts: DeliveryAttempt[];
   /** Whether this node stops delivering the webhook. */
   isReleased: boolean;
-  /** Whether it has begun to fail, so that the server admins receive an email. */
+  /** Whether the webhook has just started to fail, so that the server admins receive an email. */
   isAlarming: boolean;
 };
 
 /**
- * Takes up to `limit` webhooks that are due and that no live node delivers. `node` is the name of this node's lease;
- * `aheadMs`: how far the clock that schedules attempts is ahead of the database's, see `WebhookTimes`.
- * Raw SQL, like the rest of this file: the database's clock, `skip locked`, and one statement for many webhooks.
+ * Takes up to `limit` webhooks that are due and that no live node is delivering. `node` is the name of this node's
+ * lease. `aheadMs` is how far the clock that schedules attempts is ahead of the database's clock; see `WebhookTimes`.
+ * Uses raw SQL, like the rest of this file, for the database's clock, for `skip locked`, and to handle many webhooks in
+ * one statement.
  */
 export async function takeDueWebhooks(
   { pool }: Pick<Db, 'pool'>,
@@ -87,7 +88,7 @@ export async function takeDueWebhooks(
   return rows;
 }
 
-/** The webhooks that this node still delivers, with their versions. */
+/** Returns the webhooks that this node still delivers, with their versions. */
 export async function readHeldVersions({ pool }: Pick<Db, 'pool'>, node: string): Promise<Map<bigint, number>> {
   const { rows } = await pool.query<{ id: bigint; version: number }>({
     name: 'held_webhooks',
@@ -107,8 +108,9 @@ export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
 }
 
 /**
- * Writes the progress of the webhooks that this node delivers, under its lease. Returns those whose progress was
- * written: the others have been changed since, or another node delivers them, so their runs are over. Throws LeaseLost.
+ * Writes the progress of the webhooks that this node delivers, under its lease. Returns the webhooks whose progress was
+ * written. The others have been changed in the meantime, or are delivered by another node, so their runs are over.
+ * Throws LeaseLost.
  */
 export function saveProgress(
   { pool }: Pick<Db, 'pool'>,
@@ -162,7 +164,7 @@ export function saveProgress(
 
 type Client = Parameters<Parameters<typeof inTransaction>[1]>[0];
 
-/** Each attempt takes the slot of the one 100 attempts earlier. */
+/** Each attempt overwrites the one that was made 100 attempts earlier. */
 async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progress[]): Promise<void> {
   const rows = all.flatMap(({ id, attempts }) => attempts.map((each) => ({ ...each, id })));
   if (rows.length === 0) return;
@@ -186,10 +188,10 @@ async function saveAttempts(client: Pick<Client, 'query'>, all: readonly Progres
   });
 }
 
-/** How many of a webhook's attempts are kept. */
+/** The number of attempts that are kept for each webhook. */
 export const keptDeliveries = 100;
 
-/** Queues an email to each server admin with a verified address about each webhook that has begun to fail. */
+/** For each webhook that has just started to fail, queues an email to each server admin with a verified address. */
 async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress[]): Promise<void> {
   const webhookIds = all.filter(({ isAlarming }) => isAlarming).map(({ id }) => id);
   if (webhookIds.length === 0) return;
@@ -202,7 +204,7 @@ async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress
   );
 }
 
-/** Replaces a stored secret with the same one, encrypted with another key. */
+/** Replaces a stored secret with the same secret, encrypted with another key. */
 export async function resealSecret(
   { pool }: Pick<Db, 'pool'>,
   { id, before, after }: { id: bigint; before: Buffer; after: Buffer },
@@ -211,8 +213,9 @@ export async function resealSecret(
 }
 
 /**
- * Renews the sessions that no request renews, so that they do not expire: those of webhooks, and the one that each live
- * key has for its own bot (the key's webhooks would otherwise pause). Returns how many were renewed.
+ * Renews the sessions that no request renews, so that they do not expire. These are the sessions of webhooks, and the
+ * session that each live key has for its own bot, without which the key's webhooks would pause. Returns the number of
+ * renewed sessions.
  */
 export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -230,7 +233,7 @@ export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: nu
   return rowCount ?? 0;
 }
 
-/** How many webhooks have each status, 0 included. For monitoring. */
+/** Returns the number of webhooks with each status, including those with 0. For monitoring. */
 export async function countWebhooks({ pool }: Pick<Db, 'pool'>): Promise<{ status: WebhookStatus; count: number }[]> {
   const { rows } = await pool.query<{ status: WebhookStatus; count: number }>(
     `select status, count(w.id)::int as count

@@ -1,15 +1,15 @@
 import type { DeliveryAttempt, HeldWebhook, Progress } from './holding.ts';
 
-/** After this many failures in a row, the webhook is FAILING. */
+/** After this many consecutive failures, the webhook is FAILING. */
 const failuresToAlarm = 5;
 
-/** The maximum number of attempts that are kept between reports. */
+/** The maximum number of attempts that are remembered between reports. */
 const keptAttempts = 100;
 
-/** Why a run is over. `retryMs`: when the next attempt is due, in ms from now. */
+/** Why a run has ended. `retryMs` is when the next attempt is due, in ms from now. */
 export type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
 
-/** The progress, not yet saved, of a webhook that this node delivers. */
+/** The unsaved progress of a webhook that this node delivers. */
 export class RunProgress {
   readonly #webhook: HeldWebhook;
   #cursor: string;
@@ -35,7 +35,7 @@ export class RunProgress {
     return this.#isPinged;
   }
 
-  /** How many attempts have failed in a row. */
+  /** The number of consecutive failed attempts. */
   get failures(): number {
     return this.#failures;
   }
@@ -48,13 +48,13 @@ export class RunProgress {
     this.#isPinged = true;
   }
 
-  /** Everything up to this cursor is done. */
+  /** Records that everything up to this cursor is done. */
   moveTo(cursor: string): void {
     this.#cursor = cursor;
     this.#hasNews = true;
   }
 
-  /** Records that an attempt has ended; `recordDelivery` or `countFailure` then says how. */
+  /** Records that an attempt has ended. Afterwards, `recordDelivery` or `countFailure` records the outcome. */
   recordAttempt(attempt: Pick<DeliveryAttempt, 'cursor' | 'at' | 'status' | 'durationMs'>): void {
     this.#deliveryCount += 1n;
     this.#attempts.push({ ...attempt, number: this.#deliveryCount, attempt: this.#failures + 1 });
@@ -67,17 +67,19 @@ export class RunProgress {
     this.moveTo(cursor);
   }
 
-  /** One more failure in a row, by the receiver or by this server. */
+  /** Counts another consecutive failure, whether the receiver or this server caused it. */
   countFailure(): void {
     this.#failures += 1;
   }
 
-  /** Nothing more is saved: another node may deliver the webhook now. */
+  /** Ensures that nothing more is saved, because another node may be delivering the webhook now. */
   abandon(): void {
     this.#isOver = true;
   }
 
-  /** What is to be saved; null if there is nothing new, and always after a call with an `ending`. */
+  /**
+   * Returns the progress to save, or null if there is nothing new. After a call with an `ending`, always returns null.
+   */
   take(ending: Ending | null): Progress | null {
     if (this.#isOver || (!this.#hasNews && ending === null)) return null;
     const { id, version, status: before } = this.#webhook;
@@ -103,7 +105,7 @@ export class RunProgress {
   }
 }
 
-/** An error message may quote the document or its variables: the database keeps 1,000 bytes of it. */
+/** An error message may quote the document or its variables, so the database stores at most 1,000 bytes of it. */
 function shorten(message: string): string {
   return [...message.toWellFormed().replaceAll('\0', '')].slice(0, 250).join('');
 }

@@ -7,24 +7,27 @@ const tagBytes = 16;
 const secretBytes = 32;
 const purpose = 'parley webhook secrets';
 
-/** A new signing secret: the bytes to sign with, and the text to configure the receiver with. */
+/** A new signing secret: the bytes that sign deliveries, and the text with which the receiver is configured. */
 export type NewSigningSecret = { bytes: Buffer; text: string };
 
-/** Creates a secret in the form of Standard Webhooks: `whsec_` and the base64 of 256 random bits. */
+/** Creates a secret in the format of Standard Webhooks: `whsec_` followed by the base64 of 256 random bits. */
 export function createSigningSecret(): NewSigningSecret {
   const bytes = randomBytes(secretBytes);
   return { bytes, text: `whsec_${bytes.toString('base64')}` };
 }
 
 /**
- * Encrypts signing secrets for the database, so that its backups do not let anyone sign deliveries. The server needs the
- * secrets themselves, so a hash would not do.
+ * Encrypts signing secrets for the database, so that no one can use a backup of the database to sign deliveries. A hash
+ * would not be enough, because the server needs the secrets themselves.
  */
 export class SecretBox {
   readonly #sealing: KeyObject;
   readonly #opening: readonly KeyObject[];
 
-  /** The first of the keys seals, and each opens what it sealed: keys can be rotated like those of access tokens. */
+  /**
+   * The first key encrypts, and each key can decrypt what it has encrypted. Keys can therefore be rotated like those of
+   * access tokens.
+   */
   constructor(keys: AccessTokenKeys) {
     this.#sealing = deriveKey(keys, purpose);
     this.#opening = deriveKeys(keys, purpose);
@@ -37,7 +40,10 @@ export class SecretBox {
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]);
   }
 
-  /** The secret; null if none of the keys sealed it. `isOld`: a key other than the first sealed it. */
+  /**
+   * Returns the secret, or null if none of the keys has encrypted it. `isOld` means that a key other than the first has
+   * encrypted it.
+   */
   open(sealed: Buffer): { secret: Buffer; isOld: boolean } | null {
     for (const [index, key] of this.#opening.entries()) {
       const secret = open(key, sealed);
@@ -58,8 +64,8 @@ function open(key: KeyObject, sealed: Buffer): Buffer | null {
 }
 
 /**
- * The headers of a delivery as Standard Webhooks defines them: one signature for each secret, so that a receiver that
- * knows any of them can verify it. https://www.standardwebhooks.com
+ * Returns the headers of a delivery as defined by Standard Webhooks. They contain one signature for each secret, so
+ * that a receiver that knows any of the secrets can verify the delivery. https://www.standardwebhooks.com
  */
 export function signDelivery(
   secrets: readonly Buffer[],

@@ -7,14 +7,14 @@ import { WebhookKeeper, type WebhookTimes } from './webhook-keeper.ts';
 import type { KeptSubscription } from './webhook-run.ts';
 import type { WebhookSink } from './webhook-sink.ts';
 
-/** How many events are read at first for a failing receiver; the rest follow once it has accepted these. */
+/** The number of events that are read first for a failing receiver. The rest are read after it has accepted these. */
 const triedEvents = 1;
-/** How many events are read at first for any other receiver. */
+/** The number of events that are read first for any other receiver. */
 const firstRead = 50;
 
 /**
- * Creates the delivery of webhooks on a node with streams: each webhook is a subscriber, like an open stream, and
- * shares renderings with the streams and webhooks that have the same document.
+ * Creates the webhook delivery on a node with streams. Each webhook is a subscriber, like an open stream, and shares
+ * renderings with the streams and webhooks that have the same document.
  */
 export function createWebhookKeeper(
   server: OperationServices,
@@ -44,7 +44,7 @@ async function subscribe(
   const params = { query: webhook.document, variables: webhook.variables, operationName: null, extensions: null };
   const preparation = server.documents.prepare(webhook.document, null, { isKnown: true });
   const operation = await startOperation(
-    // A webhook replays as much as the log has: its receiver sets the pace.
+    // A webhook may replay everything that is in the log, because its receiver determines the pace.
     { ...server, replayLimits: { maxEvents: 0, maxBytes: 0 } },
     {
       ...{ params, preparation },
@@ -66,7 +66,7 @@ async function subscribe(
 }
 
 /**
- * Identifies the caller whose rights the webhook has. As for a stream, a revoked key is refused only when the
+ * Identifies the caller whose rights the webhook has. As with a stream, a revoked key is refused only when the
  * subscription needs its rights.
  */
 async function identifyLate(server: OperationServices, webhook: HeldWebhook): Promise<() => Caller> {

@@ -17,10 +17,10 @@ import { WebhookClient } from './webhook-post.ts';
 import { defaultRetryTimes, WebhookRun, type RetryTimes, type RunOptions, type RunSecrets } from './webhook-run.ts';
 
 /**
- * In ms. `tick`: how often cursors are saved and this node takes due webhooks. `cursorRefresh`: how often the cursors
- * of webhooks without events move to the end of the log. `answer`: how long a receiver may take. Tests shorten them.
- * `ahead`: how far the clock that schedules attempts is ahead of the database's clock, which all nodes share; tests use
- * this to let hours pass.
+ * In ms. `tick` is the interval at which this node saves cursors and takes due webhooks. `cursorRefresh` is the
+ * interval at which the cursors of webhooks without events move to the end of the log. `answer` is how long a receiver
+ * may take to answer. Tests shorten them. `ahead` returns how far the clock that schedules attempts is ahead of the
+ * database's clock, which all nodes share. Tests use it to let hours pass.
  */
 export type WebhookTimes = {
   tick: number;
@@ -38,14 +38,17 @@ const defaultTimes: WebhookTimes = {
   ahead: () => 0,
 };
 
-/** How many webhooks a node takes at a time, so that nodes that start together share them. */
+/**
+ * The maximum number of webhooks that a node takes at a time. Because of it, nodes that start at the same time share
+ * the webhooks.
+ */
 const maxTaken = 50;
-/** The shortest time between ticks when something happens, in ms. */
+/** The minimum time between ticks when something happens, in ms. */
 const minGapMs = 50;
-/** How long `close` waits for requests that are under way, in ms. */
+/** How long `close` waits for requests in progress, in ms. */
 const closeMs = 3_000;
 
-/** What running the webhooks of this node needs. */
+/** What this node needs in order to run its webhooks. */
 export type WebhookKeeperOptions = {
   db: Pick<Db, 'pool'>;
   leases: Leases;
@@ -55,15 +58,16 @@ export type WebhookKeeperOptions = {
   allowsPrivate: boolean;
   /** Opens the subscription of a webhook. */
   subscribe: RunOptions['subscribe'];
-  /** Wakes the outbox; null where the server sends no mail. */
+  /** Wakes the outbox, or is null if the server sends no mail. */
   ringMail: (() => void) | null;
   times?: Partial<WebhookTimes> | undefined;
 };
 
 /**
- * Delivers webhooks on this node. Every second, it takes the webhooks that are due and that no other live node
- * delivers, and saves the progress of its own, all in one transaction. A node keeps its webhooks while its lease is
- * valid; when the node dies, the others take them over within seconds, at their last saved cursors.
+ * Delivers webhooks on this node. Every second, it saves the progress of its webhooks in one transaction, and then
+ * takes the webhooks that are due and that no other live node delivers. A node keeps its webhooks as long as its lease
+ * is valid. When the node dies, other nodes take its webhooks over within seconds, and continue at the last saved
+ * cursors.
  */
 export class WebhookKeeper {
   readonly #options: WebhookKeeperOptions;
@@ -94,14 +98,15 @@ export class WebhookKeeper {
   }
 
   /**
-   * Call this in the order of the log when a webhook has changed: from then on, nothing is delivered in its old form.
+   * Call this, in the order of the log, when a webhook has changed. From then on, nothing is delivered with its old
+   * settings.
    */
   change(webhookId: bigint): void {
     void this.#runs.get(webhookId)?.stop();
     this.#ring();
   }
 
-  /** Lets the requests that are under way finish, and gives the webhooks to the other nodes. */
+  /** Lets the requests in progress finish, and then hands the webhooks over to other nodes. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#ring();
@@ -153,7 +158,10 @@ export class WebhookKeeper {
     for (const run of this.#runs.values()) run.refresh();
   }
 
-  /** A lease with a new name each time, so that what was held under a lost lease is taken again. */
+  /**
+   * Returns this node's lease, or takes a new one if it has none. Each lease has a new name, so that webhooks held
+   * under a lost lease are taken again.
+   */
   async #holdLease(): Promise<Lease> {
     if (this.#lease?.signal.aborted === false) return this.#lease;
     const lease = await this.#options.leases.take({ name: `webhooks:${randomUUID()}` });
@@ -163,7 +171,7 @@ export class WebhookKeeper {
     return lease;
   }
 
-  /** Other nodes may deliver these webhooks now. */
+  /** Stops all runs without saving their progress, because other nodes may be delivering these webhooks now. */
   #abandonAll(): void {
     for (const run of this.#runs.values()) run.abandon();
     this.#runs.clear();
@@ -174,7 +182,8 @@ export class WebhookKeeper {
   async #save(lease: Lease): Promise<void> {
     const { db, report, ringMail } = this.#options;
     for (const run of this.#runs.values()) {
-      // The end of a run whose last request is still under way is saved when that request is done.
+      // If the last request of an ended run is still in progress, the end of the run is saved once that request has
+      // finished.
       const progress = run.takeProgress();
       if (progress !== null) this.#unsaved.push(progress);
     }
@@ -198,7 +207,10 @@ export class WebhookKeeper {
     }
   }
 
-  /** Stops delivering for webhooks that have been changed, paused or deleted, in case the log has not said so yet. */
+  /**
+   * Stops the delivery of webhooks that have been changed, paused or deleted, in case the log has not reported this
+   * yet.
+   */
   async #dropChanged(lease: Lease): Promise<void> {
     if (this.#runs.size === 0) return;
     const versions = await readHeldVersions(this.#options.db, lease.name);
@@ -220,7 +232,7 @@ export class WebhookKeeper {
     run.open();
   }
 
-  /** Null if the key that sealed its secret is gone. */
+  /** Returns null if the key that encrypted the webhook's secret is gone. */
   #openSecrets({ id, secret, formerSecret, formerSecretUntil }: HeldWebhook): RunSecrets | null {
     const { secretBox, db, report } = this.#options;
     const current = secretBox.open(secret);
@@ -242,7 +254,7 @@ export class WebhookKeeper {
       const wake = () => {
         this.#wake = null;
         clearTimeout(timeout);
-        // Not immediately, so that runs that end together are saved together.
+        // Wait a moment, so that runs that end together are saved together.
         if (this.#isClosed) resolve();
         else setTimeout(resolve, minGapMs);
       };
@@ -253,7 +265,7 @@ export class WebhookKeeper {
   }
 }
 
-/** One report for each webhook: what could not be saved before, together with what has happened since. */
+/** Combines the reports of each webhook into one: those that could not be saved before, and what has happened since. */
 function mergeProgress(all: readonly Progress[]): Map<bigint, Progress> {
   const merged = new Map<bigint, Progress>();
   for (const next of all) {

@@ -11,16 +11,19 @@ const privateRanges = parseRanges(
   '127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 100.64.0.0/10, ::1, fc00::/7, fe80::/10',
 );
 
-/** There are at most as many webhooks as connections, so that a slow receiver delays no other. */
+/** There are at most as many webhooks as connections, so that a slow receiver does not delay others. */
 export const maxConnections = 500;
 
-/** The outcome of a request. `status` is null if there was no answer; `reason` says why, without the URL. */
+/**
+ * The outcome of a request. `status` is null if there was no answer. `reason` says why the request failed, without the
+ * URL.
+ */
 export type PostOutcome = {
   status: number | null;
   isAccepted: boolean;
   reason: string;
   durationMs: number;
-  /** Whether the receiver asks for several events in one request from now on. */
+  /** Whether the receiver asks to get several events per request from now on. */
   wantsBatches: boolean;
 };
 
@@ -34,8 +37,8 @@ export class WebhookClient {
   readonly #metrics: Metrics;
 
   /**
-   * With `allowsPrivate`, receivers may be on private networks and on this machine, and do not need https there.
-   * `maxMs`: how long to wait for an answer.
+   * With `allowsPrivate`, receivers may be on private networks and on this machine, where they do not need https.
+   * `maxMs` is how long to wait for an answer.
    */
   constructor({
     allowsPrivate,
@@ -55,7 +58,7 @@ export class WebhookClient {
     });
   }
 
-  /** Sends a request. Rejects only for a fault of ours. */
+  /** Sends a request. Rejects only if this server is at fault. */
   async post(url: string, request: WebhookRequest): Promise<PostOutcome> {
     const posted = await this.#post(url, request);
     const { status, isAccepted, durationMs } = posted;

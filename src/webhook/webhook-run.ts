@@ -7,35 +7,36 @@ import { signDelivery } from './signing-secret.ts';
 import type { PostOutcome, WebhookClient } from './webhook-post.ts';
 import { WebhookSink } from './webhook-sink.ts';
 
-/** The pauses before the next attempt, in ms: the first one, and the longest. Each failure doubles it. */
+/**
+ * The pauses before the next attempt, in ms: the first pause, and the longest one. The pause doubles with each failure.
+ */
 export type RetryTimes = { first: number; most: number };
-/** The pauses in production. */
+/** The pauses that are used in production. */
 export const defaultRetryTimes: RetryTimes = { first: 1_000, most: 5 * 60_000 };
 
-/** A running subscription of a webhook. */
+/** An open subscription of a webhook. */
 export type KeptSubscription = { close: () => void; refresh: () => void };
 
-/** The secret that signs, and the one before it, which also signs until a certain time. */
+/** The secret that signs deliveries, and the previous secret, which also signs them until a certain time. */
 export type RunSecrets = { current: Buffer; former: { secret: Buffer; until: Date } | null };
 
-/** What running one webhook needs. */
+/** What a run needs in order to deliver one webhook. */
 export type RunOptions = {
   webhook: HeldWebhook;
-  /** The secrets that sign its deliveries; null if they cannot be read. */
+  /** The secrets that sign the deliveries, or null if they cannot be read. */
   secrets: RunSecrets | null;
   client: WebhookClient;
   /**
-   * Opens the webhook's subscription at its cursor; its results go to the sink. Rejects only for a fault of this
-   * server.
+   * Opens the webhook's subscription at its cursor. Results go to the sink. Rejects only if this server is at fault.
    */
   subscribe: (webhook: HeldWebhook, sink: WebhookSink) => Promise<KeptSubscription>;
   retryTimes: RetryTimes;
-  /** There is something to save soon. */
+  /** Called when there is something to save. */
   onChange: () => void;
   onFault: (error: unknown) => void;
 };
 
-/** What one request carries (a "message" in Standard Webhooks): events, a notice, or a ping. */
+/** The content of one request (a "message" in Standard Webhooks): events, a notice, or a ping. */
 type WebhookMessage = { id: string; cursor: string; body: string };
 
 /**
@@ -87,26 +88,32 @@ export class WebhookRun {
   }
 
   /**
-   * Stops; resolves once no request is under way. A later run uses the webhook's current settings.
+   * Stops the run, and resolves once no request is in progress. A later run uses the webhook's settings at that time.
    */
   stop(): Promise<void> {
     this.#end({});
     return this.#done;
   }
 
-  /** Stops at once, and cuts off the request that is under way: another node may deliver the webhook now. */
+  /** Stops immediately and cuts off the request in progress, because another node may be delivering the webhook now. */
   abandon(): void {
     this.#progress.abandon();
     this.#end({});
     this.#abort.abort();
   }
 
-  /** Moves an idle webhook's cursor to the log's current end, so that it stays in the log. */
+  /**
+   * Moves an idle webhook's cursor to the current end of the log, so that the cursor is not lost when the log is
+   * pruned.
+   */
   refresh(): void {
     if (this.#isIdle) this.#subscription?.refresh();
   }
 
-  /** The progress to save; null if there is nothing new. It includes the run's ending once no request is under way. */
+  /**
+   * Returns the progress to save, or null if there is nothing new. It includes the run's ending once no request is in
+   * progress.
+   */
   takeProgress(): Progress | null {
     return this.#progress.take(this.#isDone ? this.#ending : null);
   }
@@ -144,12 +151,12 @@ export class WebhookRun {
       return true;
     }
     const payloads = renderings.map(({ payload }) => payload);
-    // A receiver that asked for batches gets a list, even of one event.
+    // A receiver that asked for batches always gets a list, even if there is only one event.
     const body = this.#wantsBatches ? `[${payloads.join(',')}]` : payloads.join('');
     return this.#deliver({ id: notice === 'Reset' ? `reset_${cursor}` : cursor, cursor, body });
   }
 
-  /** Sends one request; returns whether it was accepted. If it was not, the run is over. */
+  /** Sends one request, and returns whether the receiver accepted it. If the receiver did not, the run ends. */
   async #deliver({ id, cursor, body }: WebhookMessage): Promise<boolean> {
     const { client, secrets: known, webhook } = this.#options;
     const at = new Date();
@@ -185,8 +192,8 @@ export class WebhookRun {
   }
 
   /**
-   * Handles the end of the subscription. The database has already paused a webhook whose owner has lost the right to
-   * it. A subscription that the server failed to keep, or had no room for, is tried again.
+   * Handles the end of the subscription. If the webhook's owner has lost the right to it, the database has already
+   * paused the webhook. A subscription that the server failed to maintain, or had no capacity for, is retried.
    */
   #finish(payload: string | null): void {
     const result = payload === null ? null : parseJson(payload);
@@ -199,7 +206,10 @@ export class WebhookRun {
     else this.#end({ status: 'PAUSED', error: `The subscription has ended: ${String(message)}` });
   }
 
-  /** One more failure in a row, by the receiver or by this server: the webhook rests until its next attempt. */
+  /**
+   * Counts another consecutive failure, whether the receiver or this server caused it, and ends the run until the next
+   * attempt.
+   */
   #retryLater(error: string): void {
     // The run may already have ended for another reason.
     if (this.isOver) return;
@@ -208,7 +218,10 @@ export class WebhookRun {
     this.#end({ ...(this.#progress.isFailing && { status: 'FAILING' }), error, retryMs });
   }
 
-  /** Grows with each failure, and varies, so that webhooks that failed together are not retried together. */
+  /**
+   * Returns a pause that grows with each failure. It is partly random, so that webhooks that failed together are not
+   * retried together.
+   */
   #nextRetryMs(): number {
     const { first, most } = this.#options.retryTimes;
     const pause = Math.min(most, first * 2 ** Math.max(0, this.#progress.failures - 1));

@@ -1,26 +1,32 @@
 import { byteLengthOf, type Batch, type Rendering } from '../live/delivery.ts';
 
-/** How much may wait for a receiver. Beyond that, the webhook reads the log at the receiver's pace. */
+/** The maximum amount that may wait for a receiver. Above it, the webhook reads the log at the receiver's pace. */
 const most = { events: 100, bytes: 1024 * 1024 };
-/** The webhook resumes reading the log when no more than this is waiting. */
+/** The webhook resumes reading the log when no more than this amount is waiting. */
 const few = { events: 20, bytes: 256 * 1024 };
-/** The most that goes into one request, for receivers that ask for batches. A single event may be larger. */
+/** The maximum amount in one request, for receivers that ask for batches. A single event may be larger. */
 const batch = { events: 100, bytes: 256 * 1024 };
 
 /** The callbacks to the owner of a sink. */
 export type SinkOwner = {
-  /** There is something to deliver. */
+  /** Called when there is something to deliver. */
   wake: () => void;
-  /** The subscription has ended; `payload` is its last result, the errors. */
+  /** Called when the subscription has ended. `payload` is its last result, which contains the errors. */
   finish: (payload: string | null) => void;
-  /** The subscription must be opened again. */
+  /** Called when the subscription must be opened again. */
   interrupt: () => void;
 };
 
-/** Where a webhook's subscription sends its events: they wait here until the receiver has accepted the earlier ones. */
+/**
+ * The queue to which a webhook's subscription sends its events. They wait in it until the receiver has accepted the
+ * earlier ones.
+ */
 export class WebhookSink {
   readonly #owner: SinkOwner;
-  /** False after a failure, until the receiver has accepted an event: it gets a single one as a trial. */
+  /**
+   * False after a failure, until the receiver has accepted an event. In the meantime, it gets a single event as a
+   * trial.
+   */
   #isTrusted: boolean;
   #isSending = false;
   #waiting: Rendering[] = [];
@@ -41,12 +47,12 @@ export class WebhookSink {
     return this.#waiting.length >= most.events || this.#bytes >= most.bytes;
   }
 
-  /** Notices that are not stored are not delivered. */
+  /** Notices that are not stored in the log are not delivered. */
   get isReadyForTyping(): boolean {
     return false;
   }
 
-  /** Whether nothing waits. */
+  /** Whether nothing is waiting. */
   get isIdle(): boolean {
     return this.#waiting.length === 0;
   }
@@ -78,13 +84,16 @@ export class WebhookSink {
     if (this.#isOpen) this.#owner.interrupt();
   }
 
-  /** Removes the next events to deliver together: one, or several if the receiver asks for that. Empty if none wait. */
+  /**
+   * Removes and returns the next events to deliver together: one event, or several if the receiver asks for batches.
+   * Returns an empty list if no events are waiting.
+   */
   take({ isBatch }: { isBatch: boolean }): Rendering[] {
     const limit = isBatch ? batch : { events: 1, bytes: 0 };
     let bytes = 0;
     let count = 0;
     for (const rendering of this.#waiting) {
-      // A notice stands alone: CaughtUp is not sent, but Reset is.
+      // A notice is never part of a batch: CaughtUp is not sent, but Reset is.
       if (count > 0 && (rendering.notice !== undefined || this.#waiting[0]?.notice !== undefined)) break;
       bytes += byteLengthOf(rendering);
       if (count > 0 && (count === limit.events || bytes > limit.bytes)) break;
@@ -97,14 +106,14 @@ export class WebhookSink {
     return taken;
   }
 
-  /** Call this when the receiver has accepted the events that were taken last. */
+  /** Call this when the receiver has accepted the events that were removed last. */
   accept(): void {
     this.#isSending = false;
     this.#isTrusted = true;
     this.#makeRoom();
   }
 
-  /** Drops what is waiting, and takes nothing more. */
+  /** Discards everything that is waiting, and accepts nothing more. */
   close(): void {
     this.#isOpen = false;
     this.#waiting = [];

@@ -101,7 +101,7 @@ const WebhookRef = builder.prismaNode('Webhook', {
 builder.prismaObjectField(WebhookRef, 'recentDeliveries', (t) =>
   t.field({
     type: [WebhookDeliveryRef],
-    description: `Newest first, ${keptDeliveries} at most.`,
+    description: `At most ${keptDeliveries}, newest first.`,
     complexity: { field: 1, multiplier: keptDeliveries },
     resolve: ({ id }, _, { loaders }) => loaders.of(recentDeliveriesOf).load(id),
   }),
@@ -178,7 +178,7 @@ const CreateWebhookResultRef = builder.errorUnion('CreateWebhookResult', {
   resolveType: () => 'CreatedWebhook',
 });
 
-/** Checks the document of a new webhook, and creates it. */
+/** Checks the document of a new webhook, and creates the webhook. */
 async function create(
   context: Context,
   schema: GraphQLSchema,
@@ -190,7 +190,7 @@ async function create(
 ): Promise<CreatedWebhook> {
   const caller = requireCaller(context);
   const kept = { ...rest, document: readDocument(rest.document) };
-  // The cursor is read first, so that no event is missed while the document is checked.
+  // Read the cursor first, so that no event is missed while the document is being checked.
   const cursor = after === null ? await context.readCursor() : readCursor(after);
   await checkKeptSubscription(context, schema, kept);
   return createWebhook(context, caller, { ...kept, url, cursor });
@@ -262,6 +262,6 @@ function readCursor(after: string): string {
 }
 
 function readVariables(stored: unknown): Record<string, unknown> | null {
-  // The database holds an object or null.
+  // The database contains either an object or null.
   return stored as Record<string, unknown> | null;
 }

@@ -15,28 +15,28 @@ import { maxConnections } from './webhook-post.ts';
 export const maxUrlLength = 2_048;
 /** The length of a subscription document, in bytes. */
 export const maxDocumentBytes = 65_536;
-/** How many webhooks a server can have: each has a connection, so that none waits for another. */
+/** The maximum number of webhooks on a server. Each webhook has its own connection, so that none waits for another. */
 const maxWebhooks = maxConnections;
-/** How long the previous secret also signs after a rotation, as a PostgreSQL interval. */
+/** How long the previous secret remains in use after a rotation, as a PostgreSQL interval. */
 const formerSecretLife = '1 day';
 
-/** What webhooks need from the server. `allowsPrivate`: whether receivers may be on private networks. */
+/** What webhooks need from the server. `allowsPrivate` is whether receivers may be on private networks. */
 export type WebhookSettings = { secretBox: SecretBox; allowsPrivate: boolean };
 
 type Changing = { db: Db; webhooks: WebhookSettings };
 
-/** A subscription, as the API has checked it. */
+/** A subscription document that the API has checked, and its variables. */
 export type KeptDocument = { document: string; variables: Record<string, unknown> | null };
 
-/** A webhook to be created; it starts after `cursor`. */
+/** A webhook to create. It starts after `cursor`. */
 export type NewWebhook = KeptDocument & { url: string; cursor: string };
 
-/** A webhook, and its secret in the form that its receiver is configured with. */
+/** A webhook and its secret, in the form with which the receiver is configured. */
 export type CreatedWebhook = { webhook: Webhook; secret: string };
 
 /**
- * Creates a webhook, which runs with the caller's rights. For server admins, and for programs with WEBHOOKS. Throws
- * Forbidden, and InvalidInput for a bad URL or if there are too many webhooks.
+ * Creates a webhook, which runs with the caller's rights. Only server admins, and programs with WEBHOOKS, may call
+ * this. Throws Forbidden, and throws InvalidInput if the URL is not acceptable or there are too many webhooks.
  */
 export async function createWebhook(
   { db, webhooks }: Changing,
@@ -50,10 +50,11 @@ export async function createWebhook(
       db,
       async (transaction) => {
         const { ownerId = null, apiKeyId = null } = await lockOwner(transaction, caller);
-        // Webhooks are created one at a time, so that no two take the last place. Raw SQL, for the lock.
+        // Webhooks are created one at a time, so that two requests cannot both take the last place. Raw SQL, for the
+        // lock.
         await transaction.query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
         if ((await transaction.prisma.webhook.count()) >= maxWebhooks) throw tooMany();
-        // Raw SQL, because Prisma does not say which rule of a trigger has refused a row.
+        // Raw SQL, because Prisma does not report which rule of a trigger has rejected a row.
         const { rows } = await transaction.query<{ id: bigint }>(
           `insert into webhooks (owner_id, api_key_id, url, document, variables, cursor, secret)
           values ($1, $2, $3, $4, $5, $6, $7) returning id`,
@@ -67,7 +68,7 @@ export async function createWebhook(
   return { webhook, secret: text };
 }
 
-/** What to change about a webhook; undefined leaves it as it is. `cursor`: where to continue. */
+/** What to change about a webhook. Properties that are undefined remain unchanged. `cursor` is where to continue. */
 export type WebhookChange = {
   webhookId: bigint;
   url?: string | undefined;
@@ -78,9 +79,9 @@ export type WebhookChange = {
 };
 
 /**
- * Changes a webhook. Only its owner may change what it delivers, where and from which event, because it runs with the
- * owner's rights; any admin may pause and resume it. After a change, a failing webhook's attempts start again from the
- * first. Throws InvalidInput, NotFound, Forbidden.
+ * Changes a webhook. Only its owner may change what the webhook delivers, where, and from which event, because the
+ * webhook runs with the owner's rights. Any admin may pause and resume it. After a change, the attempts of a failing
+ * webhook are counted from the start again. Throws InvalidInput, NotFound, Forbidden.
  */
 export async function updateWebhook(
   { db, webhooks }: Changing,
@@ -107,7 +108,8 @@ export async function updateWebhook(
             ...(variables !== undefined && { variables: toJson(variables) }),
             ...(cursor !== undefined && { cursor }),
             ...(isPaused === true && { status: 'PAUSED' }),
-            // The new version tells the delivering node to stop, and to continue with the changed webhook.
+            // The new version tells the node that delivers the webhook to stop, and to continue with the changed
+            // webhook.
             version: { increment: 1 },
             ...((isOwnChange || isResumed) && { failures: 0, nextAttemptAt: new Date(0) }),
           },
@@ -118,7 +120,10 @@ export async function updateWebhook(
   );
 }
 
-/** Gives a webhook a new secret; the old one also signs for a day. For its owner. Throws NotFound, Forbidden. */
+/**
+ * Gives a webhook a new secret. The old secret is also used for signing for another day. Only its owner may call this.
+ * Throws NotFound, Forbidden.
+ */
 export async function rotateWebhookSecret(
   { db, webhooks }: Changing,
   caller: Caller,
@@ -144,7 +149,7 @@ export async function rotateWebhookSecret(
   return { webhook, secret: text };
 }
 
-/** Deletes a webhook. For its owner and for admins. Throws NotFound, Forbidden. */
+/** Deletes a webhook. Only its owner and admins may call this. Throws NotFound, Forbidden. */
 export function deleteWebhook(db: Db, caller: Caller, webhookId: bigint): Promise<Webhook> {
   return inTransaction(
     db,
@@ -157,8 +162,8 @@ export function deleteWebhook(db: Db, caller: Caller, webhookId: bigint): Promis
 }
 
 /**
- * A page of all webhooks, newest first; a cursor's key is the webhook's id. The edge has checked that the caller may
- * list them.
+ * Returns a page of all webhooks, newest first. The key of a cursor is the webhook's id. The caller of this function
+ * must have checked that the user may list them.
  */
 export async function listWebhooks({ prisma }: Db, page: PageRequest): Promise<Page<Webhook>> {
   const { id, rest } = newestFirst(page);
@@ -166,7 +171,8 @@ export async function listWebhooks({ prisma }: Db, page: PageRequest): Promise<P
 }
 
 /**
- * The webhooks with these ids that the caller may see: all of them for an admin, otherwise those of the caller's key.
+ * Returns those of the webhooks with these ids that the caller may see. An admin may see all of them, and other callers
+ * only those of their own key.
  */
 export async function findWebhooks(
   { prisma }: Db,
@@ -184,19 +190,19 @@ function isOwn(caller: Caller, { ownerId, apiKeyId }: Webhook): boolean {
     : ownerId !== null && ownerId === caller.userId;
 }
 
-/** Whether the caller is a program that speaks for itself or its bot, with a key that may have webhooks. */
+/** Whether the caller is a program that acts for itself or as its bot, with a key that may have webhooks. */
 function isOwnProgram(caller: Caller): boolean {
   return caller.kind === 'KEY' && !('isActing' in caller && caller.isActing) && caller.scopes.has('WEBHOOKS');
 }
 
-/** The owner of a webhook that the caller creates. Throws Forbidden. */
+/** Returns the owner of a webhook that the caller creates, and locks it. Throws Forbidden. */
 async function lockOwner(
   transaction: Pick<Transaction, 'query'>,
   caller: Caller,
 ): Promise<{ ownerId?: bigint; apiKeyId?: bigint }> {
   if (caller.kind === 'KEY') {
     if (isOwnProgram(caller)) return { apiKeyId: caller.keyId };
-    // A webhook of the program's user would outlive the key, with more rights than its scopes.
+    // A webhook that belonged to the program's user would outlive the key, and have more rights than the key's scopes.
     throw new Forbidden('This API key lacks the scope WEBHOOKS, or acts as a user.');
   }
   await lockStaff(transaction, caller, 'manageWebhooks');
@@ -204,18 +210,18 @@ async function lockOwner(
 }
 
 /**
- * A webhook that the caller may at least pause: a program's own or, for admins and keys with ADMIN, any. Locks it until
- * the transaction ends. Throws NotFound, Forbidden.
+ * Returns a webhook that the caller may at least pause: one of the program's own, or any webhook for admins and keys
+ * with ADMIN. Locks the webhook until the transaction ends. Throws NotFound, Forbidden.
  */
 async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: bigint): Promise<Webhook> {
   const found = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
   if (!isOwnProgram(caller)) await lockStaff(transaction, caller, 'manageWebhooks');
   else if (found === null || !isOwn(caller, found)) {
-    // A key without ADMIN does not learn about other owners' webhooks.
+    // A key without ADMIN must not learn about other owners' webhooks.
     if (caller.kind !== 'KEY' || !caller.scopes.has('ADMIN')) throw noSuchWebhook();
     await lockStaff(transaction, caller, 'manageWebhooks');
   }
-  // Code that takes rights from an owner locks the owner's row first, so this does too.
+  // Code that takes rights from an owner locks the owner's row first, so lock it first here as well.
   if (found?.ownerId != null) await transaction.query('select from users where id = $1 for share', [found.ownerId]);
   await transaction.query('select from webhooks where id = $1 for no key update', [webhookId]);
   const webhook = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
@@ -223,7 +229,9 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
   return webhook;
 }
 
-/** Turns the database's refusal into Forbidden: the webhook's owner may have lost their rights a moment ago. */
+/**
+ * Turns a refusal by the database into Forbidden, because the webhook's owner may have lost their rights a moment ago.
+ */
 async function asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
@@ -238,7 +246,7 @@ function noSuchWebhook(): NotFound {
 }
 
 function ownersOnly(): Forbidden {
-  return new Forbidden('The webhook runs with the rights of its owner: others can only pause, resume and delete it.');
+  return new Forbidden('The webhook runs with the rights of its owner. Others can only pause, resume and delete it.');
 }
 
 function tooMany(): InvalidInput {
@@ -249,7 +257,7 @@ function tooMany(): InvalidInput {
 
 const unlessAllowed = ', unless the server has WEBHOOK_ALLOW_PRIVATE=true';
 
-/** Reads the address of a receiver. Throws InvalidInput. */
+/** Validates and normalizes the URL of a receiver. Throws InvalidInput. */
 function readUrl(text: string, { allowsPrivate }: Pick<WebhookSettings, 'allowsPrivate'>): string {
   const refuse = (code: FieldError['code'], message: string) => new InvalidInput([{ path: ['url'], code, message }]);
   const url = URL.parse(text);

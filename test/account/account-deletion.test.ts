@@ -17,7 +17,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** Erases a user's account; returns the whole result, errors included. */
+/** Erases a user's account and returns the whole result, including errors. */
 async function deleteAccount(by: Person, { password = by.password, messages = 'KEEP' } = {}): Promise<Data> {
   const document = `mutation ($password: String!, $messages: ErasedMessages!) {
     deleteAccount(password: $password, messages: $messages) {
@@ -29,7 +29,7 @@ async function deleteAccount(by: Person, { password = by.password, messages = 'K
   return (await by.ask(document, { password, messages })).deleteAccount;
 }
 
-/** Erases a user's account, and waits until the work that follows is done. */
+/** Erases a user's account, and waits until the subsequent work is done. */
 async function erase(person: Person, messages = 'KEEP'): Promise<void> {
   expect(await deleteAccount(person, { messages })).toEqual({ __typename: 'AccountGone', userId: person.userId });
   await isErased(person);
@@ -54,7 +54,7 @@ async function messagesOf(chatId: string): Promise<Data[]> {
   return Promise.all(messages.map(async ({ id, ...message }) => ({ ...message, revisions: await revisionsOf(id) })));
 }
 
-/** One message at a time: 100 revisions of 50 messages would exceed the size limit. */
+/** Read the revisions of one message at a time, because 100 revisions of 50 messages would exceed the size limit. */
 async function revisionsOf(id: string): Promise<Data[]> {
   const document = 'query ($id: ID!) { node(id: $id) { ... on Message { revisions { content } } } }';
   return (await ada.ask(document, { id })).node.revisions;
@@ -265,7 +265,7 @@ test('other users’ blocks of the erased account are gone', async () => {
 });
 
 /**
- * A connection to the database, with which a test itself does the remaining work of an erasure.
+ * Opens a connection to the database, so that a test can do the remaining work of an erasure itself.
  */
 async function inDatabase(work: (db: Db) => Promise<void>): Promise<void> {
   const { url } = server.database;
@@ -286,7 +286,7 @@ test('a crash during an erasure loses no work and repeats none', { timeout: 30_0
     `insert into messages (chat_id, sender_id, content) select $1, $2, 'message ' || n from generate_series(1, 30) n`,
     [keyOf(chats[0] as string), key],
   );
-  // The state that the mutation leaves if its server dies right after it.
+  // This is the state in which the mutation leaves the database if its server dies right afterwards.
   await server.sql.query('update users set deleted_at = now() where id = $1', [key]);
   await server.sql.query(`insert into account_deletions (user_id, messages) values ($1, 'DELETE')`, [key]);
   const left = async () => {
@@ -305,7 +305,7 @@ test('a crash during an erasure loses no work and repeats none', { timeout: 30_0
     expect(await left()).toEqual({ members: 0, messages: 30 });
     expect(await continueDeletions({ db }, 100)).toBe(100);
     expect(await left()).toEqual({ members: 0, messages: 20 });
-    // The next batch dies in the middle.
+    // The next batch fails in the middle.
     await server.sql.query(
       `create function die() returns trigger language plpgsql as $$ begin raise exception 'killed'; end $$;
       create trigger die before update on messages for each row when (old.content = 'message 15') execute function die()`,
@@ -313,7 +313,7 @@ test('a crash during an erasure loses no work and repeats none', { timeout: 30_0
     await expect(continueDeletions({ db }, 100)).rejects.toThrow('killed');
     expect(await left()).toEqual({ members: 0, messages: 20 });
     await server.sql.query('drop function die cascade');
-    // Two nodes at the same time.
+    // Two nodes work at the same time.
     while (
       (await Promise.all([continueDeletions({ db }, 100), continueDeletions({ db }, 100)])).some((many) => many > 0)
     );
@@ -350,8 +350,8 @@ test(
       await isErased(linus);
       await holder.query('rollback');
       holder.release();
-      // The remaining membership stands for one that was added after the others were deleted, by a request whose token
-      // was valid until just before.
+      // The remaining membership represents one that was added after the others had been deleted, by a request whose
+      // token had been valid until just before.
       await server.sql.query('delete from members where user_id = $1 and chat_id <> $2', [
         keyOf(stuck.userId),
         keyOf(held),

@@ -246,7 +246,7 @@ test('a hash with another cost is replaced when its user signs in, also on sever
     keyOf(katherine.userId),
     old,
   ]);
-  // At the same time, from several devices.
+  // Sign in from several devices at the same time.
   const answers = await Promise.all([1, 2, 3].map(() => signIn(katherine.email, password)));
   expect(answers.map(({ __typename }) => __typename)).toEqual(['SignedIn', 'SignedIn', 'SignedIn']);
   const { rows } = await server.sql.query(

@@ -54,7 +54,7 @@ test('a picture is fetched once, and again when the claim changes', async () => 
   const second = await fetched('hedy', `${host.url}/two.png`);
   expect(second.avatar.id).not.toBe(first.avatar.id);
   expect(host.requested).toEqual(['/one.png', '/two.png']);
-  // The previous one is deleted.
+  // The previous picture has been deleted.
   expect((await download(server, first.avatar.url)).status).toBe(404);
 });
 
@@ -78,7 +78,7 @@ test('an avatar that the user chose stays, and nothing is fetched', async () => 
   const set = 'mutation ($fileId: ID) { setAvatar(fileId: $fileId) { __typename } }';
   await chooser.ask(set, { fileId: own });
   expect((await fetched('chooser', `${host.url}/another.png`)).avatar.id).toBe(own);
-  // Without an avatar, the user gets the next picture that is claimed, but not the last one again.
+  // After removing the avatar, the user gets the next picture that is claimed, but not the previous one again.
   await chooser.ask(set, { fileId: null });
   expect((await fetched('chooser', `${host.url}/another.png`)).avatar).toBeNull();
   expect((await fetched('chooser', `${host.url}/third.png`)).avatar).toMatchObject({ width: 40 });
@@ -112,7 +112,7 @@ test.each<[string, RequestListener]>([
 ])('%s does not become an avatar', async (name, answering) => {
   host.answer = answering;
   const { id } = await claims.visit(`no ${name}`, `${host.url}/picture`);
-  // A request whose response the egress client refuses is tried again; any other is settled at once.
+  // A request whose response the egress client refuses is retried. Any other request is settled immediately.
   await expect.poll(async () => (await claims.stateOf(id))?.attempts).toBe(1);
   const isTriedAgain = name === 'a redirect' || name === 'more than 5 MB';
   if (!isTriedAgain) await expectSettled(claims, id);

@@ -38,7 +38,7 @@ test.each(['1', 'ab', '4@1!30$5', '1987', 'passw0rd!', 'a1!', '🐢', 'áé'])(
     const before = process.cpuUsage();
     isCommonPassword(password);
     const { user } = process.cpuUsage(before);
-    // Without bounds, these checks take seconds to minutes.
+    // If the work were not bounded, these checks would take seconds to minutes.
     expect(user / 1000).toBeLessThan(200);
   },
 );

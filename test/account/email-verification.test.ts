@@ -170,7 +170,7 @@ test('a verified user receives an email about a sign-in from another device, whi
   expect(received.text).toContain('Device: Firefox on Linux\n');
   expect(received.text).toMatch(/Time: \d{4}-\d\d-\d\d \d\d:\d\d UTC/);
   expect(received.text + received.html).not.toContain('evil');
-  // The same browser after an update, and then another program.
+  // First the same browser after an update, and then another program.
   await signInFrom(firefox.replaceAll('140', '141'));
   await signInFrom('chat-script');
   await expectSent(server);

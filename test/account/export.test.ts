@@ -27,7 +27,7 @@ beforeAll(async () => {
   grace = await signUp(server, 'grace');
 });
 
-/** More than the systems on both sides buffer. */
+/** More bytes than the systems on both sides buffer. */
 const largeBytes = 16_000_000;
 
 const post = (token: string, body: unknown, node = server) =>
@@ -50,7 +50,7 @@ async function expectRefusal(response: Response, status: number, error: string):
   expect((await response.json()).error).toContain(error);
 }
 
-/** Begins an export and reads only its first chunk. */
+/** Starts an export and reads only its first chunk. */
 async function begin({ token, password }: Person): Promise<IncomingMessage> {
   const outgoing = request(`${server.url}/api/export`, {
     headers: { authorization: `Bearer ${token}`, 'parley-password': password },
@@ -61,7 +61,7 @@ async function begin({ token, password }: Person): Promise<IncomingMessage> {
   return response;
 }
 
-/** Whether the whole answer arrives. */
+/** Whether the whole response arrives. */
 async function arrives(response: IncomingMessage): Promise<boolean> {
   try {
     for await (const _ of response);

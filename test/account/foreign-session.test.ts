@@ -115,7 +115,7 @@ test.each(ends)('%s ends a session and its stream for good, on every node', asyn
 test('where tokens say nothing about their session, signing out refuses those issued until then', async () => {
   const token = await issuer.issue({ sub: 'auth0' });
   await sessionOf(token);
-  // Issued before the sign-out, because the times in tokens are in whole seconds, and the next second may begin in the
+  // Issued before the sign-out, because token times are in whole seconds and the next second might begin in the
   // meantime.
   const another = await issuer.issue({ sub: 'auth0', jti: 'another' });
   await server.ask('mutation { signOut }', {}, token);
@@ -166,7 +166,7 @@ test('two sessions of the same tokens can be ended at the same time', async () =
         node.post('mutation { signOut }', {}, { token: index === 0 ? token : accessToken }),
       ),
     );
-    // The second sign-out finds its session ended, or ends it.
+    // The second sign-out either finds that its session has ended, or ends the session.
     for (const { errors } of answers)
       expect(errors?.[0]?.extensions?.['code'] ?? 'UNAUTHENTICATED').toBe('UNAUTHENTICATED');
   }
@@ -175,7 +175,7 @@ test('two sessions of the same tokens can be ended at the same time', async () =
 test('a session that ends to make room for others of its user may begin again with its next token', async () => {
   const token = await issuer.issue({ sub: 'many', sid: 'many' });
   await sessionOf(token);
-  // As if the token had been exchanged 99 times.
+  // This is as if the token had been exchanged 99 times.
   await server.sql.query(
     `insert into sessions (user_id, issuer, foreign_key, token_issued_at)
     select user_id, issuer, foreign_key, token_issued_at from sessions, generate_series(1, 99)

@@ -17,7 +17,7 @@ type Shape = {
 const shapes: Shape[] = JSON.parse(await readFile(join(import.meta.dirname, 'foreign-tokens.json'), 'utf8'));
 
 let server: TestServer;
-/** Issuers with keys at a URL; `rival` has the same audience. */
+/** Issuers whose keys are at a URL. `rival` has the same audience as `home`. */
 let home: TestIssuer;
 let rival: TestIssuer;
 const secret = Buffer.alloc(32, 7);

@@ -65,7 +65,7 @@ test('claims that fit nothing are left out', async () => {
     email: null,
     user: { displayName: 'x'.repeat(64) },
   });
-  // Too long to be stored once its characters are encoded.
+  // This URL is too long to be stored once its characters are encoded.
   const picture = `https://pictures.example/${'é'.repeat(1_500)}`;
   expect(await viewerOf(server, await issuer.issue({ sub: 'picture', picture }))).toHaveProperty('user');
   const broken = { name: 'A\nda\u0007 \ud800', email: 'no address', email_verified: true };
@@ -95,7 +95,7 @@ test('two new users at once with one address: one of them gets it', async () => 
 describeChanges();
 
 function describeChanges() {
-  /** A visit with a token that was issued `age` seconds ago. */
+  /** Makes a request with a token that was issued `age` seconds ago. */
   const visit = async (sub: string, age: number, claims: Record<string, unknown>): Promise<Data> =>
     viewerOf(server, await issuer.issue({ sub, iat: secondsFromNow(-age), ...claims }));
 
@@ -143,7 +143,7 @@ function describeChanges() {
     for (const [age, unusable] of ['gold', ['gold'], null, { a: 'x'.repeat(4_096) }, { a: '\0' }].entries()) {
       expect(await customAfter(70 - age, claimed(unusable))).toEqual({ tier: 'gold', since: [2026, 11] });
     }
-    // What has been changed here stays until the claim changes.
+    // A value that was changed on this server stays until the claim changes.
     await shopServer.sql.query(`update users set custom = '{"tier": "silver"}' where custom ->> 'tier' = 'gold'`);
     expect(await customAfter(30, claimed({ since: [2026, 11], tier: 'gold' }))).toEqual({ tier: 'silver' });
     expect(await customAfter(20, claimed({}))).toEqual({});
@@ -184,7 +184,7 @@ test('an issuer grants roles on the server by a claim, and a role that was grant
   expect(await roleOf('staff', 90, ['customer', 'chat-moderator'])).toBe('MODERATOR');
   expect(await roleOf('staff', 80, ['chat-moderator', 'chat-admin'])).toBe('ADMIN');
   expect(await roleOf('staff', 85, ['chat-moderator'])).toBe('ADMIN');
-  // The last admin keeps the role until there is another one.
+  // The last admin keeps the role until there is another admin.
   expect(await roleOf('staff', 75)).toBe('ADMIN');
   await server.sql.query(`update users set server_role = 'ADMIN' where username = 'grace'`);
   expect(await roleOf('staff', 70)).toBe('USER');
@@ -271,7 +271,7 @@ test('an account without a password gets its first password with a recent token,
     changePassword: { __typename: 'InvalidCredentials' },
   });
   const recent = await issuer.issue(claims);
-  // The session that this token is exchanged for ends, as all others do; the current one stays.
+  // The session for which this token was exchanged ends, like all other sessions; the current session stays.
   const { accessToken } = await exchange(server, recent);
   const { changePassword } = await server.ask(change, { input: { newPassword } }, recent);
   expect(changePassword).toMatchObject({ __typename: 'SignedIn', viewer: { hasPassword: true } });

@@ -6,7 +6,7 @@ import { eventsDocument, openStream } from '../support/stream.ts';
 let first: TestServer | undefined;
 let issuer: TestIssuer;
 let server: TestServer;
-// Each test has its own issuer and node, because a node caches keys.
+// Each test has its own issuer and its own node, because a node caches keys.
 beforeEach(async () => {
   issuer = await TestIssuer.start();
   server = await startServer({ env: issuersEnv(issuer), ...(first !== undefined && { database: first.database }) });
@@ -22,7 +22,7 @@ test('the keys are fetched once, and again for a token that names a new one', as
     for (const sub of ['a', 'b']) expect(await viewerOf(server, await issuer.issue({ sub }))).toHaveProperty('user');
     expect(issuer.fetched).toBe(1);
     issuer.keys = [await createKey(), ...issuer.keys];
-    // At most every 30 s, however many unknown keys are named.
+    // Keys are fetched at most every 30 s, no matter how many unknown keys the tokens name.
     for (const sub of ['c', 'd']) expect(await viewerOf(server, await issuer.issue({ sub }))).toBe('UNAUTHENTICATED');
     expect(issuer.fetched).toBe(1);
     vi.setSystemTime(Date.now() + 31_000);
@@ -59,7 +59,7 @@ test.each<[string, NonNullable<TestIssuer['answer']>]>([
   issuer.answer = answer;
   const token = await issuer.issue({ sub: 'waiting' });
   expect(await ask(token)).toMatchObject(unavailable);
-  // For a few seconds, no further request is sent.
+  // No further request is sent for a few seconds.
   const fetched = issuer.fetched;
   expect(await ask(await issuer.issue({ sub: 'next' }))).toMatchObject(unavailable);
   expect(issuer.fetched).toBe(fetched);

@@ -44,7 +44,7 @@ const trySignIn = async (email: string, given: string) =>
     })
   ).signIn.__typename;
 
-/** Requests a code for the person, and returns the one that arrives. */
+/** Requests a code for the person, and returns the code that arrives. */
 async function requestCode({ email }: Person): Promise<string> {
   expect(await request(email)).toBe(true);
   return (await mail.mailTo(email)).token;
@@ -182,7 +182,7 @@ test('an address without an account, or whose account has no password, gets the 
 
 test('the email goes to the address of the account as it is stored, and not to one that merely looks the same', async () => {
   const mike = await join('mike');
-  // The Kelvin sign is another way to write a k, but not in an address.
+  // The Kelvin sign is another way to write a k, but it is not equivalent to a k in an address.
   expect(await request('mi\u212Ae@example.com')).toBe(true);
   expect(await request('MIKE@Example.com')).toBe(true);
   expect((await mail.mailTo(mike.email)).to).toBe('mike@example.com');

@@ -15,7 +15,7 @@ function problemsWith(password: string, names: string[] = []): string[] {
   return errors.map(({ message }) => message);
 }
 
-/** Holds every hash until it is released, and counts how many have been started. */
+/** Blocks every hash until it is released, and counts how many have been started. */
 function holdHashes() {
   const held: (() => void)[] = [];
   const hash = vi.spyOn(argon2, 'hash').mockImplementation(async () => {

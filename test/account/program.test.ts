@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 const codeOf = ({ errors }: Answer) => errors?.[0]?.extensions?.['code'];
 const messageOf = ({ errors }: Answer) => errors?.[0]?.message;
-/** A program's credentials, with the fields of a person that chat tests need. */
+/** Combines a program's credentials with the fields of a person that chat tests need. */
 const asPerson = (program: Program | Bot, person: Person): Person => ({ ...person, ...program });
 
 test('a program acts as a user that it names by id or by external key', async () => {
@@ -82,7 +82,7 @@ test('a program that acts as a user reaches no passwords, sessions, stream token
   }
   const headers = { authorization: `Bearer ${acting.token}`, 'parley-act-as': ada.userId };
   expect((await fetch(`${server.url}/api/export`, { method: 'POST', headers })).status).toBe(403);
-  // Nor does a key stand in for a password.
+  // A key cannot be used as a password either.
   const { signIn } = await server.ask('mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }', {
     input: { email: ada.email, password: acting.token },
   });
@@ -205,7 +205,7 @@ test('a bot is a member like anyone else, and its messages count as unread', asy
   await say(asPerson(robot, grace), chat, 'Hello, Grace');
   const read = 'query ($id: ID!) { chat(id: $id) { viewerMembership { unreadCount } } }';
   expect((await grace.ask(read, { id: chat })).chat.viewerMembership.unreadCount).toBe(1);
-  // Others see it online while its program listens.
+  // Other users see the bot as online while its program is listening.
   const presence = async () =>
     (
       await grace.ask('query ($id: ID!) { node(id: $id) { ... on User { presence { status } } } }', {
@@ -269,7 +269,7 @@ test('a key that is revoked on one node is refused by the other within a second,
   expect(frames.some((frame) => eventOf(frame)?.message?.content === 'before')).toBe(true);
   expect(frames.some((frame) => eventOf(frame)?.message?.content === 'after')).toBe(false);
   await botStream.ended();
-  // After a second, each is refused at the first attempt; no earlier attempt made the node check its key.
+  // After a second, both keys are refused at the first attempt. No earlier attempt made the node check them.
   await sleep(revokedAt + 1_000 - performance.now());
   for (const refused of [there?.as(grace.userId), botThere]) {
     expect(codeOf((await refused?.post('{ viewer { id } }')) as Answer)).toBe('UNAUTHENTICATED');

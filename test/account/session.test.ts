@@ -45,7 +45,7 @@ async function signInAgain({ email, password }: Person, userAgent = 'another dev
   return { token: accessToken, refreshToken, sessionId: current.id };
 }
 
-/** `in` if the token is valid, otherwise the code of the error that it gets. */
+/** Returns `in` if the token is valid, or otherwise the code of the error. */
 async function stateOf(token: string, on: TestServer = server) {
   const { data, errors } = await on.post('{ viewer { id } }', {}, { token });
   return errors === undefined && data.viewer !== null ? 'in' : errors?.[0]?.extensions?.['code'];

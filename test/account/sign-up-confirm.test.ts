@@ -47,7 +47,7 @@ const signIn = async (email: string, given = password): Promise<Data> =>
     )
   ).signIn;
 
-/** Creates an account, and returns its address. */
+/** Creates an account and returns its email address. */
 async function join(username: string, email = `${username}@example.com`): Promise<string> {
   expect(await trySignUp(username, email)).toEqual({ __typename: 'SignUpStarted', email });
   expect(await verify((await mail.mailTo(email)).token)).toEqual({ __typename: 'EmailVerified', email });
@@ -62,7 +62,7 @@ test('the account begins with the code of the email, with a verified address and
   expect(received.subject).toBe('Confirm your email address for chat.example.com');
   expect(received.text).toContain(`https://chat.example.com/verify-email#token=${received.token}`);
   expect(received.html).toContain(`<a href="https://chat.example.com/verify-email#token=${received.token}">`);
-  // A stranger may have chosen the name, so the email does not contain it.
+  // The name may have been chosen by a stranger, so the email does not contain it.
   expect(received.text + received.html).not.toContain('Lovelace');
   expect(await signIn(email)).toEqual({ __typename: 'InvalidCredentials' });
   expect(await verify(received.token)).toEqual({ __typename: 'EmailVerified', email });

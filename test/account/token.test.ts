@@ -21,7 +21,7 @@ afterEach(() => vi.useRealTimers());
 const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const secondsFromNow = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
-/** Ada's claims, with the given changes, signed with our key or another. A claim that is undefined is left out. */
+/** Signs Ada's claims, with the given changes, with our key or another one. A claim that is undefined is omitted. */
 function forge(
   claims: Record<string, unknown> = {},
   header: Record<string, unknown> = {},

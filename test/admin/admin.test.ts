@@ -56,7 +56,7 @@ describe('what each role sees of `admin`:', () => {
     expect(await server.ask(overview, { id: ada.userId })).toEqual({ admin: null });
   });
 
-  /** Users are listed from the newest to the oldest. */
+  /** Orders users from the newest to the oldest. */
   function byAge(one: string, another: string): number {
     const idOf = (name: string) =>
       BigInt(keyOf([ada, marge, grace, linus].find((person) => person.name === name)?.userId ?? ''));

@@ -111,7 +111,7 @@ test('an operator’s link resets a password once, and is in the audit log', asy
   }`;
   const reset = async () => (await server.ask(document, { token, newPassword: 'correct horse battery' })).resetPassword;
   expect(await reset()).toEqual({ __typename: 'SignedIn' });
-  // This server sends no mail, so only an operator makes codes.
+  // This server sends no mail, so only an operator can create codes.
   expect(await reset()).toEqual({ __typename: 'Forbidden' });
   const signIn = 'mutation ($input: SignInInput!) { signIn(input: $input) { __typename } }';
   const input = { email: linus.email, password: 'correct horse battery' };

@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 atFileEnd(() => disconnectDatabase(sweeping.db));
 
-/** A message from Linus to Grace, in a chat that no one else can see. */
+/** Sends a message from Linus to Grace in a chat that no one else can see. */
 async function offend(content = 'an offence'): Promise<{ chatId: string; id: string }> {
   const chatId = await createGroup(linus, [grace]);
   return { chatId, id: await say(linus, chatId, content) };
@@ -173,7 +173,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   const { files } = await readReport(marge, report.id);
   expect(files).toMatchObject([{ name: 'offence.txt', contentType: 'text/plain', size: content.length }]);
   expect(await (await download(server, files[0].url)).text()).toBe(content);
-  // The link is made for one session, and stops working when the user loses the role.
+  // The link is valid for one session only, and stops working when the user loses the role.
   expect((await download(server, files[0].url.replace(/viewer=\d+/, `viewer=${keyOf(grace.userId)}`))).status).toBe(
     403,
   );
@@ -183,7 +183,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   expect((await download(server, files[0].url)).status).toBe(404);
   await setRoleWithSql(server, marge, 'MODERATOR');
   expect((await download(server, files[0].url)).status).toBe(200);
-  // The link also ends with a session that another system's tokens keep alive.
+  // The link also expires with a session that another system's tokens keep alive.
   const keepSession = (issuer: string | null) =>
     server.sql.query(
       `update sessions set issuer = $2::text, foreign_key = $2::text, token_issued_at = case when $2::text is not null then now() end,
@@ -201,7 +201,7 @@ test('files as reported stay readable for staff alone, past the deletion of the 
   ]);
   await purgeReports(sweeping.db, 100);
   expect(await readReport(marge, report.id)).not.toBeNull();
-  // Resolving it again does not extend the 90 days.
+  // Resolving the report again does not extend the 90 days.
   await resolveReport(marge, report.id, 'USER_WARNED');
   await server.sql.query(`update reports set resolved_at = resolved_at - interval '25 hours' where id = $1`, [
     keyOf(report.id),
@@ -234,12 +234,12 @@ test('staff see five messages before and after the reported one, as they are now
   const looks = await entriesOf();
   expect(looks).toHaveLength(2);
   expect(looks).toEqual(expect.arrayContaining(margeLooks));
-  // A request that gives nothing away does not count as a look.
+  // A request that returns no evidence does not count as access to it.
   await marge.ask('{ admin { reports { edges { node { id reason createdAt author { username } } } } } }');
   await readReport(grace, report.id);
   await readReport(linus, report.id);
   expect(await entriesOf()).toHaveLength(2);
-  // Looking again adds another entry.
+  // Reading the evidence again adds another entry.
   const list = '{ admin { reports { edges { node { content } } } } }';
   await marge.ask(list);
   expect(await entriesOf()).toHaveLength(3);
@@ -261,7 +261,7 @@ test('MESSAGE_DELETED deletes the message of a chat that staff cannot see, and i
     actor: { username: 'marge' },
     detail: { resolution: 'MESSAGE_DELETED', user: linus.userId },
   });
-  // Deciding again replaces the decision; the message stays deleted.
+  // A new decision replaces the previous one, but the message stays deleted.
   expect(await resolveReport(ada, report.id, 'NO_ACTION', 'Too late.')).toMatchObject({
     resolution: 'NO_ACTION',
     note: 'Too late.',

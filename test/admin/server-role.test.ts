@@ -81,7 +81,7 @@ test('of two admins who demote each other on two nodes at the same time, one rem
       [keyOf(ada.userId), keyOf(grace.userId)],
     ]);
   }
-  // With psql, where nothing checks the role of the actor.
+  // Demote them with psql, where nothing checks the role of the actor.
   const demote = `update users set server_role = 'USER' where id = $1`;
   const outcomes = await Promise.allSettled([
     server.sql.query(demote, [keyOf(ada.userId)]),

@@ -22,7 +22,7 @@ beforeAll(async () => {
   await setRoleWithSql(server, marge, 'MODERATOR');
 });
 
-/** Tries to sign in; returns the result, errors included. */
+/** Tries to sign in, and returns the result, including errors. */
 async function trySignIn(node: TestServer, { email }: Person, password: string): Promise<Data> {
   const document = `mutation ($input: SignInInput!) {
     signIn(input: $input) {
@@ -230,7 +230,7 @@ test('a suspended user’s messages stay, and a moderator who is suspended can d
   expect(await linus.ask(document, { id })).toEqual({ node: { content: 'still here', sender: { username: 'grace' } } });
   await unsuspendUser(ada, grace.userId);
 
-  // The request is authenticated before the suspension, and waits for it.
+  // The request is authenticated before the suspension, and then waits for it.
   const client = await server.sql.connect();
   await client.query('begin');
   await client.query(`insert into restrictions (user_id, kind) values ($1, 'SUSPENSION')`, [keyOf(marge.userId)]);

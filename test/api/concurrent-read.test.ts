@@ -25,7 +25,7 @@ test('many users who read at the same time get what each of them gets alone', as
   ];
   const messages: string[] = [];
   for (const [by, chat] of said) messages.push(await say(by, chat, 'hello @ada'));
-  // Her history begins after the messages.
+  // Marge's history begins after the messages.
   await addMembers(server, group, [marge], 3);
   const words = {
     ids: [group, hidden, channel, single, ...messages, ...people.map(({ userId }) => userId)],

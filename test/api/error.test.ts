@@ -13,7 +13,7 @@ const groupId = await createGroup(ada, [grace]);
 
 const error = '__typename ... on Error { message } ... on InvalidInput { fields { path code } }';
 
-/** The path and code of the one field that is refused. */
+/** Returns the path and the code of the only field that is refused. */
 async function refusedField(outcome: Promise<Data>): Promise<[string, string]> {
   const { __typename, fields } = (await outcome).outcome;
   expect({ __typename, fields }).toMatchObject({ __typename: 'InvalidInput', fields: [{}] });

@@ -32,7 +32,7 @@ test('a server error is logged in full and reported as INTERNAL, without interna
 });
 
 test('a server error does not put user input into the log', async () => {
-  // PostgreSQL quotes the whole row when a check refuses it.
+  // When a check constraint refuses a row, PostgreSQL quotes the whole row.
   await server.sql.query("alter table users add constraint no_grace check (username <> 'grace')");
   const password = 'found the first real bug';
   const answer = await server.post(
@@ -68,7 +68,7 @@ test('a violated foreign key is a server error, unless it is the one that is exp
 test('a request that fails before anything runs is a 500', async () => {
   const ada = await signUp(server, 'linus');
   await server.sql.query('alter table sessions rename to logins');
-  // For half a second this node relies on its cached session.
+  // For half a second, this node relies on its cached session.
   await expect.poll(async () => (await ada.post('{ __typename }')).status).toBe(500);
   const answer = await ada.post('{ __typename }');
   await server.sql.query('alter table logins rename to sessions');

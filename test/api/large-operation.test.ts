@@ -24,7 +24,7 @@ test('one person’s large operations run one after the other, and other people 
 });
 
 test('when too many of one person’s large operations are in progress, further ones are refused, but no one else’s', async () => {
-  // This page could be large, but is not.
+  // This page could be large, but it is not.
   const answers = Promise.all(queryAtOnce(300, await createGroup(ada, [grace])));
   expect(await grace.ask(page, { id: chatId })).toMatchObject({ chat: { messages: {} } });
   const refused = (await answers).filter(({ errors }) => errors !== undefined);

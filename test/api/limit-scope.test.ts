@@ -5,7 +5,7 @@ import { type Answer, type Person, signIn, signUp, signUpAll } from '../support/
 import { startServer, type TestServer } from '../support/server.ts';
 import { setRoleWithSql } from '../support/staff.ts';
 
-/** A node without limits, where users sign up and create what the requests need. */
+/** A node without limits, on which users sign up and create what the requests need. */
 let unlimited: TestServer;
 let chatId: string;
 let messageId: string;
@@ -20,7 +20,7 @@ beforeAll(async () => {
   messageId = await say(ada, chatId, 'hello');
 });
 
-/** A request for each limit that counts per session, per account and per address. */
+/** A request for each limit that applies per session, per account and per address. */
 const activities: [string, () => { query: string; variables?: unknown } | 'UPLOAD'][] = [
   ['SENDS', () => mutation('sendMessage(input: { chatId: $id, content: "hello" })', chatId)],
   ['REACTIONS', () => mutation('addReaction(messageId: $id, emoji: "👍")', messageId)],
@@ -40,7 +40,7 @@ function mutation(field: string, id: string) {
 
 /**
  * Sends the request for the limit `name` once, through a proxy that reports the address. Returns the limit that was
- * reached, or null.
+ * exceeded, or null.
  */
 async function act(node: TestServer, by: Person, { name, address }: { name: string; address: string }) {
   const what = activities.find(([activity]) => activity === name)?.[1]() ?? 'UPLOAD';
@@ -62,7 +62,7 @@ async function act(node: TestServer, by: Person, { name, address }: { name: stri
   return isRefused ? limit : null;
 }
 
-/** A node on which the limits whose names end in `ending` allow each activity twice a minute. */
+/** Starts a node on which the limits whose names end in `ending` allow each activity twice a minute. */
 function startLimited(ending: string): Promise<TestServer> {
   const quotas = activities.map(([name]) => [`RATE_LIMIT_${name}${ending}`, '2/1m']);
   const env = { RATE_LIMITS: 'on', TRUST_PROXY: '1', ...Object.fromEntries(quotas) };
@@ -113,7 +113,7 @@ describe('per address', () => {
     expect(await act(node, grace, { name, address: '2001:db8:0:1::2' })).toBeNull();
     expect(await act(node, linus, { name, address: '2001:db8:0:1:ffff::1' })).toBe(`RATE_LIMIT_${name}_PER_ADDRESS`);
     expect(await act(node, linus, { name, address: '2001:db8:0:2::1' })).toBeNull();
-    // Only the entry that the proxy added counts; entries that the client sent are ignored.
+    // Only the entry that the proxy added counts. Entries that the client sent are ignored.
     expect(await act(node, linus, { name, address: '203.0.113.1, 2001:db8:0:1::3' })).not.toBeNull();
   });
 });
@@ -194,7 +194,7 @@ describe('a program with an API key', () => {
     }
     const [ofSession, ofAccount] = ['RATE_LIMIT_SENDS_PER_SESSION', 'RATE_LIMIT_SENDS'];
     expect(outcomes).toEqual([null, null, null, ofSession, null, null, ofAccount]);
-    // The same key for another user, from an address that has sent more than the limit for addresses.
+    // The same key acts for another user, from an address that has sent more than the limit for addresses allows.
     for (let count = 0; count < 3; count += 1) {
       expect(limitOf(await one.as(linus.userId).post(send, { id: chatId }))).toBeNull();
     }

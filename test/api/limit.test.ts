@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 
 const send = 'mutation ($chatId: ID!) { sendMessage(input: { chatId: $chatId, content: "hello" }) { __typename } }';
-/** Counts as ten messages. */
+/** A message that counts as ten messages. */
 const sendLong = send.replace('hello', 'word '.repeat(1_990));
 const rename = 'mutation ($chatId: ID!) { updateChat(input: { chatId: $chatId, name: "engine" }) { __typename } }';
 
@@ -31,7 +31,7 @@ function post(query: string, accept = 'application/json'): Promise<Response> {
 test('a burst is accepted; then each message is refused with the time after which to retry, whichever way it is sent', async () => {
   const burst = await Promise.all(Array.from({ length: 12 }, () => ada.post(send, { chatId })));
   expect(burst.map(({ errors }) => errors)).toEqual(Array.from({ length: 12 }));
-  // The second prefers HTML, but accepts JSON.
+  // The second client prefers HTML, but accepts JSON.
   for (const accept of ['application/json', 'text/html, application/json;q=0.9']) {
     const refused = await post(send, accept);
     expect(await refused.json()).toMatchObject({
@@ -68,7 +68,7 @@ test('each search of one request counts, and a refusal by GET has the same heade
   const aliases = ['a', 'b', 'c', 'd'].map((name) => `${name}: users(search: "gra") { pageInfo { hasNextPage } }`);
   const { errors } = await ada.post(`{ ${aliases.join(' ')} }`);
   expect(errors).toMatchObject([{ path: ['d'], extensions: { code: 'RATE_LIMITED' } }]);
-  // Yoga answers a GET.
+  // Yoga handles a GET.
   const query = encodeURIComponent('{ users(search: "gra") { pageInfo { hasNextPage } } }');
   const refused = await fetch(`${server.url}/graphql?query=${query}`, {
     headers: { accept: 'application/json', authorization: `Bearer ${ada.token}` },
@@ -82,7 +82,7 @@ test('each search of one request counts, and a refusal by GET has the same heade
 });
 
 describe('at the default settings', () => {
-  /** How many of these operations are answered, and the limits that refuse the others. */
+  /** Returns how many of these operations are answered, and the limits that refuse the others. */
   async function countUntilRefused(by: Person, operations: [string, Variables][]) {
     const answers = await Promise.all(operations.map(([document, variables]) => by.post(document, variables)));
     const refusals = answers.flatMap(({ errors }) => errors ?? []);
@@ -108,10 +108,10 @@ describe('at the default settings', () => {
     const others = await createGroup(other, [linus]);
     const messageId = await say(grace, own, 'look');
 
-    // As when a user pastes a few lines.
+    // This is like a user who pastes a few lines.
     const pasted = await Promise.all(repeat(30, () => [send, { chatId: own }]).map((each) => grace.post(...each)));
     expect(pasted.flatMap(({ errors }) => errors ?? [])).toEqual([]);
-    // A single device reaches its session's limit before its account's.
+    // A single device reaches the limit of its session before that of its account.
     const sends = await countUntilRefused(
       grace,
       repeat(120, () => [sendLong, { chatId: own }]),

@@ -24,7 +24,10 @@ const isAllowed = (measured: Measure, limits = operationLimits) =>
 const times = (count: number, prefix: string, text: string) =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}: ${text}`).join(' ');
 
-/** Aliases on three levels of introspection: a short document whose response grows with the third power of `n`. */
+/**
+ * Nests aliases on three levels of introspection, which makes a short document whose response grows with the third
+ * power of `n`.
+ */
 const bomb = (n: number) => `{ __schema { ${times(n, 't', 'types { ...T }')} } }
   fragment T on __Type { ${times(n, 'f', 'fields { ...F }')} } fragment F on __Field { ${times(n, 'n', 'name')} }`;
 
@@ -146,10 +149,10 @@ describe('the measure', () => {
     const argued = (n: number) =>
       `query ($n: Int) { ${times(n, 'a', 'users(search: "x", first: $n) { edges { cursor } }')} }`;
     for (const make of [chain, spreads, unions, argued]) {
-      // Nearly the largest document that the token limit allows.
+      // This is nearly the largest document that the token limit allows.
       const prepared = documents.prepare(make(Math.floor(1_900 / tokensOf(make))), null, { isKnown: false });
       if ('errors' in prepared) throw prepared.errors[0] ?? new Error('refused');
-      // A different operation each time, because measures are cached.
+      // Use a different operation each time, because measurements are cached.
       const spent = leastTime(() => {
         const { document, operation } = prepared;
         measureOperation(schema, { document, operation: { ...operation } }, {});
@@ -159,7 +162,7 @@ describe('the measure', () => {
   });
 });
 
-/** The minimum of a few tries, in ms of processor time, which excludes other work on the machine. */
+/** Returns the minimum of a few tries, in ms of CPU time, which excludes other work on the machine. */
 function leastTime(work: () => unknown): number {
   const tries = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage();
@@ -170,7 +173,7 @@ function leastTime(work: () => unknown): number {
   return Math.min(...tries);
 }
 
-/** One more than the number of tokens that the document gains when `n` grows by one. */
+/** Returns one more than the number of tokens that the document gains when `n` grows by one. */
 function tokensOf(make: (n: number) => string): number {
   const count = (text: string) => text.match(/\w+|\.\.\.|[^\s\w]/g)?.length ?? 0;
   return count(make(11)) - count(make(10)) + 1;
@@ -240,7 +243,7 @@ describe('an operation that is too large is refused before any of it is executed
       body: form,
     });
   };
-  /** Sends a query in single connection mode, where its result arrives on the stream. */
+  /** Sends a query in single connection mode, in which its result arrives on the stream. */
   const single = async (query: string) => {
     const reserved = await fetch(`${server.url}/graphql/stream`, { method: 'PUT', headers: json });
     const headers = { ...json, 'x-graphql-event-stream-token': await reserved.text() };

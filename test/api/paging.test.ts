@@ -40,7 +40,7 @@ const messagesOf = (id: string, page: Variables) => readPage(ada, messagesQuery,
 const placesOf = (page: Data): number[] => page.edges.map(({ node }: Data) => node.seq);
 const upTo = (last: number, from = 1) => Array.from({ length: last - from + 1 }, (_, index) => from + index);
 
-/** A group with `length` messages. */
+/** Creates a group with `length` messages. */
 async function createConversation(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   await server.sql.query(
@@ -50,7 +50,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** Reads the whole list in pages of `size`, forward or backward, and returns it in its order. */
+/** Reads the whole list in pages of `size`, forward or backward, and returns it in the order of the list. */
 async function walk(document: string, variables: Variables, size: number, isBackward: boolean): Promise<Data[]> {
   const pages: Data[][] = [];
   let cursor: string | null = null;
@@ -169,7 +169,7 @@ test('pages of any size, in either direction, make up the whole list', async () 
   const { rows } = await server.sql.query('select username from users order by id');
   const everybody = rows.map(({ username }) => username);
   for (const index of upTo(5)) await createPublicChannel(ada, `channel ${index}`);
-  // Two that were active at the same instant are ordered by their ids.
+  // Chats with activity at the same instant are ordered by id.
   await server.sql.query(`update chats set last_activity_at = '2026-01-01' where name in ('channel 2', 'channel 3')`);
   const chats = await walk(chatsQuery, {}, 100, false);
 

@@ -12,7 +12,7 @@ const countRows = async () => {
   return Number(rows[0].count);
 };
 
-/** Sends a body unchanged, so that a test can send a broken one. */
+/** Sends a body unchanged, so that a test can send an invalid one. */
 async function send(body: string, headers: Record<string, string> = {}) {
   const response = await fetch(`${server.url}/graphql`, {
     method: 'POST',
@@ -82,7 +82,7 @@ test('requests that a form on another site could send are refused', async () => 
     const { code, message } = refusal(answer.body);
     expect(code).toBe('BAD_REQUEST');
     expect(message).toContain('Send a POST body as content-type: application/json.');
-    // For a multipart form, the error also names the header that an upload needs.
+    // For a multipart form, the error also names the header that an upload requires.
     expect(message.includes('graphql-require-preflight')).toBe(contentType.startsWith('multipart/form-data'));
   }
   expect(await countRows()).toBe(before);

@@ -16,8 +16,8 @@ let server: TestServer;
 let ada: Person;
 let grace: Person;
 /**
- * For each scope, two programs that act as Grace: the key of one has all other scopes, that of the other only ACT_AS
- * and this scope.
+ * For each scope, there are two programs that act as Grace. The key of one has all scopes except this one, and the key
+ * of the other has only ACT_AS and this scope.
  */
 const without = new Map<Scope, Program>();
 const withOnly = new Map<Scope, Program>();
@@ -32,9 +32,9 @@ beforeAll(async () => {
   }
 });
 
-/** A document that uses one root field with valid arguments, and selects nothing that needs a scope. */
+/** Returns a document that uses one root field with valid arguments, and selects nothing that needs a scope. */
 function documentOf(root: 'Query' | 'Mutation', name: string): string {
-  // Without a chat it changes the user's own avatar, which needs USERS_WRITE.
+  // Without a chat, it would change the user's own avatar, which needs USERS_WRITE.
   if (name === 'setAvatar')
     return 'mutation { outcome: setAvatar(chatId: "x") { __typename ... on Error { code message } } }';
   const type = schema.getType(root);
@@ -70,7 +70,7 @@ function sampleOf(name: string): string {
   return `{ ${fields.map((field) => `${field.name}: ${sampleOf(String(field.type))}`).join(', ')} }`;
 }
 
-/** Why a program was refused for its scopes; null if it was not. */
+/** Returns why a program was refused because of its scopes, or null if it was not refused. */
 function refusalIn({ data, errors }: Answer): string | null {
   const outcome: Data = data?.outcome ?? null;
   const messages = [
@@ -93,12 +93,12 @@ test('the tables name every root field and every type', () => {
   expect(types.length).toBeGreaterThan(60);
 });
 
-/** Which program uses a field, and why it is refused; null if it is not. */
+/** Which program uses a field, and why it is refused, or null if it is not refused. */
 type Case = { program: Program | undefined; isActing: boolean; refusal: string | null };
 
 /**
- * The cases to test for a field: any one of its scopes suffices, or all are needed, as the table says; without them,
- * the field is refused.
+ * Returns the cases to test for a field. As the table specifies, either any one of its scopes suffices or all of them
+ * are needed. Without them, the field is refused.
  */
 function casesOf(access: Access): Case[] {
   if (access === 'ANYONE') return [{ program: withOnly.get('ACT_AS'), isActing: true, refusal: null }];
@@ -114,7 +114,7 @@ function casesOf(access: Access): Case[] {
   ];
 }
 
-// Uploads are multipart requests: see below.
+// Uploads are multipart requests, which are tested below.
 test.each(fields.filter(([, name]) => name !== 'uploadFile'))(
   '%s.%s is refused to programs without its scope, and only to them',
   async (root, name) => {
@@ -158,7 +158,7 @@ test('what a program selects needs scopes too, however deep it is', async () => 
 });
 
 test('fragments that spread each other twice are looked at once', async () => {
-  // Without its variable the operation cannot be measured, so it is not refused for its size.
+  // Without its variable, the operation cannot be measured, so it is not refused because of its size.
   const doublings = Array.from({ length: 40 }, (_, at) => `fragment F${at + 1} on Query { ...F${at} ...F${at} }`);
   const answer = await without.get('MODERATE')?.post(
     `query ($first: Int!) { ...F40 } ${doublings.join(' ')}

@@ -19,13 +19,13 @@ const member = 'id role joinedAt mutedUntil lastReadSeq unreadCount chat { id na
 const message = `id seq content viewerCan sender { id username } chat { id name }
   replyTo { id content sender { username } replyTo { id sender { username } } }`;
 
-/** The maximum number of depths at which one of these documents loads rows of the same kind. */
+/** The maximum number of depths at which any of these documents loads rows of the same kind. */
 const maxDepths = 4;
 
 /**
- * The distinct statements of one operation, none of which may be repeated for each row. A loader runs once for each
- * depth at which its keys become known, or less often if the keys of several depths become known together, which
- * depends on the order of the answers.
+ * Returns the distinct statements of one operation, and checks that none of them is repeated for each row. A loader
+ * runs once for each depth at which its keys become known. It runs less often if the keys of several depths become
+ * known together, which depends on the order of the answers.
  */
 async function costOf(by: Person, document: string, variables: Variables = {}): Promise<Set<string>> {
   const statements = await recordStatements(server, () => by.ask(document, variables));
@@ -36,13 +36,13 @@ async function costOf(by: Person, document: string, variables: Variables = {}): 
   return new Set(counts.keys());
 }
 
-/** Prisma writes out its lists, as in `IN ($1,$2)`: this makes the statements for lists of any length the same. */
+/** Makes Prisma's statements for lists of any length the same, because Prisma writes lists out, as in `IN ($1,$2)`. */
 function withoutLengths(statement: string): string {
   if (!statement.includes('"public"."')) return statement;
   return statement.replace(/ IN \([$\d,]+\)/g, ' IN (…)').replace(/\$\d+/g, '$');
 }
 
-/** A group with `length` messages that reply to each other, with hidden history and a few members. */
+/** Creates a group with `length` messages that reply to each other, with hidden history and a few members. */
 async function createConversation(length: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   await server.sql.query(
@@ -53,7 +53,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** Creates `count` users, with unused names. */
+/** Creates `count` users with unused names. */
 async function createPeople(count: number): Promise<Person[]> {
   const { rows } = await server.sql.query(
     `insert into users (username, email)
@@ -73,7 +73,7 @@ test('a user’s chats, with everything that is shown of them, cost the same for
     await say(ada, chat, 'a reply', { replyToId: await say(person, chat, 'hello') });
     await addMembers(server, chat, latecomers, 3);
   };
-  // Each of them has a single chat too.
+  // Each of them also has a single chat.
   for (const person of [few, many]) await createChat(person, { type: 'SINGLE', memberIds: [ada.userId] });
   await make(few);
   await Promise.all(Array.from({ length: 50 }, () => make(many)));
@@ -112,7 +112,7 @@ test('a page of messages costs the same for one and for fifty', async () => {
   const once = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(once);
 
-  // Where a member's history begins later, each reply is checked, but still all in one statement.
+  // If a member's history begins later, each reply is checked, but still all of them in one statement.
   await addMembers(server, chat, latecomers, 61);
   const guarded = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(guarded);
@@ -270,7 +270,7 @@ test('requests that arrive while others are being read share statements, and eac
   await askAll();
   const statements = await recordStatements(server, askAll);
   expect(statements.length).toBeLessThanOrEqual(people.length / 2);
-  // An object that one user cannot see is missing from that user's answer alone.
+  // An object that one user cannot see is missing only from that user's answer.
   const chat = await createGroup(ada, [grace]);
   const [missing, found] = await Promise.all([
     people[0]?.ask('query ($id: ID!) { node(id: $id) { id } }', { id: chat }),

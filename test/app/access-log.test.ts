@@ -25,7 +25,7 @@ beforeAll(async () => {
   [ada, grace] = await Promise.all([signUp(server, 'ada'), signUp(server, 'grace')]);
 });
 
-/** The first line of the log that has these values, once it has been written. */
+/** Returns the first line of the log that has these values, as soon as it has been written. */
 function expectLine(values: Record<string, unknown>) {
   return vi.waitFor(() => {
     const line = server.log.find((each) => Object.entries(values).every(([name, value]) => each[name] === value));

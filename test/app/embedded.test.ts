@@ -6,10 +6,10 @@ import { start } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { createDataDir } from '../support/server-process.ts';
 
-/** Starts a server in this process, to see why it cannot start. */
+/** Starts a server in this process, to find out why it cannot start. */
 const startIn = (dataDir: string) => start(readConfig({ DATA_DIR: dataDir, PORT: '0' }), pino({ level: 'silent' }));
 
-// A busy machine takes a while to start whole servers.
+// On a busy machine, starting whole servers takes a while.
 vi.setConfig({ testTimeout: 60_000 });
 
 test('a folder whose database had a superuser as its only role is refused in one sentence', async () => {

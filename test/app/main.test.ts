@@ -14,7 +14,7 @@ import { isPostgres, readPostmaster, removeDataDir, runServer } from '../support
 import { startServer } from '../support/server.ts';
 
 const jwtKeys = generateKeySet();
-// With a ready cluster: creating one takes most of the time of a first start.
+// Use a prepared cluster, because creating one takes most of the time of a first start.
 const { directory: dataDir } = await copyCluster(inject('clusterFolder'), 'parley-main-');
 atFileEnd(() => removeDataDir(dataDir));
 
@@ -57,7 +57,7 @@ describe('refusing to start', () => {
 
   test('names a database that cannot be reached, without its password', async () => {
     const config = readConfig({ DATABASE_URL: 'postgres://ada:lovelace@127.0.0.1:1/parley', JWT_KEYS: jwtKeys });
-    // As with every CannotStart, main.ts prints the message alone.
+    // As with every CannotStart, main.ts prints only the message.
     await expect(start(config, pino({ level: 'silent' }))).rejects.toEqual(
       new CannotStart("The database 127.0.0.1:1/parley can't be reached: connect ECONNREFUSED 127.0.0.1:1."),
     );
@@ -74,7 +74,7 @@ describe('refusing to start', () => {
   });
 });
 
-/** Retries until it holds. */
+/** Retries the check until it succeeds. */
 const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 30_000, interval: 50 });
 
 test('/readyz is 503 and says why while the database does not answer; /livez is 200 all the while', async () => {

@@ -33,7 +33,9 @@ async function readMetrics(): Promise<string> {
   return response.text();
 }
 
-/** The value of a series, as in `parley_streams` or `parley_x_total{code="y"}`; undefined if there is none. */
+/**
+ * Returns the value of a series such as `parley_streams` or `parley_x_total{code="y"}`, or undefined if there is none.
+ */
 async function valueOf(series: string): Promise<number | undefined> {
   const line = (await readMetrics()).split('\n').find((each) => each.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));

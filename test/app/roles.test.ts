@@ -106,7 +106,7 @@ test('an API node shows the users present on the stream nodes, and removes them 
   await stream.close();
   await expect.poll(status).toBe('OFFLINE');
   await another.close();
-  // A stream node that reports its users once, and then never again.
+  // Simulates a stream node that reports its users once, and then never again.
   await leaseTo(node, 'a node of old', `clock_timestamp() + interval '1 second'`);
   await database.sql.query(
     `select attend('a node of old', array_agg(id), '{}', array[$1]::bigint[]) from sessions where user_id = $1`,

@@ -43,7 +43,7 @@ test('a message is one trace from its request to the frames on two nodes', async
     expect(new Set(trace.filter((span) => span.name === name).map(({ node }) => node)).size, name).toBe(2);
   }
   const begins = chain.map(({ startTimeUnixNano }) => Number(BigInt(startTimeUnixNano) / 1_000_000n));
-  // The log has whole milliseconds, so its times may be off by one.
+  // The times in the log are in whole milliseconds, so they may be off by one.
   const early = begins.filter((begin, index) => begin < (begins[index - 1] ?? 0) - 1);
   expect(early).toEqual([]);
   expect(traces.requests[0]?.headers['x-key']).toBe('open sesame');

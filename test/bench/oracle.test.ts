@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Follower, type Received } from '../../bench/soak/follower.ts';
 import { Oracle } from '../../bench/soak/oracle.ts';
 
-// `npm run soak` is only as good as the faults that it notices.
+// `npm run soak` is only as good as the oracle is at detecting faults.
 
 type Row = { id: string; kind: string; audience: string; chatId: string | null; userId: string | null };
 const inChat = (id: number, kind: string, userId: string | null = null): Row => ({
@@ -17,7 +17,7 @@ const inChat = (id: number, kind: string, userId: string | null = null): Row => 
   userId,
 });
 
-/** Two members of one chat: the second is removed by event 12. */
+/** The events of a chat with two members, of whom the second is removed by event 12. */
 const log = [
   inChat(9, 'NewMessage'),
   inChat(10, 'NewMessage'),
@@ -27,7 +27,7 @@ const log = [
 ];
 const due = { '1': [9, 10, 11, 12, 13], '2': [9, 10, 11, 12] };
 
-/** The part of the database that the oracle queries. It returns at most three events at a time. */
+/** Creates a fake of the part of the database that the oracle queries. It returns at most three events at a time. */
 function fakeDatabase(): pg.Pool {
   const answer = (text: string, values: unknown[] = []) => {
     if (text.includes('group by chat_id')) return [{ chatId: '7', userIds: ['1', '2'], head: '8' }];
@@ -39,7 +39,7 @@ function fakeDatabase(): pg.Pool {
   return { query } as unknown as pg.Pool;
 }
 
-/** What the oracle says if these events reach these users. */
+/** Returns what the oracle reports if these events reach these users. */
 async function judge(arrivals: Record<string, Received[]>): Promise<string[]> {
   const oracle = new Oracle(fakeDatabase());
   await oracle.open();

@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat that Ada owns; Grace is an admin, Linus a member, and Hedy isn't in it. */
+/** Creates a chat that Ada owns. Grace is an admin, Linus is a member, and Hedy isn't in it. */
 async function create(type: string): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'an order', memberIds: [grace.userId, linus.userId] });
   await setMemberRole(ada, id, grace.userId, 'ADMIN');
@@ -101,7 +101,7 @@ test('bans are listed for those who may ban, newest first, and their nodes are h
     { user: { username: 'linus' }, until: until.toISOString(), reason: 'Spam.', createdBy: { username: 'grace' } },
   ];
   for (const by of [ada, grace]) expect(await bansOf(by, chat)).toMatchObject(listed);
-  // A user who is already banned gets the new end and reason.
+  // Banning a user who is already banned changes the end and the reason of the ban.
   expect(await ban(ada, chat, linus.userId, { reason: 'More spam.' })).toMatchObject({ id, until: null });
   expect(await bansOf(ada, chat)).toHaveLength(2);
 
@@ -245,7 +245,7 @@ test('the streams of a reader who is banned from a public channel end at the pos
       { event: 'complete' },
     ]);
   }
-  // A new stream ends in the same way, and does not deliver what Hedy missed.
+  // A new stream ends in the same way, and does not deliver the events that Hedy missed.
   await using again = await openStream(server, hedy, chatEventsDocument, {
     variables: { chatId: channel, after: cursor },
   });

@@ -39,7 +39,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat that Ada owns; Grace is an admin, Linus a member, and Hedy isn't in it. */
+/** Creates a chat that Ada owns. Grace is an admin, Linus is a member, and Hedy isn't in it. */
 async function create(type: string): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'a party', memberIds: [grace.userId, linus.userId] });
   await setMemberRole(ada, id, grace.userId, 'ADMIN');

@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 const types = ['GROUP', 'PRIVATE_CHANNEL', 'PUBLIC_CHANNEL'];
 
-/** A chat that Ada owns; Grace is an admin, Linus a member, and Hedy isn't in it. */
+/** Creates a chat that Ada owns. Grace is an admin, Linus is a member, and Hedy isn't in it. */
 async function create(type: string): Promise<string> {
   const chat = await createChat(ada, { type, name: 'a hierarchy', memberIds: [grace.userId, linus.userId] });
   await setMemberRole(ada, chat.id, grace.userId, 'ADMIN');

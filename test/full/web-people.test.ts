@@ -197,7 +197,7 @@ describe.skipIf(!isChromiumInstalled)('people in the chat (skipped without /usr/
     await page.getByRole('alert').waitFor();
     await page.getByLabel('Current password').fill(grace.password);
     await page.getByRole('button', { name: 'Change password' }).click();
-    await page.getByText('Your password is changed').waitFor();
+    await page.getByText('Your password has been changed').waitFor();
     const countSessions = async () => (await server.sql.query(sessionQuery, ['grace'])).rowCount;
     await expect.poll(countSessions).toBe(1);
     await page.getByRole('button', { name: /grace/ }).waitFor();

@@ -11,22 +11,22 @@ import { findPrograms, type Programs } from './programs.ts';
 /** The superuser of the embedded PostgreSQL. It creates the application's role and database, and does nothing else. */
 export const superuser = 'postgres';
 
-/** The application's role, which owns the database. It is not a superuser: it can't read files or run programs. */
+/** The application's role, which owns the database. It is not a superuser, so it can't read files or run programs. */
 export const applicationRole = 'parley';
 
-/** A database cluster on disk, with what is needed to run it. Only `owner` can read the folder. */
+/** A database cluster on disk, and what is needed to run it. Only `owner` can read the folder. */
 export type Cluster = { folder: string; passwords: Passwords; owner: Owner; programs: Programs };
 
 /** The passwords of the superuser and of the application's role. */
 type Passwords = { superuser: string; application: string };
 
-/** The files that hold the passwords, beside the cluster. */
+/** The files next to the cluster that contain the passwords. */
 const passwordFiles: Passwords = { superuser: 'superuser-password', application: 'application-password' };
 
 /**
- * Returns the cluster in `home`, and creates it at the first start. It exists completely or not at all: it is created
- * next to `home` and renamed when it is finished, so an interrupted start leaves nothing in the way of the next one.
- * The caller holds the lock of the data folder. Throws CannotStart.
+ * Returns the cluster in `home`, creating it at the first start. The cluster exists either completely or not at all: it
+ * is created next to `home` and moved there when it is complete, so an interrupted start leaves nothing that obstructs
+ * the next one. The caller must hold the lock of the data folder. Throws CannotStart.
  */
 export async function prepareCluster(home: string, log: Logger): Promise<Cluster> {
   const owner = await findOwner(home);
@@ -75,7 +75,8 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
     `--username=${superuser}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
-    // Sorts by code point and converts between upper and lower case in every alphabet, the same on every machine.
+    // This locale sorts by code point and converts between upper and lower case in every alphabet, in the same way on
+    // every machine.
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
     '--locale=C',
@@ -89,12 +90,12 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
 async function removeDrafts(home: string): Promise<void> {
   const siblings = (await readdir(dirname(home))).map((name) => join(dirname(home), name));
   for (const draft of siblings.filter((path) => path.startsWith(`${home}.`))) {
-    // The initdb of a killed server may still be writing there. What it leaves behind must not prevent a start.
+    // The initdb of a killed server may still be writing here. Whatever it leaves behind must not prevent a start.
     await rm(draft, { recursive: true, maxRetries: 5 }).catch(() => {});
   }
 }
 
-/** Makes the rename durable: otherwise a power cut could undo it, and lose everything stored since. */
+/** Makes the rename durable. Otherwise a power cut could undo it, and everything stored since would be lost. */
 async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r');
   await folder.sync();

@@ -10,8 +10,8 @@ const patienceMs = 10_000;
 
 /**
  * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that is still
- * running, and neutralises its pid file. Committed data stays. The caller holds the lock of the data folder, so
- * whatever is still running here is orphaned.
+ * running, and makes its pid file harmless. Committed data stays. The caller must hold the lock of the data folder, so
+ * any PostgreSQL that is still running here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {
   const pidFile = join(folder, 'postmaster.pid');
@@ -24,15 +24,15 @@ export async function endLeftover(folder: string, log: Logger): Promise<void> {
     signal(postmaster, 'SIGINT');
     running = await waitUntilGone(folder, postmaster);
   }
-  // Connection processes that outlived their server, or a server that does not stop. Nothing is lost: committed data is
-  // in the write-ahead log, which the next server replays.
+  // These are connection processes that outlived their server, or a server that does not stop. No data is lost, because
+  // committed data is in the write-ahead log, which the next server replays.
   for (const pid of running) signal(pid, 'SIGKILL');
   if (running.length > 0) await waitUntilGone(folder, postmaster);
 
-  // Another process may have this pid by now, and PostgreSQL would take it for a server and refuse to start. PostgreSQL
-  // never takes its parent's pid for a server's, so the file gets the pid of this process, which will start PostgreSQL.
-  // The file must stay: it names the shared memory through which PostgreSQL itself checks that none of its processes is
-  // left.
+  // By now, another process may have this pid. PostgreSQL would take that process for a server and refuse to start.
+  // PostgreSQL never takes its parent process for a server, so the pid in the file is replaced by that of this process,
+  // which will start PostgreSQL. The file must stay, because it identifies the shared memory through which PostgreSQL
+  // itself checks that none of its processes is left.
   if ((await readFile(pidFile, 'utf8').catch(() => null)) !== null) {
     await writeFile(pidFile, recorded.replace(/^\d+/, String(process.pid)));
   }
@@ -49,7 +49,7 @@ async function waitUntilGone(folder: string, postmaster: number): Promise<number
   return running;
 }
 
-/** The PostgreSQL processes that run in `folder`: the server and its children. */
+/** Returns the ids of the PostgreSQL processes that run in `folder`: the server and its children. */
 async function findServers(folder: string, postmaster: number): Promise<number[]> {
   if (process.platform !== 'linux') return (await isPostgres(postmaster)) ? [postmaster] : [];
   const home = await stat(folder);
@@ -59,14 +59,18 @@ async function findServers(folder: string, postmaster: number): Promise<number[]
       const [cwd, program] = await Promise.all([stat(`/proc/${pid}/cwd`), readlink(`/proc/${pid}/exe`)]).catch(
         () => [],
       );
-      // An operator's shell may also have the folder as its working directory.
+      // The check of the program's name is needed because an operator's shell may also have the folder as its working
+      // directory.
       return cwd?.ino === home.ino && cwd.dev === home.dev && basename(program ?? '').startsWith('postgres');
     }),
   );
   return pids.filter((_, index) => found[index]);
 }
 
-/** Without /proc, only the server process itself is checked, by its name. */
+/**
+ * Whether the process is a PostgreSQL server, judging by its name. Without /proc, only the server process itself is
+ * checked.
+ */
 async function isPostgres(pid: number): Promise<boolean> {
   return promisify(execFile)('ps', ['-o', 'comm=', '-p', String(pid)]).then(
     ({ stdout }) => basename(stdout.trim()).startsWith('postgres'),
@@ -78,7 +82,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    // It has just exited on its own.
+    // The process has just exited on its own.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

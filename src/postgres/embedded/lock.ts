@@ -6,17 +6,17 @@ import { CannotStart } from '../../errors.ts';
 const busy = 5;
 
 /**
- * Makes this process the only user of `dataDir` until it releases the lock or exits. Throws CannotStart if another
+ * Makes this process the only user of `dataDir` until it calls `release` or exits. Throws CannotStart if another
  * process holds it.
  *
- * Node has no flock, but it has SQLite, whose exclusive transaction is a file lock: the kernel releases it when the
- * process ends, for whatever reason, so it is never stale. A pid file would be stale after every crash, and two
- * processes could both take it over.
+ * Node has no flock, but it has SQLite, whose exclusive transaction is a file lock. The kernel releases that lock when
+ * the process ends, for whatever reason, so it never becomes stale. A pid file would be stale after every crash, and
+ * two processes could take it over at the same time.
  */
 export function lockDataDir(dataDir: string): { release: () => void } {
   const lock = new DatabaseSync(join(dataDir, 'lock'), { timeout: 0 });
   try {
-    // Nothing is ever written, so a journal on disk would be useless.
+    // Nothing is ever written to this database, so it does not need a journal on disk.
     lock.exec('pragma journal_mode = memory; begin exclusive');
   } catch (error) {
     lock.close();

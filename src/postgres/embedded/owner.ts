@@ -1,13 +1,13 @@
 import { readFile, stat } from 'node:fs/promises';
 import { CannotStart } from '../../errors.ts';
 
-/** The system user that PostgreSQL runs as; null for the user that this process runs as. */
+/** The system user that PostgreSQL runs as, or null if it runs as the user of this process. */
 export type Owner = { uid: number; gid: number } | null;
 
 /**
- * Finds the owner of `folder` or, if it does not exist yet, its future owner. PostgreSQL refuses to run as root: if
- * this process is root, PostgreSQL runs as `postgres` or, failing that, as `nobody`. Throws CannotStart if the machine
- * has neither user.
+ * Returns the owner of `folder` or, if the folder does not exist yet, its future owner. PostgreSQL refuses to run as
+ * root. If this process runs as root, PostgreSQL therefore runs as the user `postgres` or, if there is none, as
+ * `nobody`. Throws CannotStart if the machine has neither of these users.
  */
 export async function findOwner(folder: string): Promise<Owner> {
   if (process.getuid?.() !== 0) return null;
@@ -25,17 +25,18 @@ export async function findOwner(folder: string): Promise<Owner> {
 }
 
 /**
- * Options for spawning a PostgreSQL program in `folder` as `owner`. Its environment is nearly empty: it must see
- * neither our secrets nor the operator's PGPORT or locale.
+ * Returns the options for spawning a PostgreSQL program in `folder` as `owner`. The environment of the program is
+ * nearly empty, because the program must see neither our secrets nor the operator's PGPORT or locale.
  */
 export function runAs(owner: Owner, folder: string) {
-  // Node enters the folder while it is still root, so the owner need not have access to the folders above it.
+  // Node enters the folder while it is still root, so the owner does not need access to the parent folders.
   return { ...owner, cwd: folder, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' } };
 }
 
 /**
- * The path that a PostgreSQL server started in `folder` uses for its data. As a child of root it may lack access to a
- * folder above (.data in a clone below /root, or below a `mktemp -d`), so it uses its working directory instead.
+ * Returns the path that a PostgreSQL server started in `folder` uses for its data. If root started it as another user,
+ * it may not be able to access a parent of the folder (for example .data in a clone below /root, or below a `mktemp
+ * -d`), so it uses its working directory instead.
  */
 export function nameOwnFolder(owner: Owner, folder: string): string {
   return owner === null || process.platform !== 'linux' ? folder : '/proc/self/cwd';

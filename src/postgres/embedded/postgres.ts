@@ -11,7 +11,7 @@ import { applicationUrl, databaseUrl, findFreePort, type RunningPostgres, startS
 const databaseName = 'parley';
 
 /**
- * Runs an embedded PostgreSQL until `stop` is called. Its data persists in `dataDir` from one start to the next. While
+ * Runs an embedded PostgreSQL until `stop` is called. Its data persists in `dataDir` across starts. While
  * it runs, `dataDir`/database-url contains its URL, for psql. If it exits unexpectedly, it is restarted at the same
  * URL. Throws CannotStart if another server uses `dataDir`, or if PostgreSQL can't run here.
  */
@@ -32,7 +32,7 @@ export async function startEmbeddedPostgres(
 
   const url = applicationUrl(cluster, port, databaseName);
   const urlFile = join(folder, 'database-url');
-  // Removed first: a file that a killed server left may belong to another user.
+  // Remove the file first: one that a killed server left behind may belong to another user.
   await rm(urlFile, { force: true });
   await writeFile(urlFile, `${url}\n`, { mode: 0o600 });
   started.defer(() => rm(urlFile, { force: true }));
@@ -57,7 +57,7 @@ async function startOnFreePort(cluster: Cluster, log: Logger): Promise<{ port: n
     try {
       return { port, server: await startAt(cluster, port, log) };
     } catch (error) {
-      // Another process has taken the port since `findFreePort`.
+      // Another process has taken the port since `findFreePort` returned.
       const isTaken = error instanceof CannotStart && error.message.includes('could not create any TCP/IP sockets');
       if (!isTaken || attempt === 5) throw error;
     }
@@ -90,8 +90,8 @@ function keepRunning(first: RunningPostgres, start: () => Promise<RunningPostgre
 }
 
 /**
- * Creates the application's role and its database, unless an earlier start has done so. The role owns the database and
- * may create more roles (for bridges and reports, with psql), but none with more rights than its own.
+ * Creates the application's role and database, unless an earlier start has done so. The role owns the database and may
+ * create more roles (with psql, for bridges and reports), but none with more rights than its own.
  */
 async function createDatabase(cluster: Cluster, port: number): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl(cluster, port, 'postgres') });
@@ -100,7 +100,8 @@ async function createDatabase(cluster: Cluster, port: number): Promise<void> {
     const roles = await client.query('select from pg_roles where rolname = $1', [applicationRole]);
     if (roles.rowCount === 0) {
       const password = client.escapeLiteral(cluster.passwords.application);
-      // One message, so one transaction: an interrupted start leaves all of it or nothing.
+      // Sent as one message, which PostgreSQL runs as one transaction, so that an interrupted start leaves either all
+      // of it or nothing.
       await client.query(`
         create role ${applicationRole} login createrole password ${password};
         alter role ${applicationRole} set createrole_self_grant = 'set, inherit';

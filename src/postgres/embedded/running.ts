@@ -21,7 +21,7 @@ export async function findRunningPostgres(dataDir: string): Promise<string | nul
     await (await openConnection(url.trim(), { limitMs: checkMs })).end();
     return url.trim();
   } catch (error) {
-    // A killed server leaves its file behind.
+    // A killed server leaves its URL file behind.
     if (error instanceof CannotStart) return null;
     throw error;
   }

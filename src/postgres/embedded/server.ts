@@ -12,12 +12,16 @@ import { nameOwnFolder, runAs } from './owner.ts';
 /** A PostgreSQL that accepts connections. `ended` resolves when its process exits, whatever the reason. */
 export type RunningPostgres = { ended: Promise<unknown>; stop: () => Promise<void> };
 
-/** How long a shutdown that flushes everything may take, in ms; if it takes longer, the next start recovers instead. */
+/**
+ * How long a shutdown that flushes everything may take, in ms. If it takes longer, the server is killed, and the next
+ * start performs a recovery.
+ */
 const shutdownMs = 5_000;
 
 /**
- * Starts PostgreSQL on the cluster and waits until it accepts connections, which may take a while after a crash. It
- * listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of its log if it does not start.
+ * Starts PostgreSQL on the cluster and waits until it accepts connections. After a crash, this may take a while. It
+ * listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of the PostgreSQL log if PostgreSQL does
+ * not start.
  */
 export async function startServer(cluster: Cluster, port: number, log: Logger): Promise<RunningPostgres> {
   const child = spawnServer(cluster, port);
@@ -37,17 +41,17 @@ export async function startServer(cluster: Cluster, port: number, log: Logger): 
   return { ended, stop: () => stopServer(child, ended) };
 }
 
-/** The URL of a database of the cluster, for the superuser. */
+/** Returns the URL of a database of the cluster, for the superuser. */
 export function databaseUrl({ passwords }: Cluster, port: number, name: string): string {
   return `postgres://${superuser}:${passwords.superuser}@127.0.0.1:${port}/${name}`;
 }
 
-/** The URL of the application's database, for the application's role. */
+/** Returns the URL of the application's database, for the application's role. */
 export function applicationUrl({ passwords }: Cluster, port: number, name: string): string {
   return `postgres://${applicationRole}:${passwords.application}@127.0.0.1:${port}/${name}`;
 }
 
-/** A TCP port of the loopback address that was free a moment ago. */
+/** Returns a TCP port of the loopback address that was free a moment ago. */
 export async function findFreePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
@@ -62,12 +66,12 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
   const settings = {
     port,
     listen_addresses: '127.0.0.1',
-    // A socket's path may have at most 107 bytes; a clone's path may be longer.
+    // The path of a socket may have at most 107 bytes, and the path of a clone may be longer.
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Log only events of the server itself: the errors of failed statements reach us anyway, and their text may contain
-    // user content.
+    // Log only events of the server itself. The errors of failed statements reach the application anyway, and their
+    // text may contain user content.
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
@@ -75,7 +79,8 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   return spawn(programs.postgres, ['-D', nameOwnFolder(owner, folder), ...flags], {
     ...runAs(owner, folder),
-    // Its own process group: Ctrl-C signals the terminal's whole group, and the database must outlive the drain.
+    // In its own process group, because Ctrl-C signals the terminal's whole group, and the database must outlive the
+    // drain.
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -96,13 +101,13 @@ async function waitUntilReady(child: ChildProcess, url: string): Promise<void> {
   throw new Error('PostgreSQL exited.');
 }
 
-/** It is not listening yet, or it is replaying its log after a crash (cannot_connect_now). */
+/** Whether the server is not listening yet, or is replaying its log after a crash (cannot_connect_now). */
 function isStarting(error: unknown): boolean {
   return ['ECONNREFUSED', '57P03'].includes(String((error as { code?: unknown }).code));
 }
 
 async function stopServer(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
-  // PostgreSQL's "fast" shutdown: cuts connections and flushes everything.
+  // PostgreSQL's "fast" shutdown cuts connections and flushes everything.
   child.kill('SIGINT');
   const impatience = setTimeout(() => child.kill('SIGQUIT'), shutdownMs);
   await ended;

@@ -44,7 +44,7 @@ const unbanDocument = graphql(`
   }
 `);
 
-/** Who is banned from the chat; nothing if no one is. */
+/** The users who are banned from the chat. Renders nothing if there are none. */
 export function Bans({ chatId }: { chatId: string }) {
   const client = useClient();
   const attempt = useAttempt();

@@ -12,7 +12,7 @@ const ask = async (client: Client) => {
   return new Set(viewer?.blockedUsers.edges.map(({ node }) => node.id));
 };
 
-/** Blocks the other person in a conversation, or lifts the block. */
+/** Blocks the other person in a conversation, or removes the block. */
 export function BlockButton({ userId, name }: { userId: string; name: string }) {
   const { showDialog } = useUi();
   const { block, unblock } = useChatChanges('');
@@ -36,7 +36,7 @@ export function BlockButton({ userId, name }: { userId: string; name: string }) 
         showDialog(
           <ConfirmDialog
             title={`Block ${name}?`}
-            text="They can no longer write to you here, and do not see whether you are online."
+            text="They can no longer write to you here and cannot see whether you are online."
             action="Block"
             confirm={confirm}
             onClose={() => showDialog(null)}

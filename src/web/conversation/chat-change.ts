@@ -64,8 +64,8 @@ const updateDocument = graphql(
 );
 
 /**
- * The changes that the viewer can make to a chat and to their blocks. Each function resolves with whether it succeeded,
- * and shows a failure.
+ * The changes that the viewer can make to a chat and to the users they block. Each function shows an error if the
+ * change fails, and resolves to whether it succeeded.
  */
 export function useChatChanges(id: string) {
   const client = useClient();
@@ -80,10 +80,10 @@ export function useChatChanges(id: string) {
       add: (ids: string[], history: 'ALL' | 'FROM_NOW') =>
         attempt(() => query(client, addDocument, { id, ids, history })),
       removeMember: (user: string) => attempt(() => query(client, removeDocument, { id, user })),
-      /** `until`: null for a ban without an end. */
+      /** If `until` is null, the ban has no end. */
       ban: (user: string, { until, reason }: { until: string | null; reason: string }) =>
         attempt(() => query(client, banDocument, { id, user, until, reason: reason === '' ? null : reason })),
-      /** `until`: null ends the mute. */
+      /** If `until` is null, the mute ends. */
       mute: (user: string, until: string | null) => attempt(() => query(client, muteDocument, { id, user, until })),
       setRole: (user: string, role: 'OWNER' | 'ADMIN' | 'MEMBER') =>
         attempt(() => query(client, roleDocument, { id, user, role })),

@@ -12,7 +12,7 @@ const buttons: readonly { panel: Panel; icon: IconName; label: string }[] = [
   { panel: 'details', icon: 'info', label: 'Details and members' },
 ];
 
-/** The header of a chat: its name and state, and buttons that open the panels beside it. */
+/** The header of a chat: its name and status, and buttons that open the side panels. */
 export function ChatHeader({ chat, memberCount }: { chat: Chat; memberCount: number | null }) {
   const { panel, showPanel } = useUi();
   const presence = usePresence(chat.peer?.id);

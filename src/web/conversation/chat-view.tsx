@@ -26,7 +26,7 @@ const rewindDocument = graphql(
   'mutation Rewind($id: ID!, $seq: Int!) { markRead(chatId: $id, seq: $seq, rewind: true) { __typename ... on Error { code message } } }',
 );
 
-/** An open chat: its history, the composer, and what is open beside it. */
+/** An open chat: its history, the composer, and the open side panel. */
 export function ChatView({ chat, seq }: { chat: Chat; seq: number | null }) {
   const { rights, memberCount } = useChatFacts(chat.id);
   const [edited, setEdited] = useState<Message | null>(null);
@@ -58,7 +58,7 @@ function reasonOf({ mutedUntil, type }: Chat): string {
   return type === 'SINGLE' ? 'You cannot write to this person.' : 'You cannot write here.';
 }
 
-/** A new target each time the address asks for a message, even if it is the same one. */
+/** Returns a new target each time the address asks for a message, even if it is the same message as before. */
 function useTarget(seq: number | null): { readonly seq: number } | null {
   const [target, setTarget] = useState(() => (seq === null ? null : { seq }));
   useEffect(() => {

@@ -16,7 +16,7 @@ import { MentionList, useMentions } from './mention.tsx';
 import { UploadList } from './upload-list.tsx';
 import type { DraftActions } from './draft.ts';
 
-/** The server forgets a typing user after five seconds. */
+/** The server stops showing a user as typing after five seconds. */
 const typingMs = 3_000;
 
 type Props = {
@@ -46,7 +46,7 @@ export function Composer({ chat, draft, editLast }: Props) {
     if (!canSend) return;
     const fileIds = files.flatMap(({ file }) => file?.id ?? []);
     const reply = replyTo !== null && { replyToId: replyTo.id };
-    // The page shows refusals, which may come much later.
+    // Refusals may arrive much later, so the page shows them.
     client.sendMessage(chat.id, { content: text, ...reply, ...(fileIds.length > 0 && { fileIds }) }).catch(() => {});
     setText('');
     draft.clear();
@@ -96,21 +96,24 @@ export function Composer({ chat, draft, editLast }: Props) {
   );
 }
 
-/** The viewer's own newest message, for editing. */
+/** Returns the viewer's newest message, so that it can be edited. */
 function findLastOwn({ messages, viewer }: State, chatId: string): Message | undefined {
   return messages[chatId]?.messages.findLast(
     ({ senderId, deletedAt }) => senderId === viewer?.user.id && deletedAt === null,
   );
 }
 
-/** The text of a field, with a piece in place of the selection. Focuses the field, with the caret after the piece. */
+/**
+ * Returns the text of a field with the selection replaced by a piece of text. Also focuses the field and puts the caret
+ * after the piece.
+ */
 function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
   const { selectionStart: start, selectionEnd: end } = field ?? {
     selectionStart: text.length,
     selectionEnd: text.length,
   };
   const caret = start + piece.length;
-  // Waits until the new text is in the field.
+  // Wait until the new text is in the field.
   requestAnimationFrame(() => field?.setSelectionRange(caret, caret));
   field?.focus();
   return text.slice(0, start) + piece + text.slice(end);
@@ -185,7 +188,7 @@ function useGrowth(field: RefObject<HTMLTextAreaElement | null>, text: string): 
   }, [field, text]);
 }
 
-/** On a phone, the keyboard would cover what the user came to read. */
+/** Focuses the field, except on a phone, where the keyboard would cover what the user wants to read. */
 function useFocusOnDesktop(field: RefObject<HTMLTextAreaElement | null>): void {
   const [isDesktop] = useState(() => matchMedia('(hover: hover)').matches);
   useEffect(() => {

@@ -1,29 +1,32 @@
 import type { Client, FileInfo, Message, Upload } from 'parley-client';
 
-/** A file that is being uploaded, or that is on the server and not sent yet. */
+/** A file that is being uploaded, or that has been uploaded but not sent yet. */
 export type DraftFile = {
   key: number;
   name: string;
   size: number;
   sentBytes: number;
   isPaused: boolean;
-  /** The object URL of a picture; null for other files. */
+  /** The object URL of a picture, or null for other files. */
   preview: string | null;
-  /** Null while it is being uploaded. */
+  /** Null while the file is being uploaded. */
   file: FileInfo | null;
 };
 
-/** What belongs to a message that the user is writing, besides its text, which the client keeps. */
+/** The parts of an unsent message other than its text, which the client stores. */
 export type Draft = { readonly files: readonly DraftFile[]; readonly replyTo: Message | null };
 
 const empty: Draft = { files: [], replyTo: null };
 
-/** What belongs to the messages that the user is writing, by chat. Files keep uploading, whichever chat is shown. */
+/**
+ * The parts of the user's unsent messages other than their texts, by chat. Files continue to upload no matter which
+ * chat is shown.
+ */
 export class DraftStore {
   readonly #client: Client;
   readonly #onFailure: (name: string, error: unknown) => void;
   readonly #listeners = new Set<() => void>();
-  /** Uploads by the keys of their files; null until the code for uploads is loaded. */
+  /** Uploads by the keys of their files. An upload is null until the code for uploads is loaded. */
   readonly #running = new Map<number, Upload | null>();
   readonly #drafts = new Map<string, Draft>();
   #next = 0;
@@ -34,23 +37,23 @@ export class DraftStore {
     this.#onFailure = onFailure;
   }
 
-  /** Calls the listener after each change; returns a function that unsubscribes it. */
+  /** Calls the listener after each change. Returns a function that unsubscribes the listener. */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   };
 
-  /** The draft in a chat: the same object until it changes. */
+  /** Returns the draft in a chat, which is the same object until the draft changes. */
   of(chatId: string): Draft {
     return this.#drafts.get(chatId) ?? empty;
   }
 
-  /** Chooses the message to reply to; null for none. */
+  /** Chooses the message to reply to, or none if it is null. */
   reply(chatId: string, replyTo: Message | null): void {
     this.#change(chatId, { replyTo });
   }
 
-  /** Begins to upload files. */
+  /** Starts uploading files. */
   add(chatId: string, files: readonly File[]): void {
     const added = files.map((file) => ({ file, draft: toDraft(file, this.#next++) }));
     for (const { draft } of added) this.#running.set(draft.key, null);
@@ -58,7 +61,7 @@ export class DraftStore {
     for (const { file, draft } of added) void this.#upload(chatId, file, draft.key);
   }
 
-  /** Removes a file from the draft, and ends its upload. */
+  /** Removes a file from the draft and cancels its upload. */
   remove(chatId: string, key: number): void {
     this.#running.get(key)?.cancel();
     this.#running.delete(key);
@@ -73,7 +76,7 @@ export class DraftStore {
     this.#patch(chatId, key, { isPaused });
   }
 
-  /** Forgets a draft, because it has been sent. */
+  /** Discards a draft that has been sent. */
   clear(chatId: string): void {
     const { files } = this.of(chatId);
     for (const { key } of files) this.#running.delete(key);
@@ -97,7 +100,7 @@ export class DraftStore {
       else upload.cancel();
       this.#patch(chatId, key, { file: await upload.done });
     } catch (error) {
-      // An upload that the user has removed fails too.
+      // The upload also fails if the user has removed the file.
       if (!this.#running.has(key)) return;
       this.#onFailure(file.name, error);
       this.remove(chatId, key);
@@ -124,7 +127,7 @@ function toDraft(file: File, key: number): DraftFile {
   return { key, name, size, sentBytes: 0, isPaused: false, preview, file: null };
 }
 
-/** Releases the browser's memory for the preview. Always returns false, for use in a filter. */
+/** Frees the memory that the browser uses for the preview. Always returns false, so that it can be used in a filter. */
 function release({ preview }: DraftFile): boolean {
   if (preview) URL.revokeObjectURL(preview);
   return false;

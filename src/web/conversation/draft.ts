@@ -14,20 +14,20 @@ import { describeFailure } from '../failure.ts';
 import { useNotice } from '../notice.tsx';
 import { DraftStore, type Draft } from './draft-store.ts';
 
-/** The draft of a chat, and what can be done with it until it is sent. */
+/** The draft of a chat, and the actions on it until it is sent. */
 export type DraftActions = Draft & {
   reply: (message: Message | null) => void;
   add: (files: readonly File[]) => void;
   remove: (key: number) => void;
   pause: (key: number, isPaused: boolean) => void;
-  /** Forgets the draft, because it has been sent. */
+  /** Discards the draft after it has been sent. */
   clear: () => void;
 };
 
 const Context = createContext<DraftStore | null>(null);
 const maxFiles = 10;
 
-/** Keeps the drafts while the user goes from chat to chat. */
+/** Keeps the drafts while the user switches between chats. */
 export function DraftsProvider({ children }: { children: ReactNode }): ReactNode {
   const client = useClient();
   const notify = useNotice();
@@ -37,25 +37,25 @@ export function DraftsProvider({ children }: { children: ReactNode }): ReactNode
   const isLive = useConnection() === 'live';
   const chats = useParley((state) => state.chats);
   useEffect(() => {
-    // Nothing can be sent in a chat that the user has lost.
+    // Nothing can be sent in a chat to which the user has lost access.
     if (isLive) store.keep((chatId) => chatId in chats);
   }, [store, isLive, chats]);
   useEffect(() => () => store.keep(() => false), [store]);
   return createElement(Context, { value: store }, children);
 }
 
-/** The draft of a chat without its text, and the functions that change it. */
+/** Returns the draft of a chat without its text, and the functions that change it. */
 export function useDraftActions(chatId: string): DraftActions {
   const store = useStore();
   const notify = useNotice();
   const draft = useDraftOf(chatId);
-  // These functions stay the same when the draft changes, because they are passed to the rows of the history.
+  // These functions stay the same when the draft changes, because the rows of the history receive them as props.
   const actions = useMemo(
     () => ({
       reply: (message: Message | null) => store.reply(chatId, message),
       add: (files: readonly File[]) => {
         const added = files.slice(0, maxFiles - store.of(chatId).files.length);
-        if (added.length < files.length) notify(`A message has at most ${maxFiles} files.`, true);
+        if (added.length < files.length) notify(`A message can have at most ${maxFiles} files.`, true);
         store.add(chatId, added);
       },
       remove: (key: number) => store.remove(chatId, key),
@@ -67,7 +67,7 @@ export function useDraftActions(chatId: string): DraftActions {
   return useMemo(() => ({ ...draft, ...actions }), [draft, actions]);
 }
 
-/** What belongs to the draft in a chat, besides its text. */
+/** Returns the parts of the draft in a chat other than its text. */
 export function useDraftOf(chatId: string): Draft {
   const store = useStore();
   return useSyncExternalStore(store.subscribe, () => store.of(chatId));

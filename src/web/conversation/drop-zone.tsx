@@ -1,7 +1,7 @@
 import { useState, type DragEvent, type ReactNode } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Accepts files dropped anywhere on it. */
+/** An area that accepts files dropped anywhere on it. */
 export function DropZone({
   className,
   isOpen,

@@ -17,12 +17,12 @@ const slowModes: Record<number, string> = {
   3600: '1 hour',
 };
 const types = {
-  GROUP: 'Group: its members add others',
-  PRIVATE_CHANNEL: 'Private channel: owners and admins add others',
+  GROUP: 'Group: members can add other people',
+  PRIVATE_CHANNEL: 'Private channel: only owners and admins can add people',
   PUBLIC_CHANNEL: 'Public channel: everyone can read it and join',
 };
 
-/** Changes the picture, the name, the description, the kind and the slow mode of a chat. */
+/** A dialog that changes the picture, the name, the description, the type and the slow mode of a chat. */
 export function EditChatDialog({ chat, onClose }: { chat: Chat; onClose: () => void }) {
   const { update, setPicture } = useChatChanges(chat.id);
   const shown = useChat(chat.id) ?? chat;

@@ -39,7 +39,7 @@ const revokeDocument = graphql(`
   }
 `);
 
-/** The links that let others into the chat. */
+/** The links with which other people can join the chat. */
 export function Invites({ chatId }: { chatId: string }) {
   const client = useClient();
   const attempt = useAttempt();

@@ -18,7 +18,7 @@ const shownAtFirst = 50;
 
 type Listed = Member & { readonly user: User };
 
-/** Who is in a chat, and what the viewer can do about them. */
+/** The members of a chat, and the actions that the viewer can take on them. */
 export function Members({ chat, rights }: { chat: Chat; rights: ReadonlySet<string> }) {
   const { showDialog } = useUi();
   const [isWhole, setWhole] = useState(false);
@@ -93,7 +93,7 @@ function useChoices({
   const attempt = useAttempt();
   const changes = useChatChanges(chat.id);
   const { showDialog } = useUi();
-  // Only owners can act on owners and admins; see `ChatAction` in the schema.
+  // Only owners can take actions on owners and admins; see `ChatAction` in the schema.
   const can = (action: string) => rights.has(action) && (role === 'MEMBER' || chat.role === 'OWNER');
   const ask = (title: string, action: string, confirm: () => Promise<boolean>) => () =>
     showDialog(

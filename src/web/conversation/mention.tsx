@@ -3,13 +3,13 @@ import { useId, useState, type KeyboardEvent, type RefObject } from 'react';
 import { Avatar } from '../avatar.tsx';
 import type { User } from 'parley-client';
 
-/** The part of a name before the caret. */
+/** Matches an unfinished name directly before the caret. */
 const unfinished = /(?:^|\s)@([\w.-]*)$/;
 const maxChoices = 6;
 
 type Typed = { name: string; end: number };
 
-/** Completes `@` and the beginning of a chat member's name. */
+/** Completes the name of a chat member after the user has typed `@` and the beginning of the name. */
 export function useMentions(
   chatId: string,
   {
@@ -21,7 +21,7 @@ export function useMentions(
   const client = useClient();
   const id = useId();
   const canMentionAll = ['OWNER', 'ADMIN'].includes(useChat(chatId)?.role ?? '');
-  // The members may arrive while a name is being typed.
+  // Render again if the members arrive while a name is being typed.
   useParley(({ members }) => members[chatId]);
   const [typed, setTyped] = useState<Typed | null>(null);
   const [index, setIndex] = useState(0);
@@ -44,14 +44,14 @@ export function useMentions(
     index,
     choose,
     close,
-    /** Call this when the text or the caret has changed. */
+    /** Call this after the text or the caret has changed. */
     update: ({ value, selectionStart, selectionEnd }: HTMLTextAreaElement) => {
       const name = selectionStart === selectionEnd ? unfinished.exec(value.slice(0, selectionStart))?.[1] : undefined;
       if (name !== undefined && client.state.members[chatId] === undefined) client.loadMembers(chatId).catch(() => {});
       if (name !== typed?.name) setIndex(0);
       setTyped(name === undefined ? null : { name, end: selectionStart });
     },
-    /** Returns whether the key was for the list. */
+    /** Handles a key that is meant for the list, and returns whether it was. */
     onKeyDown: (event: KeyboardEvent): boolean => {
       const chosen = choices[index];
       if (chosen === undefined) return false;
@@ -88,7 +88,7 @@ function findChoices(
   return [...found.toSorted((one, other) => one.name.localeCompare(other.name)), ...everyone].slice(0, maxChoices);
 }
 
-/** The names to choose from, above the field. */
+/** The list of names to choose from, above the field. */
 export function MentionList({ id, choices, index, choose }: ReturnType<typeof useMentions>) {
   if (choices.length === 0) return null;
   return (
@@ -99,7 +99,7 @@ export function MentionList({ id, choices, index, choose }: ReturnType<typeof us
           id={`${id}-${place}`}
           role="option"
           aria-selected={place === index}
-          // A click would be too late: by then the field has lost the focus.
+          // A click would be too late, because the field would already have lost the focus.
           onPointerDown={(event) => {
             event.preventDefault();
             choose(choice);

@@ -21,7 +21,7 @@ const createDocument = graphql(`
 const ends = { ...durations, '': 'Never' };
 const uses = { 1: '1 person', 5: '5 people', 25: '25 people', 100: '100 people', '': 'No limit' };
 
-/** Makes a link that lets others into a chat. */
+/** A dialog that creates a link with which other people can join a chat. */
 export function NewInviteDialog({
   chatId,
   onCreated,

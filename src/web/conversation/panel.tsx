@@ -8,7 +8,7 @@ import { SearchPanel } from './search-panel.tsx';
 
 const titles = { details: 'Details', pins: 'Pinned messages', search: 'Search' };
 
-/** What is open beside the chat, if anything is. */
+/** The panel that is open beside the chat, if any. */
 export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string> }) {
   const { panel, showPanel } = useUi();
   const heading = useRef<HTMLHeadingElement>(null);
@@ -44,7 +44,10 @@ export function Panel({ chat, rights }: { chat: Chat; rights: ReadonlySet<string
   );
 }
 
-/** Moves the focus to the heading of the panel that opens, and back if it was inside the panel that has closed. */
+/**
+ * Moves the focus to the heading of the panel that opens. When the panel closes, moves the focus back if it was inside
+ * the panel.
+ */
 function useFocusWhile(panel: string | null, heading: RefObject<HTMLElement | null>): void {
   useLayoutEffect(() => {
     if (panel === null) return undefined;

@@ -84,7 +84,7 @@ export function Pins({ chatId, canUnpin }: { chatId: string; canUnpin: boolean }
   );
 }
 
-/** Jumps to a message; on a phone, first closes the panel, which would cover it. */
+/** Jumps to a message. On a phone, closes the panel first, because it would cover the message. */
 function useJump(chatId: string): (seq: number) => void {
   const { showPanel } = useUi();
   return (seq) => {

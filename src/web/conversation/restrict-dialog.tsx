@@ -12,13 +12,13 @@ const banDurations = { ...durations, '': 'Until it is lifted' };
 
 type Props = { chatId: string; user: User; onClose: () => void };
 
-/** Mutes a member for a while. */
+/** Mutes a member for a period of time. */
 export function MuteDialog({ chatId, user, onClose }: Props) {
   const { mute } = useChatChanges(chatId);
   return (
     <RestrictDialog
       title={`Mute ${nameOf(user)}?`}
-      text="They can read, but not write."
+      text="They can still read messages, but cannot write any."
       action="Mute"
       submit={(form) => mute(user.id, inMinutes(textIn(form, 'minutes')))}
       onClose={onClose}
@@ -34,7 +34,7 @@ export function BanDialog({ chatId, user, onClose }: Props) {
   return (
     <RestrictDialog
       title={`Ban ${nameOf(user)}?`}
-      text="They leave the chat, and cannot come back until the ban ends."
+      text="They are removed from the chat and cannot return until the ban ends."
       action="Ban"
       submit={(form) =>
         ban(user.id, { until: inMinutes(textIn(form, 'minutes')), reason: textIn(form, 'reason').trim() })
@@ -42,7 +42,7 @@ export function BanDialog({ chatId, user, onClose }: Props) {
       onClose={onClose}
     >
       <Select name="minutes" label="For" options={banDurations} defaultValue="" />
-      <TextArea name="reason" label="Reason (optional, they can read it)" />
+      <TextArea name="reason" label="Reason (optional, visible to the user)" />
     </RestrictDialog>
   );
 }

@@ -13,13 +13,16 @@ const rightsDocument = graphql(`
 
 const none: ReadonlySet<string> = new Set();
 
-/** What the viewer may do in a chat, and how many members it has; fetched again when the rights may have changed. */
+/**
+ * Returns what the viewer may do in a chat, and how many members the chat has. Fetches both again when the rights may
+ * have changed.
+ */
 export function useChatFacts(chatId: string): { rights: ReadonlySet<string>; memberCount: number | null } {
   const client = useClient();
   const connection = useConnection();
   const chat = useChat(chatId);
   const [facts, setFacts] = useState<{ rights: ReadonlySet<string>; memberCount: number | null }>({
-    // Until the rights are known, the user can write: a message waits, and is refused later if it must be.
+    // Until the rights are known, the user can write. A message then waits, and is refused later if necessary.
     rights: new Set(['SEND_MESSAGE']),
     memberCount: null,
   });

@@ -45,7 +45,7 @@ const searchDocument = graphql(`
 
 type Hit = ResultOf<typeof searchDocument>['searchMessages']['edges'][number];
 
-/** Finds messages, in this chat or in all. */
+/** Finds messages in this chat or in all chats. */
 export function SearchPanel({ chat }: { chat: Chat }) {
   const [text, setText] = useState('');
   const [isEverywhere, setEverywhere] = useState(false);
@@ -119,7 +119,7 @@ function HitButton({ hit: { node, snippet, ranges }, isNamed }: { hit: Hit; isNa
   );
 }
 
-/** The text, with the matches marked. The ranges count code points; see `TextRange` in the schema. */
+/** Returns the text with its matches marked. The ranges are in code points; see `TextRange` in the schema. */
 function markRanges(text: string, ranges: Hit['ranges']): ReactNode[] {
   const points = [...text];
   const slice = (start: number, end?: number) => points.slice(start, end).join('');

@@ -1,6 +1,6 @@
 import { nameOf, useTyping } from 'parley-client/react';
 
-/** Says who is typing. */
+/** A line that says who is typing. */
 export function TypingLine({ chatId }: { chatId: string }) {
   const names = useTyping(chatId).map(nameOf);
   return (

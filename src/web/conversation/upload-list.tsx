@@ -29,7 +29,7 @@ export function UploadList({ draft: { files, pause, remove } }: { draft: DraftAc
             className="icon-button"
             aria-label={`Remove ${file.name}`}
             onClick={({ currentTarget }) => {
-              // This button, which has the focus, disappears with the file.
+              // This button, which has the focus, disappears together with the file.
               currentTarget.form?.querySelector('textarea')?.focus();
               remove(file.key);
             }}

@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react';
 import { Mark } from '../icon.tsx';
 
-/** What a visitor sees in the middle of the page, and below it what else they can do. */
+/** The card that a visitor sees in the middle of the page, with other options below it. */
 export function EntryCard({ children, below }: { children: ReactNode; below?: ReactNode }) {
   return (
     <main className="entry">

@@ -8,7 +8,10 @@ import { closeChat, openChat, openInvite } from '../route.ts';
 
 const fields = ['username', 'email', 'password'];
 
-/** Signs a visitor in or up. `onSent`: called if an email was sent with a link that completes the sign-up. */
+/**
+ * A form with which a visitor signs in or signs up. `onSent` is called if the server has sent an email with a link that
+ * completes the sign-up.
+ */
 export function EntryForm({
   isNew,
   inviteCode,
@@ -73,9 +76,9 @@ export function EntryForm({
   );
 }
 
-/** Creates an account, and opens the chat that the invite leads to: the new user is a member of it. */
+/** Creates an account and opens the chat that the invite leads to, because the new user is now a member of it. */
 async function signUpByInvite(input: { inviteCode: string } & Parameters<typeof client.signUp>[0]): Promise<void> {
-  // The sign-up uses the invite, so the page must not offer it to the new user again.
+  // The sign-up uses the invite, so the page must not offer the invite to the new user again.
   closeChat();
   try {
     await client.signUp(input);

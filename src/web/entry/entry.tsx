@@ -5,18 +5,18 @@ import { EntryForm } from './entry-form.tsx';
 import { ForgottenForm } from './forgotten-form.tsx';
 import { SentNote } from './sent-note.tsx';
 
-/** What a visitor is doing; `sent`: reading that an email is on its way. */
+/** What a visitor is doing. `sent` means that they are being told about an email on its way. */
 type Step = { kind: 'sign-in' | 'sign-up' | 'forgotten' } | { kind: 'sent'; text: string };
 
 /**
- * Where users sign in or sign up. `inviteCode`: the code of the invite that brought them here, with which they can sign
- * up.
+ * The page on which users sign in or sign up. `inviteCode` is the code of the invite that brought them here, which they
+ * can use to sign up.
  */
 export function Entry({ inviteCode, chatName }: { inviteCode: string | null; chatName: string | null }) {
   const [step, go] = useState<Step>({ kind: inviteCode === null ? 'sign-in' : 'sign-up' });
   const [email, setEmail] = useState('');
   const features = useFeatures();
-  // Until the server answers, sign-up is offered, as on most servers.
+  // Until the server answers, sign-up is offered, because most servers allow it.
   const canSignUp = features === null || features.has('SIGN_UP') || features.has('SIGN_UP_BY_INVITE');
   const show = (kind: 'sign-in' | 'sign-up' | 'forgotten', label: string) => (
     <button className="link-button" onClick={() => go({ kind })}>

@@ -5,14 +5,14 @@ import { askAsVisitor } from '../visitor.ts';
 
 const requestDocument = 'mutation ($email: String!) { requestPasswordReset(email: $email) }';
 
-/** Requests a link with which the user can choose a new password. */
+/** A form that requests a link with which the user can choose a new password. */
 export function ForgottenForm({ email, onSent }: { email: string; onSent: (email: string, text: string) => void }) {
   const [failure, setFailure] = useState<unknown>(null);
   const request = async (form: FormData) => {
     const address = textIn(form, 'email').trim();
     try {
       await askAsVisitor(requestDocument, { email: address });
-      // The server does not say which addresses have accounts.
+      // The server does not reveal which addresses have accounts.
       onSent(address, `If ${address} has an account, an email with a link for setting a new password is on its way.`);
     } catch (error) {
       setFailure(error);

@@ -20,7 +20,7 @@ const resetDocument = `mutation ($token: String!, $newPassword: String!) {
 
 type Props = { link: MailLink; onDone: () => void };
 
-/** The page to which a link in an email leads. `onDone`: shows the chat, or the sign-in page. */
+/** The page that opens when a user follows a link in an email. `onDone` shows the chat or the sign-in page. */
 export function MailLinkPage({ link, onDone }: Props) {
   const leave = (
     <button className="link-button" onClick={onDone}>
@@ -40,7 +40,10 @@ export function MailLinkPage({ link, onDone }: Props) {
 
 type StepProps = { token: string; onDone: () => void };
 
-/** The page waits for a button: some mail programs open links by themselves, and a code works once. */
+/**
+ * The page waits until the user clicks a button, because some mail programs open links automatically and a code works
+ * only once.
+ */
 function Verification({ token, onDone }: StepProps) {
   const [failure, setFailure] = useState<unknown>(null);
   const [email, setEmail] = useState<string | null>(null);

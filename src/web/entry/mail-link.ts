@@ -1,7 +1,7 @@
-/** Where a link in an email leads, and the code in it; see docs/mail.md. */
+/** The page that a link in an email leads to, and the code in the link; see docs/mail.md. */
 export type MailLink = { page: 'verify-email' | 'reset-password'; token: string };
 
-/** The email link that opened the page; null if none did. */
+/** Returns the email link that opened the page, or null if the page was opened in another way. */
 export function readMailLink(): MailLink | null {
   const page = /\/(verify-email|reset-password)$/.exec(location.pathname)?.[1];
   const token = /^#token=(.+)$/.exec(location.hash)?.[1];
@@ -9,7 +9,7 @@ export function readMailLink(): MailLink | null {
   return { page, token };
 }
 
-/** Replaces the address with `/`, so that the code is no longer in it. */
+/** Replaces the address with `/`, so that it no longer contains the code. */
 export function leaveMailLink(): void {
   history.replaceState(null, '', '/');
 }

@@ -1,4 +1,4 @@
-/** Says that an email is on its way. */
+/** A note that an email is on its way. */
 export function SentNote({ text }: { text: string }) {
   return (
     <section className="entry-box" role="status">

@@ -100,7 +100,10 @@ export function FindDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** In the field, the down arrow moves to the first result, from which the up arrow moves back, and Enter picks it. */
+/**
+ * The down arrow moves from the field to the first result, the up arrow moves back from there, and Enter in the field
+ * picks the first result.
+ */
 function moveFound(event: KeyboardEvent<HTMLElement>): void {
   const { currentTarget, target, key } = event;
   const field = currentTarget.querySelector('input');

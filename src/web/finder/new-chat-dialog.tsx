@@ -15,7 +15,7 @@ const types = {
   PUBLIC_CHANNEL: 'Public channel',
 } as const;
 
-/** Begins a chat of any kind. */
+/** A dialog that starts a chat of any type. */
 export function NewChatDialog({ onClose }: { onClose: () => void }) {
   const client = useClient();
   const [type, setType] = useState<Chat['type']>('GROUP');

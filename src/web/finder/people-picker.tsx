@@ -5,7 +5,7 @@ import { Avatar } from '../avatar.tsx';
 import { Icon } from '../icon.tsx';
 import { usePeople } from './people-search.ts';
 
-/** Finds people and picks some of them. */
+/** A field that finds people and lets the user pick some of them. */
 export function PeoplePicker({ picked, pick }: { picked: readonly User[]; pick: (users: readonly User[]) => void }) {
   const [text, setText] = useState('');
   const field = useRef<HTMLInputElement>(null);

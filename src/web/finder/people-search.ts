@@ -23,7 +23,7 @@ const usersDocument = graphql(`
 
 const none: readonly User[] = [];
 
-/** The users whose names match the text; none for an empty text. */
+/** Returns the users whose names match the text, or none if the text is empty. */
 export function usePeople(text: string): readonly User[] {
   const search = useSettled(text.trim());
   const ask = useCallback(

@@ -1,14 +1,14 @@
 import { createContext, useContext } from 'react';
 import type { Message } from 'parley-client';
 
-/** The actions of a chat's message rows. */
+/** The actions that the message rows of a chat offer. */
 export type MessageActions = {
   /** What the viewer may do in the chat; see `ChatAction` in the schema. */
   rights: ReadonlySet<string>;
-  /** Moves the focus to where messages are written. */
+  /** Moves the focus to the field in which messages are written. */
   write: () => void;
   reply: (message: Message) => void;
-  /** Begins or, with null, ends editing. */
+  /** Starts editing a message, or stops if it is null. */
   edit: (message: Message | null) => void;
   react: (message: Message, emoji: string) => void;
   remove: (message: Message) => void;
@@ -23,7 +23,7 @@ const Context = createContext<MessageActions | null>(null);
 /** Provides a chat's message actions to the components inside it. */
 export const MessageActionsProvider = Context;
 
-/** What can be done with messages here. */
+/** Returns the actions on messages in the chat around this component. */
 export function useMessageActions(): MessageActions {
   const actions = useContext(Context);
   if (actions === null) throw new Error('This component is outside a chat.');

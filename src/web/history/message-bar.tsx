@@ -5,7 +5,7 @@ import { Menu } from '../menu.tsx';
 import { linkTo } from '../route.ts';
 import { useMessageActions } from './action.ts';
 
-/** The actions for a message, shown in its corner. */
+/** The bar with the actions for a message, shown in the corner of the message. */
 export function MessageBar({ message, chatId, viewerId }: { message: Message; chatId: string; viewerId: string }) {
   const { rights, reply, edit, react, remove, report, pin, markUnread, copy } = useMessageActions();
   const isOwn = message.senderId === viewerId;

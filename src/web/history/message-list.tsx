@@ -16,7 +16,7 @@ import { useMessageActions } from './action.ts';
 import { MessageRow } from './message-row.tsx';
 import { MessageScroller } from './scroller.tsx';
 
-/** The history of a chat, with the newest messages at the end. `target`: a message to jump to. */
+/** The history of a chat, with the newest messages at the end. `target` is a message to jump to. */
 export function MessageList({
   chat,
   target,
@@ -30,7 +30,7 @@ export function MessageList({
   const { items, hasOlder, hasNewer, isLoading, error, loadOlder, loadNewer, jumpTo } = useMessages(chat.id);
   const scroller = useRef<MessageScroller>(null);
   const [isAtEnd, setAtEnd] = useState(true);
-  // What was unread when the chat was opened stays marked while it is open.
+  // The message that was the first unread one when the chat was opened stays marked while the chat is open.
   const [firstUnread] = useState(() => (chat.unreadCount > 0 ? chat.lastReadSeq + 1 : null));
   const { active, stop, watch } = useActiveRow();
   useTarget(target, { items, hasNewer, jumpTo });
@@ -83,7 +83,7 @@ export function MessageList({
   );
 }
 
-/** Loads the part of the history around a target that is not loaded. */
+/** Loads the part of the history around a target, unless it is already loaded. */
 function useTarget(
   target: { readonly seq: number } | null,
   { items, hasNewer, jumpTo }: { items: readonly Item[]; hasNewer: boolean; jumpTo: (seq: number) => void },
@@ -104,8 +104,8 @@ function ReadMarker({ chatId }: { chatId: string }) {
 }
 
 /**
- * Which row the pointer or the focus is on, which one the Tab key leads to (null: the newest), and the event handlers
- * that keep track of this.
+ * Returns which row the pointer or the focus is on, which row the Tab key leads to (null means the newest), and the
+ * event handlers that keep track of both.
  */
 function useActiveRow() {
   const [active, setActive] = useState<string | null>(null);
@@ -119,9 +119,9 @@ function useActiveRow() {
   };
   const { onKeyDown } = useRowKeys();
   const watch = {
-    // A finger has no position between touches, so the focus says which row is meant.
+    // A finger has no position between touches, so on touch screens the focus determines the row.
     onPointerMove: (event: PointerEvent) => event.pointerType !== 'touch' && note(event),
-    // While the user works with the keyboard, a row that scrolls under a resting pointer does not become active.
+    // While the user is using the keyboard, a row that scrolls under a resting pointer does not become active.
     onPointerOver: (event: PointerEvent) => {
       const isByKeys = event.currentTarget.querySelector(':focus-visible') !== null;
       if (event.pointerType !== 'touch' && !isByKeys) note(event);
@@ -129,7 +129,7 @@ function useActiveRow() {
     onFocus: note,
     onBlur: ({ relatedTarget, currentTarget }: FocusEvent) => {
       const isElsewhere = relatedTarget instanceof Node && !currentTarget.contains(relatedTarget);
-      // A dialog gives the focus back to the button that opened it.
+      // A dialog returns the focus to the button that opened it.
       if (isElsewhere && document.querySelector('dialog[open], .popover:popover-open') === null) setActive(null);
     },
     onPointerLeave: () => document.querySelector('.popover:popover-open') ?? setActive(null),
@@ -138,7 +138,7 @@ function useActiveRow() {
   return { active, stop, watch };
 }
 
-/** The arrow keys move from message to message; other keys act on the focused one. */
+/** The arrow keys move between messages, and other keys act on the focused message. */
 function useRowKeys() {
   const { rights, reply, edit, remove, write } = useMessageActions();
   const client = useClient();

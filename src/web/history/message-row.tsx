@@ -11,13 +11,13 @@ import { MessageText } from './message-text.tsx';
 import { Attachments } from './picture.tsx';
 import { Reactions } from './reactions.tsx';
 
-/** What a row shows besides the message itself. */
+/** What a row needs to know in addition to its message. */
 export type RowState = {
   chatId: string;
   viewerId: string;
   /** Whether the pointer or the focus is on the row, which then shows its actions. */
   isActive: boolean;
-  /** Whether the Tab key leads to the row; the arrow keys lead to the others. */
+  /** Whether the Tab key leads to this row. The arrow keys lead to the other rows. */
   isTabStop: boolean;
   isEdited: boolean;
   isTarget: boolean;
@@ -27,7 +27,7 @@ export type RowState = {
 
 type Props = { item: Item; before: Item | undefined } & RowState;
 
-/** Successive messages of one sender that are less than this apart are shown as one group. */
+/** Consecutive messages of the same sender are shown as one group if they are less than this far apart. */
 const groupMs = 5 * 60_000;
 
 /** One message of a chat. */

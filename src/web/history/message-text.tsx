@@ -1,11 +1,11 @@
 import { memo, type ReactNode } from 'react';
 
-/** What is shown differently from plain text: code, addresses and mentions. */
+/** Matches the parts that are not shown as plain text: code, addresses and mentions. */
 const parts = /```([^]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]'])|(?<![\w@])@([\w][\w.-]*)/g;
 
 /**
- * The text of a message. `names`: the usernames that it mentions; if undefined, everything that looks like a mention
- * counts.
+ * The text of a message. `names` contains the usernames that the message mentions. If it is undefined, everything that
+ * looks like a mention is shown as one.
  */
 export const MessageText = memo(function MessageText({ text, names }: { text: string; names?: ReadonlySet<string> }) {
   const shown: ReactNode[] = [];

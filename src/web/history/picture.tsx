@@ -6,7 +6,7 @@ import { Icon } from '../icon.tsx';
 import { useUi } from '../ui.tsx';
 import { Viewer } from './viewer.tsx';
 
-/** The files of a message: pictures, and links to other files. */
+/** The files of a message: pictures are shown, and other files are links. */
 export function Attachments({ files }: { files: readonly FileInfo[] }) {
   const { showDialog } = useUi();
   const links = useFileLinks(useMemo(() => files.map(({ id }) => id), [files]));
@@ -37,7 +37,7 @@ export function Attachments({ files }: { files: readonly FileInfo[] }) {
   );
 }
 
-/** A picture or, until it is loaded, a blurred preview. */
+/** A picture, or a blurred preview until the picture is loaded. */
 function Picture({ file, url }: { file: FileInfo; url: string | undefined }) {
   const [isLoaded, setLoaded] = useState(false);
   return (
@@ -56,7 +56,7 @@ function Picture({ file, url }: { file: FileInfo; url: string | undefined }) {
   );
 }
 
-/** https://blurha.sh: a few colours, which the browser enlarges. */
+/** A blurred preview (https://blurha.sh), which consists of a few pixels that the browser enlarges. */
 function Blur({ hash }: { hash: string }) {
   const ref = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -73,7 +73,10 @@ const blurPx = 24;
 const maxWidthPx = 420;
 const maxHeightPx = 320;
 
-/** The space that a picture takes up, known before it is loaded, so that nothing moves. */
+/**
+ * Returns the size at which a picture is shown. It is known before the picture is loaded, so that nothing moves when it
+ * loads.
+ */
 function sizeOf({ width, height }: FileInfo): { width: number; aspectRatio: string } {
   const [wide, high] = [width ?? maxWidthPx, height ?? maxHeightPx];
   const scale = Math.min(1, maxWidthPx / wide, maxHeightPx / high);
@@ -85,7 +88,7 @@ function isPicture({ width, contentType }: FileInfo): boolean {
   return width !== null && contentType.startsWith('image/');
 }
 
-/** A size in human-readable form. */
+/** Formats a size in bytes for people to read. */
 export function describeSize(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${Math.round(bytes / 1_000)} KB`;

@@ -1,7 +1,7 @@
 import type { Message } from 'parley-client';
 import { useMessageActions } from './action.ts';
 
-/** The reactions to a message; a click adds or removes the viewer's own. */
+/** The reactions to a message. A click adds or removes the viewer's reaction. */
 export function Reactions({ message }: { message: Message }) {
   const { react } = useMessageActions();
   return (

@@ -1,43 +1,43 @@
 import { Component, createRef, type ReactNode } from 'react';
 import type { Item } from 'parley-client/react';
 
-/** The maximum number of rows on the page, however many messages are loaded. */
+/** The maximum number of rows on the page, no matter how many messages are loaded. */
 const maxRows = 160;
-/** The number of rows at the end of a chat, and how many are added or removed at a time. */
+/** The number of rows at the end of a chat, and the number of rows that are added or removed at a time. */
 const endRows = 70;
 const stepRows = 20;
-/** The next rows are added when less than this is left to scroll. */
+/** More rows are added when less than this is left to scroll. */
 const edgePx = 700;
-/** Within this distance of the end, the newest messages stay in sight. */
+/** If the user is within this distance of the end, the newest messages stay visible when more arrive. */
 const endPx = 48;
 
 type Props = {
   items: readonly Item[];
   hasOlder: boolean;
   hasNewer: boolean;
-  /** The last page could not be loaded: the next attempt waits until the user scrolls again. */
+  /** Whether the last page could not be loaded. The next attempt then waits until the user scrolls again. */
   hasFailed: boolean;
   loadOlder: () => void;
   loadNewer: () => void;
-  /** The message to show in the middle; a new object repeats the request. */
+  /** The message to scroll to the middle. A new object repeats the request. */
   target: { readonly seq: number } | null;
-  /** Called with whether the newest messages are in sight. */
+  /** Called with whether the newest messages are visible. */
   onEnd: (isAtEnd: boolean) => void;
-  /** The row that the Tab key leads to; the last one if there is no such row. */
+  /** The row that the Tab key leads to. If there is no such row, it leads to the last one. */
   stop: string | null;
   renderRow: (item: Item, before: Item | undefined, isTabStop: boolean) => ReactNode;
   /** Shown above the first message. */
   beginning: ReactNode;
 };
 
-/** The seq of the first row; null: the last rows, whatever they are. */
+/** The seq of the first row to render, or null to render the newest rows. */
 type State = { from: number | null };
 type Anchor = { key: string; top: number };
 
 /**
- * Shows a long list of messages but renders only the rows around the visible part. Rows that come and go above that
- * part do not move it, because a row that stays is kept where it was. The list needs no heights, so it never jumps to
- * correct an estimate.
+ * Shows a long list of messages but renders only the rows around the visible part. When rows are added or removed above
+ * that part, it does not move, because a row that remains is kept at its position. The list does not need to know the
+ * heights of rows, so it never jumps to correct an estimate.
  */
 export class MessageScroller extends Component<Props, State> {
   override state: State = { from: null };
@@ -83,7 +83,7 @@ export class MessageScroller extends Component<Props, State> {
     this.#extendSoon();
   }
 
-  /** Runs in a task of its own, so that no task is long. */
+  /** Extends the list in a separate task, so that no task is long. */
   #extendSoon(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
@@ -91,7 +91,7 @@ export class MessageScroller extends Component<Props, State> {
     });
   }
 
-  /** Goes to the newest messages, and stays there as more arrive. */
+  /** Scrolls to the newest messages, and stays at the end as more arrive. */
   toEnd(): void {
     this.#setEnd(true);
     this.setState({ from: null }, () => this.#toEnd());
@@ -104,14 +104,14 @@ export class MessageScroller extends Component<Props, State> {
     current.scrollTop = current.scrollHeight;
   }
 
-  /** Which items are rendered as rows. */
+  /** Returns the range of items that are rendered as rows. */
   #span(): { start: number; end: number } {
     const { items } = this.props;
     const [first] = items;
     const { from } = this.state;
     if (from === null || first?.message == null)
       return { start: Math.max(0, items.length - endRows), end: items.length };
-    // Messages have consecutive seqs; pending messages have none, and come last.
+    // Messages have consecutive seqs. Pending messages have no seq and come last.
     const start = Math.min(Math.max(0, from - first.message.seq), Math.max(0, items.length - endRows));
     return { start, end: Math.min(items.length, start + maxRows) };
   }
@@ -120,7 +120,7 @@ export class MessageScroller extends Component<Props, State> {
     return [...(this.#list.current?.querySelectorAll<HTMLElement>(':scope > [data-key]') ?? [])];
   }
 
-  /** Goes to the target once it is loaded. Returns whether it has moved. */
+  /** Scrolls to the target once it is loaded. Returns whether it has moved the list. */
   #seek(): boolean {
     const { target, items } = this.props;
     if (target === null || target === this.#sought) return false;
@@ -159,7 +159,10 @@ export class MessageScroller extends Component<Props, State> {
     this.props.onEnd(isAtEnd);
   }
 
-  /** Adds rows where there are few left to scroll to, and loads more messages where there are none. */
+  /**
+   * Adds rows in a direction in which few are left to scroll to, or loads more messages if all loaded ones are already
+   * rendered.
+   */
   #extend(isScrolling = false): void {
     const { current } = this.#scroller;
     const { items, hasOlder, hasNewer, loadOlder, loadNewer } = this.props;

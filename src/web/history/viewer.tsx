@@ -3,12 +3,12 @@ import type { FileInfo } from 'parley-client';
 import { useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Shows pictures over the whole window. The arrow keys move between them. */
+/** Shows pictures that fill the whole window. The arrow keys move between them. */
 export function Viewer({ files, first, onClose }: { files: readonly FileInfo[]; first: number; onClose: () => void }) {
   const ref = useRef<HTMLDialogElement>(null);
   const [index, setIndex] = useState(first);
   const links = useFileLinks(useMemo(() => files.map(({ id }) => id), [files]));
-  // Not useEffect: a dialog that has left the page no longer gives the focus back.
+  // Not useEffect, because a dialog that has left the page can no longer return the focus.
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();

@@ -2,10 +2,12 @@ import { useClient, useConnection } from 'parley-client/react';
 import { useEffect, useState } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Connections come and go: an interruption shorter than this is not worth showing. */
+/** Brief interruptions of the connection are normal, so one that is shorter than this is not shown. */
 const patienceMs = 1_500;
 
-/** Says that the page is not in step with the server. The page goes on working. */
+/**
+ * Tells the user that the page is out of date because it is not connected to the server. The page continues to work.
+ */
 export function Banner() {
   const client = useClient();
   const connection = useConnection();

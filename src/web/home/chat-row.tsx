@@ -6,7 +6,7 @@ import { ChatAvatar } from '../avatar.tsx';
 import { linkTo } from '../route.ts';
 import { shortTimeOf } from '../time.ts';
 
-/** A chat in the list: its newest message, and what is unread. */
+/** A chat in the list, with its newest message and its unread counts. */
 export const ChatRow = memo(function ChatRow({ chat, isOpen }: { chat: Chat; isOpen: boolean }) {
   const { unreadCount, unreadMentionCount, notificationLevel } = chat;
   return (

@@ -27,7 +27,7 @@ const joinDocument = graphql(`
   }
 `);
 
-/** Shows where an invite leads, and follows it. */
+/** Shows the chat that an invite leads to, and lets the user accept the invite. */
 export function InviteDialog({ code, onClose }: { code: string; onClose: () => void }) {
   const client = useClient();
   const attempt = useAttempt();

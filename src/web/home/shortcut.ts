@@ -6,8 +6,9 @@ import { FindDialog } from '../finder/find-dialog.tsx';
 import { ShortcutsDialog } from './shortcuts-dialog.tsx';
 
 /**
- * Keys that work everywhere: Ctrl K finds, Ctrl Shift F searches, Alt ↑ and ↓ go to the previous and the next chat, ?
- * lists the shortcuts, Escape closes the panel. Text typed while nothing has the focus goes into the message field.
+ * Handles the keyboard shortcuts that work everywhere: Ctrl K finds, Ctrl Shift F searches, Alt ↑ and ↓ go to the
+ * previous and the next chat, ? lists the shortcuts, and Escape closes the panel. Text that is typed while nothing has
+ * the focus goes into the message field.
  */
 export function useShortcuts(): void {
   const client = useClient();

@@ -10,7 +10,7 @@ import { ChatRow } from './chat-row.tsx';
 import { FindDialog } from '../finder/find-dialog.tsx';
 import { NewChatDialog } from '../finder/new-chat-dialog.tsx';
 
-/** The user's chats, and the buttons that find or create others. */
+/** The user's chats, and the buttons for finding or creating other chats. */
 export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | null }) {
   const chats = useChats();
   const { showDialog } = useUi();
@@ -55,7 +55,7 @@ export function Sidebar({ viewer, chatId }: { viewer: Viewer; chatId: string | n
   );
 }
 
-/** For keyboard users, who would otherwise have to step through all chats. */
+/** Moves the focus to the messages, for keyboard users, who would otherwise have to step through all chats. */
 function skipToMessages(): void {
   document.querySelector<HTMLElement>('.messages article[tabindex="0"], main button')?.focus();
 }

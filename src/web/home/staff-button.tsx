@@ -8,10 +8,10 @@ import { useUi } from '../ui.tsx';
 const roleDocument = graphql('query OwnServerRole { viewer { serverRole } }');
 const ask = async (client: Client) => (await query(client, roleDocument)).viewer?.serverRole ?? 'USER';
 
-/** Few users see it, so it is loaded when it is opened. */
+/** Few users see this dialog, so its code is loaded only when it is opened. */
 const StaffDialog = lazy(async () => ({ default: (await import('../staff/staff-dialog.tsx')).StaffDialog }));
 
-/** Opens the view for the server's staff; no one else sees the button. */
+/** A button that opens the view for the server's staff. Only staff see it. */
 export function StaffButton() {
   const { showDialog } = useUi();
   const { data: role } = useLoaded(ask);

@@ -14,7 +14,9 @@ import { PersonalData } from './personal-data.tsx';
 const accountDocument = graphql('query Account { viewer { email isEmailVerified hasPassword } }');
 const ask = async (client: Client) => (await query(client, accountDocument)).viewer;
 
-/** The email address, the password, a copy of the user's data, signing out, and deleting the account. */
+/**
+ * The settings for the email address, the password, a copy of the user's data, signing out, and deleting the account.
+ */
 export function Account() {
   const client = useClient();
   const attempt = useAttempt();

@@ -39,7 +39,7 @@ const unblockDocument = graphql(`
 
 const ask = (client: Client) => query(client, blockedDocument);
 
-/** The users that the viewer has blocked. */
+/** The list of users that the viewer has blocked. */
 export function Blocks() {
   const client = useClient();
   const attempt = useAttempt();

@@ -19,7 +19,7 @@ const deleteDocument = graphql(`
 `);
 const choices = { KEEP: 'Keep them, without my name', DELETE: 'Delete them' };
 
-/** Erases the user's account. */
+/** A dialog that erases the user's account. */
 export function DeleteAccountDialog({ hasPassword, onClose }: { hasPassword: boolean; onClose: () => void }) {
   const client = useClient();
   const [failure, setFailure] = useState<unknown>(null);
@@ -30,7 +30,7 @@ export function DeleteAccountDialog({ hasPassword, onClose }: { hasPassword: boo
     } catch (error) {
       return setFailure(error);
     }
-    // The session has ended with the account: only this device still has data to forget.
+    // The session ended when the account was deleted, so only the data on this device still has to be removed.
     await client.signOut().catch(() => {});
   };
   return (

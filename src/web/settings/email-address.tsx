@@ -25,7 +25,7 @@ const changeDocument = graphql(`
   }
 `);
 
-/** The user's email address. The address can be confirmed and changed only if the server sends mail. */
+/** The user's email address. The address can be verified and changed only if the server sends mail. */
 export function EmailAddress({
   email,
   isVerified,

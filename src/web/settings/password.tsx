@@ -33,7 +33,7 @@ const passwordDocument = graphql(`
   }
 `);
 
-/** Changes the password, which signs the other devices out. */
+/** A form that changes the password, which signs out all other devices. */
 export function Password({ hasPassword }: { hasPassword: boolean }) {
   const client = useClient();
   const notify = useNotice();
@@ -44,7 +44,7 @@ export function Password({ hasPassword }: { hasPassword: boolean }) {
       const newPassword = textIn(form, 'new');
       const input = { currentPassword: hasPassword ? textIn(form, 'current') : null, newPassword };
       const { changePassword } = await query(client, passwordDocument, { input });
-      notify('Your password is changed. Your other devices are signed out.');
+      notify('Your password has been changed. Your other devices have been signed out.');
       if (changePassword.__typename === 'SignedIn') await signInAgain(client, changePassword.viewer, newPassword);
     } catch (error) {
       setFailure(error);

@@ -54,6 +54,6 @@ function save(zip: Blob): void {
   link.href = URL.createObjectURL(zip);
   link.download = 'parley.zip';
   link.click();
-  // The browser reads the zip only after the click.
+  // The browser does not read the zip until after the click.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -32,7 +32,7 @@ const revokeDocument = graphql(`
 
 const ask = (client: Client) => query(client, sessionsDocument);
 
-/** Where the user is signed in. */
+/** The devices on which the user is signed in. */
 export function Sessions() {
   const client = useClient();
   const attempt = useAttempt();
@@ -60,7 +60,7 @@ export function Sessions() {
   );
 }
 
-/** The browser and the system that a User-Agent header names; the header itself if it names none. */
+/** Returns the browser and the system that a User-Agent header names, or the header itself if it names none. */
 function describeDevice(userAgent: string | null): string {
   if (userAgent === null) return 'Unknown device';
   const browser = /(Firefox|Edg|Chrome|Safari)\//.exec(userAgent)?.[1]?.replace('Edg', 'Edge');

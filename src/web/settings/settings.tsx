@@ -10,7 +10,7 @@ import { ThemeChoice } from './theme-choice.tsx';
 const tabs = { Profile, Appearance: ThemeChoice, Devices: Sessions, Blocked: Blocks, Account };
 const names = Object.keys(tabs) as (keyof typeof tabs)[];
 
-/** What the user can change about themselves. */
+/** The settings that users can change about themselves. */
 export function Settings({ onClose }: { onClose: () => void }) {
   const [tab, setTab] = useState<keyof typeof tabs>('Profile');
   const Content: () => ReactNode = tabs[tab];

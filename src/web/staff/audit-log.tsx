@@ -33,10 +33,10 @@ const logDocument = graphql(`
   }
 `);
 const pageSize = 30;
-/** An enum value of the API, or an instant. */
+/** Matches an enum value of the API, or a timestamp. */
 const readable = /^([A-Z_]+|\d{4}-\d\d-\d\dT.*)$/;
 
-/** What was done on the server, and who did it. For admins. */
+/** A log of what was done on the server and by whom. For admins. */
 export function AuditLog() {
   const [count, setCount] = useState(pageSize);
   const ask = useCallback(
@@ -69,8 +69,8 @@ export function AuditLog() {
 }
 
 /**
- * The detail object of an entry, as text: `reason: SPAM, until: …`. Leaves out everything but enum values and instants:
- * ids mean nothing to people.
+ * Formats the detail object of an entry as text: `reason: SPAM, until: …`. Omits everything except enum values and
+ * timestamps, because ids mean nothing to people.
  */
 function describe(detail: unknown): string {
   if (typeof detail !== 'object' || detail === null) return '';

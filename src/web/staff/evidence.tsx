@@ -35,7 +35,9 @@ const evidenceDocument = graphql(
   [staffUser],
 );
 
-/** What a reported message said, its files, and the messages around it as they are now. */
+/**
+ * The content of a reported message at the time of the report, its files, and the messages around it as they are now.
+ */
 export function Evidence({ reportId }: { reportId: string }) {
   const ask = useCallback(
     async (client: Client) => {

@@ -1,7 +1,7 @@
 import { graphql, type ResultOf } from 'parley-client/tada';
 import { staffUser } from './staff-user.ts';
 
-/** The newest users: all, or those that match a search or are suspended. */
+/** The newest users: either all of them, or those that match a search or are suspended. */
 export const usersDocument = graphql(
   `
     query StaffUsers($search: String, $isSuspended: Boolean, $first: Int!) {

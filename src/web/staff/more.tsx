@@ -1,4 +1,4 @@
-/** A button that shows more of a list, if there is more. */
+/** A button that shows more of a list, if there are more entries. */
 export function More({
   page,
   onMore,

@@ -31,7 +31,7 @@ const outcomes: Readonly<Record<string, string>> = {
   USER_WARNED: 'Sender warned',
 };
 
-/** A report, and what staff can do about it. */
+/** A report, and the actions that staff can take on it. */
 export function ReportCard({ report, onResolved }: { report: Report; onResolved: () => void }) {
   const { id, reason, comment, createdAt, author, reporter, resolvedAt, resolution, note } = report;
   const [isShown, show] = useState(false);

@@ -1,7 +1,7 @@
 import { graphql, type ResultOf } from 'parley-client/tada';
 import { staffUser } from './staff-user.ts';
 
-/** The newest reports: either the open ones or the resolved ones. */
+/** The newest reports, either the open ones or the resolved ones. */
 export const reportsDocument = graphql(
   `
     query Reports($isOpen: Boolean!, $first: Int!) {
@@ -35,5 +35,5 @@ export const reportsDocument = graphql(
 );
 
 type Admin = NonNullable<ResultOf<typeof reportsDocument>['admin']>;
-/** A report without its evidence: each reading of the evidence is logged, so it is fetched only on request. */
+/** A report without its evidence. Each access to the evidence is logged, so it is fetched only on request. */
 export type Report = NonNullable<Admin['reports']>['edges'][number]['node'];

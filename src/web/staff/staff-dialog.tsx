@@ -5,7 +5,7 @@ import { AuditLog } from './audit-log.tsx';
 import { Reports } from './reports.tsx';
 import { Users } from './users.tsx';
 
-/** What the server staff see: reports, users and, for admins, the audit log. */
+/** The view for the server's staff: reports, users and, for admins, the audit log. */
 export function StaffDialog({ isAdmin, onClose }: { isAdmin: boolean; onClose: () => void }) {
   const tabs: Record<string, () => ReactNode> = {
     Reports: () => <Reports />,

@@ -1,6 +1,6 @@
 import { graphql } from 'parley-client/tada';
 
-/** A user as the staff's lists show them. */
+/** A user as shown in the staff's lists. */
 export const staffUser = graphql(`
   fragment StaffUser on User @_unmask {
     id
@@ -13,10 +13,10 @@ export const staffUser = graphql(`
   }
 `);
 
-/** The error when a change fails. */
+/** The error that is returned when a change fails. */
 export const failure = graphql('fragment StaffFailure on Error @_unmask { code message }');
 
-/** An enum value of the API as words: `SELF_HARM` is `Self harm`. */
+/** Converts an enum value of the API to words: `SELF_HARM` becomes `Self harm`. */
 export function inWords(word: string): string {
   const words = word.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);

@@ -40,7 +40,7 @@ export function SuspendForm({
   return (
     <Form submit={(form) => void suspend(form)}>
       <Select autoFocus name="minutes" label="Suspend for" options={ends} defaultValue={10_080} />
-      <TextArea name="reason" label="Reason (optional, they can read it)" rows={2} />
+      <TextArea name="reason" label="Reason (optional, visible to the user)" rows={2} />
       <div className="row">
         <button className="button slim danger">Suspend</button>
         <button type="button" className="button slim" onClick={onCancel}>

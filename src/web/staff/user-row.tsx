@@ -29,7 +29,7 @@ const roleNames = Object.keys(roles) as (keyof typeof roles)[];
 
 type Props = { listed: ListedUser; isAdmin: boolean; onChanged: () => void };
 
-/** A user, and what the viewer may do about them. */
+/** A user, and the actions that the viewer may take on the user. */
 export function UserRow({ listed, isAdmin, onChanged }: Props) {
   const { user, email, serverRole, suspension } = listed;
   const [open, setOpen] = useState<'suspend' | 'erase' | null>(null);
@@ -70,7 +70,7 @@ function useChoices({ listed, isAdmin, onChanged }: Props, open: (form: 'suspend
   const attempt = useAttempt();
   const { user, serverRole, suspension } = listed;
   const isSelf = useViewer()?.user.id === user.id;
-  // Moderators suspend users without a role; see docs/moderation.md.
+  // Moderators may suspend only users who have no server role; see docs/moderation.md.
   const mayAct = !isSelf && (isAdmin || serverRole === 'USER');
   const run = (work: () => Promise<unknown>) => void attempt(work).then((isDone) => isDone && onChanged());
   return [
@@ -95,7 +95,7 @@ function useChoices({ listed, isAdmin, onChanged }: Props, open: (form: 'suspend
   ];
 }
 
-/** Erases an account for good. */
+/** Erases an account permanently. */
 function EraseForm({ userId, onDone, onCancel }: { userId: string; onDone: () => void; onCancel: () => void }) {
   const client = useClient();
   const attempt = useAttempt();

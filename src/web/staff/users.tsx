@@ -9,7 +9,7 @@ import { UserRow } from './user-row.tsx';
 
 const pageSize = 20;
 
-/** The users of the server, for staff to find and suspend. */
+/** The users of the server, so that staff can find and suspend them. */
 export function Users({ isAdmin }: { isAdmin: boolean }) {
   const [text, setText] = useState('');
   const [isSuspended, setSuspended] = useState(false);

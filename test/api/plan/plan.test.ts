@@ -34,15 +34,17 @@ beforeAll(async () => {
 });
 
 /**
- * graphql-js executes a document with the key `__proto__`, because no plan supports it. Both keys have the same length.
+ * graphql-js executes a document that contains the key `__proto__`, because plans do not support it. Both keys have the
+ * same length.
  */
 const keys = { planned: 'with_plan', plain: '__proto__' };
 
 type Outcome = { status: number; body: string; statements: string[] };
 
 /**
- * The errors of nullable fields, and the places that other errors have set to null: when several errors would set the
- * same place to null, the specification asks for only one of them, and which one comes first varies.
+ * Returns the errors of nullable fields, and the places that other errors have set to null. When several errors would
+ * set the same place to null, the specification requires only one of them to be reported, and which one comes first
+ * varies.
  */
 function tellPlaces(data: Data, errors: readonly GraphQLFormattedError[]): string[] {
   const told = errors.map((error) => {
@@ -63,13 +65,13 @@ async function outcomeOf(by: Person | null, document: RandomDocument, { extra }:
   });
   const { status, data, errors } = (answer ?? {}) as unknown as Answer;
   const told = errors && tellPlaces(data, errors);
-  // As text, so that the order of the keys matters. The two documents differ in the alias of one field, which is left
-  // out.
+  // Compare text, so that the order of the keys matters. The two documents differ in the alias of one field, which is
+  // omitted.
   const body = JSON.stringify({ errors: told, data }, (key, value) => (key === extra ? undefined : value));
   return { status, body, statements: statements.toSorted() };
 }
 
-/** Executes random documents both ways, and expects the same answers from the same statements. */
+/** Executes random documents both with and without a plan, and expects the same answers from the same statements. */
 async function compare(
   root: 'Query' | 'Mutation',
   words: Vocabulary,
@@ -87,8 +89,8 @@ async function compare(
     const what = `seed ${seed + number}: ${document.head} { ${document.selections} } ${document.fragments} ${JSON.stringify(document.variables)}`;
     expect({ ...planned, statements: null }, what).toEqual({ ...plain, statements: null });
     expect({ ...again, statements: null }, what).toEqual({ ...plain, statements: null });
-    // How many times a loader runs depends on which answers from the database arrive first.
-    // After an error, the answer may arrive while other fields still have statements to send.
+    // The number of times that a loader runs depends on which answers from the database arrive first.
+    // After an error, the response may arrive while other fields still have statements to send.
     const sent = plain.body.includes('"errors"') ? [] : plain.statements;
     const sentAgain = plain.body.includes('"errors"') ? [] : again.statements;
     expect(new Set(sentAgain), what).toEqual(new Set(sent));
@@ -101,7 +103,7 @@ async function compare(
   return { answered, failed };
 }
 
-/** For `npm run test:full`. */
+/** The longer timeout is for `npm run test:full`. */
 const timeoutMs = rounds(20_000, 900_000);
 
 const queries = ['viewer', 'chat', 'node', 'nodes', 'publicChannels', 'users', 'user', 'chatByKey', 'api', '__type'];
@@ -137,7 +139,7 @@ test(
 
 type Resolver = GraphQLFieldResolver<unknown, unknown>;
 
-/** What a field does instead of what it should, by the beginning of its alias. */
+/** The faults of a field, by the beginning of its alias. */
 const faults: Record<string, (original: () => unknown) => unknown> = {
   throws: () => {
     throw new Error('it broke');
@@ -155,7 +157,7 @@ const faults: Record<string, (original: () => unknown) => unknown> = {
   odd: () => ({ some: 'object' }),
 };
 
-/** Makes the fields of the schema react to their aliases; the returned function restores them. */
+/** Makes the fields of the schema react to their aliases. The returned function restores them. */
 function breakFields(): () => void {
   const restore: (() => void)[] = [];
   for (const type of Object.values(schema.getTypeMap())) {
@@ -163,7 +165,7 @@ function breakFields(): () => void {
     for (const field of Object.values(type.getFields())) {
       const { resolve, extensions } = field;
       const original: Resolver = resolve ?? defaultFieldResolver;
-      // From now on, the resolver needs more than the object.
+      // From here on, the resolver needs more than the object.
       field.extensions = { ...extensions, [plainResolver]: false };
       field.resolve = (source, args, context, info) => {
         const fault = faults[/^[a-z]+/.exec(String(info.path.key))?.[0] ?? ''];
