@@ -63,13 +63,15 @@ import { surveyDatabase } from './survey.ts';
 const migrationsFolder = join(import.meta.dirname, '../prisma/migrations');
 
 /**
- * A running server. `metricsUrl`: where its metrics are, if it has any. `close` takes it off the network, lets requests finish, and then stops everything else.
+ * A running server. `metricsUrl` is the address of its metrics, or null if it has none. `close` takes the server off
+ * the network, lets requests finish, and then stops everything else.
  */
 export type App = { url: string; metricsUrl: string | null; close: () => Promise<void> };
 
 /**
- * What tests may override: the cost of a password hash, the intervals of streams, webhooks, presence, mail, pictures and
- * uploads, and what clients may leave unread. `terminal`: where emails are printed if there is no mail server.
+ * What tests can override: the cost of a password hash, the intervals of streams, webhooks, presence, mail, pictures
+ * and uploads, and how much unread data clients may leave. `terminal`: where emails are printed if there is no mail
+ * server.
  */
 export type Overrides = {
   terminal?: NodeJS.WritableStream | undefined;
@@ -79,7 +81,7 @@ export type Overrides = {
   streamTimes?: Partial<StreamTimes>;
   webhookTimes?: Partial<WebhookTimes>;
   attendanceTimes?: Partial<AttendanceTimes>;
-  /** Carries the log between nodes in place of Redis. */
+  /** Carries the log between nodes instead of Redis. */
   channels?: Channels;
   uploadIdleMs?: number;
   unread?: UnreadLimits;
@@ -97,8 +99,9 @@ type LiveParts = Exchange & {
 };
 
 /**
- * Starts the server's parts in order, because each one needs those before it; `close` stops them in reverse. If a part
- * can't start, the ones already running are stopped and the error is thrown: CannotStart if an operator can fix it.
+ * Starts the server's parts in order, because each part needs the ones before it. `close` stops them in reverse order.
+ * If a part can't start, the parts that are already running are stopped and the error is thrown. The error is a
+ * CannotStart if an operator can fix the cause.
  */
 export async function start(config: Config, log: Logger, overrides: Overrides = {}): Promise<App> {
   await using started = new AsyncDisposableStack();
@@ -171,7 +174,10 @@ export async function start(config: Config, log: Logger, overrides: Overrides = 
   return { url: address, metricsUrl, close: () => running.disposeAsync() };
 }
 
-/** Creates the rate limits. Their counters are in Redis if there is one, under keys of this installation. */
+/**
+ * Creates the rate limits. Their counters are in Redis if Redis is configured, under keys that are specific to this
+ * installation.
+ */
 async function createLimits(
   config: Config,
   { db, redis, ...observers }: { db: Db; redis: RedisLink | null; report: Report; metrics: Metrics },
@@ -183,7 +189,7 @@ async function createLimits(
   return new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, ...observers });
 }
 
-/** Fills the search index and, on a node that serves the API, fetches the pictures of other systems' users. */
+/** Fills the search index. On a node that serves the API, also fetches the pictures of users from other systems. */
 function openBackground(
   config: Config,
   { started, db, ...parts }: Omit<PictureFetchOptions, 'egress'> & Pick<LiveParts, 'db' | 'started'>,
@@ -195,7 +201,7 @@ function openBackground(
   started.defer(() => fetch.close());
 }
 
-/** Connects to Redis, if there is one. */
+/** Connects to Redis if it is configured. */
 async function openRedis({ redis }: Config, report: Report, started: AsyncDisposableStack): Promise<RedisLink | null> {
   if (redis === null) return null;
   const link = await RedisLink.open(redis, report);
@@ -203,7 +209,7 @@ async function openRedis({ redis }: Config, report: Report, started: AsyncDispos
   return link;
 }
 
-/** Opens the part that tracks who is connected. `realtime` is null on a node without streams. */
+/** Opens the component that tracks who is connected. `realtime` is null on a node that does not serve streams. */
 async function openLive(
   config: Config,
   { tracer, db, leases, report, started, directUrl, release, attendanceTimes, channels, typing }: LiveParts,
@@ -218,7 +224,7 @@ async function openLive(
   const readRows: ReadRows = (events) => readEventRows(db, events);
   const parts = { ...live, directUrl, traces, broadcast: channels && { channels, leases, readRows }, typing };
   const realtime = serves(config, 'streams') ? new Realtime(parts) : null;
-  // Every node runs this, even one without streams: if the last node with streams dies, the others mark its users as
+  // Every node runs this, even one without streams. If the last node with streams dies, the others mark its users as
   // offline.
   const background = realtime ?? new Attendance(live);
   await background.open();
@@ -226,7 +232,7 @@ async function openLive(
   return { node, realtime };
 }
 
-/** The pages for programs that watch the server, read its schema, or verify its tokens. */
+/** Creates the pages for programs that monitor the server, read its schema, or verify its tokens. */
 function createPages(
   { db, realtime, keys }: { db: Db; realtime: Realtime | null; keys: AccessTokenKeys },
   isDraining: () => boolean,
@@ -252,13 +258,13 @@ function startHousekeeping(
   const housekeeping = new Housekeeping({ report, metrics, chores });
   housekeeping.open();
   started.defer(() => housekeeping.close());
-  // The file store is closed before housekeeping, which may wait for it.
+  // The file store is closed before housekeeping, which may be waiting for the store.
   started.defer(() => store.close());
   started.defer(() => pictures.close());
   return housekeeping;
 }
 
-/** Creates the queues in which work waits for its turn. */
+/** Creates the queues in which requests wait for their turn. */
 function createQueues(db: Db, metrics: Metrics): Pick<Services, 'searches' | 'largeOperations' | 'writes'> {
   return {
     searches: new SearchTurns(db),
@@ -267,7 +273,7 @@ function createQueues(db: Db, metrics: Metrics): Pick<Services, 'searches' | 'la
   };
 }
 
-/** Creates the locks for work that only one request at a time may do, across all nodes. */
+/** Creates the locks for work that only one request at a time may do across all nodes. */
 function createLeasedTurns(leases: Leases): Pick<Services, 'partialLeases' | 'exports'> {
   return { partialLeases: new PartialUploadLeases(leases), exports: new ExportTurns(leases) };
 }
@@ -279,7 +285,10 @@ function httpSettings(
   return { corsOrigin, keepAliveMs, stopDelayMs, accessLog: accessLog === 'on', connections: connectionLimits(config) };
 }
 
-/** Behind proxies every connection comes from a proxy's address, so there is no limit per address. */
+/**
+ * Returns the limits on connections. Behind proxies, there is no limit per address, because every connection comes from
+ * the address of a proxy.
+ */
 function connectionLimits({ maxConnections, maxConnectionsPerAddress, trustedProxies }: Config): ConnectionLimits {
   return { total: maxConnections, perAddress: trustedProxies > 0 ? 0 : maxConnectionsPerAddress };
 }

@@ -21,10 +21,10 @@ import { pruneRestrictions } from './postgres/restriction.ts';
 import { serves } from './role.ts';
 import { renewWebhookSessions } from './webhook/holding.ts';
 
-/** What the chores of a node work on. */
+/** What the housekeeping tasks of a node work on. */
 export type ChoreParts = FileStorage & { partials: PartialUploads; node: NodeLease };
 
-/** Lists what this node removes from time to time because it is old, expired or used up. */
+/** Lists the tasks with which this node periodically removes data that is old, expired or used up. */
 export function listChores({ db, store, partials, node }: ChoreParts, config: Config, report: Report): Chore[] {
   return [
     { name: 'erased accounts', clear: (limit) => continueDeletions({ db }, limit) },

@@ -35,10 +35,10 @@ const origins = z
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
   .describe('*, or origins separated by commas, e.g. https://chat.example.com');
 
-/** The longest STOP_DELAY: longer than any load balancer takes to notice that a node is stopping. */
+/** The maximum STOP_DELAY. It is longer than any load balancer takes to notice that a node is stopping. */
 const maxStopDelayMs = 600_000;
 
-/** Every setting, by its name in Config. A test compares docs/configuration.md with this table. */
+/** All settings, by their names in Config. A test compares docs/configuration.md with this table. */
 export const settings = {
   port: {
     name: 'PORT',
@@ -184,14 +184,16 @@ export const settings = {
   ...quotaSettings(),
 } satisfies Record<string, Setting>;
 
-/** The parsed settings: numbers as numbers, durations in milliseconds, null for optional settings that are not set. */
+/**
+ * The parsed settings: numbers as numbers, durations in milliseconds, and null for optional settings that are not set.
+ */
 export type Config = ValuesOf<typeof settings>;
 
 const settingNames = Object.values(settings).map(({ name }) => name);
 
 /**
- * Reads every setting. Throws one CannotStart that names all invalid settings, with what each expects and what it got
- * (secrets are not shown). An empty value counts as not set. See environment.ts for settings in files.
+ * Reads every setting. Throws a single CannotStart that lists all invalid settings, each with what it expects and what
+ * it got (except for secrets). An empty value counts as not set. For settings in files, see environment.ts.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const { values, problems } = readEnvironment(env, settingNames);
@@ -201,8 +203,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, fileStore, fileServing, appUrl } = settings;
 
 /**
- * Reads only the settings for commands that run beside the server: where the database and the files are, and where
- * links lead. Throws CannotStart like `readConfig`.
+ * Reads only the settings that commands other than the server need: where the database and the files are, and where
+ * links lead. Throws CannotStart under the same conditions as `readConfig`.
  */
 export function readCommandConfig(
   env: Record<string, string | undefined>,

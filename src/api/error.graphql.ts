@@ -13,7 +13,7 @@ import { maxDescriptionLength } from '../core/text.ts';
 import { builder } from './builder.ts';
 import { asciiSize, textSize } from './field-size.ts';
 
-/** The message of InvalidInput is the longest: it lists the fields. */
+/** The message of InvalidInput is the longest because it lists the fields. */
 const messageSize = asciiSize(maxFieldErrors * 200);
 
 const ErrorCodeRef = builder.enumType('ErrorCode', {
@@ -52,7 +52,7 @@ const FieldErrorCodeRef = builder.enumType('FieldErrorCode', {
 const FieldErrorRef = builder.objectRef<InvalidInput['fields'][number]>('FieldError').implement({
   fields: (t) => ({
     path: t.exposeStringList('path', {
-      description: 'Path within the input, e.g. ["email"].',
+      description: 'The path to the field within the input, e.g. ["email"].',
       complexity: { field: 1, multiplier: 4 },
       extensions: asciiSize(64),
     }),

@@ -11,13 +11,13 @@ import {
 } from '../errors.ts';
 
 /**
- * Translates an error that no result union covers into the one that the client receives. An expected failure keeps its
- * code, but invalid input gets BAD_REQUEST, like a broken request; a failure of the file store or of an issuer gets
- * INTERNAL. Returns null for a server fault, which the caller logs in full.
+ * Converts an error that no result union covers into the error that the client receives. An expected failure keeps its
+ * code, with two exceptions: invalid input gets BAD_REQUEST, as a malformed request does, and a failure of the file
+ * store or of an issuer gets INTERNAL. Returns null for a server fault, which the caller logs in full.
  */
 export function toClientError(error: unknown): GraphQLError | null {
   if (error instanceof GraphQLError) {
-    // graphql-js wraps errors that resolvers throw; an error without an original is about the request itself.
+    // graphql-js wraps errors that resolvers throw. An error without an original error is about the request itself.
     if (error.originalError == null) return withCode(error, 'BAD_REQUEST');
     const original = toClientError(error.originalError);
     return original === null ? null : at(error, original);
@@ -29,7 +29,7 @@ export function toClientError(error: unknown): GraphQLError | null {
     return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', retryAfterSeconds, ...reached } });
   }
   if (error instanceof TooLarge) return new GraphQLError(error.message, { extensions: { code: 'BAD_REQUEST' } });
-  // The failure has been logged where it happened; the message tells the client to try again.
+  // The failure was already logged where it happened. Its message tells the client to try again.
   if (error instanceof StoreUnavailable || error instanceof StoreFull || error instanceof IssuerUnavailable) {
     return new GraphQLError(error.message, { extensions: { code: 'INTERNAL' } });
   }
@@ -38,7 +38,7 @@ export function toClientError(error: unknown): GraphQLError | null {
   return null;
 }
 
-/** The error that the client receives in place of a server fault. */
+/** Returns the error that the client receives in place of a server fault. */
 export function internalError(error: unknown): GraphQLError {
   const masked = new GraphQLError('Internal server error.', { extensions: { code: 'INTERNAL' } });
   return error instanceof GraphQLError ? at(error, masked) : masked;
@@ -55,7 +55,7 @@ function withCode(error: GraphQLError, code: string): GraphQLError {
   });
 }
 
-/** The same error, reported at the path at which graphql-js caught it. */
+/** Returns the same error, with the path at which graphql-js caught it. */
 function at(place: GraphQLError, error: GraphQLError): GraphQLError {
   return new GraphQLError(error.message, {
     nodes: place.nodes ?? null,
@@ -67,7 +67,7 @@ function at(place: GraphQLError, error: GraphQLError): GraphQLError {
 }
 
 /**
- * The error of a request that cannot be served as it is: answered with this status, whatever media type the client
+ * Creates the error for a request that cannot be served. The response has this status, whatever media type the client
  * accepts.
  */
 export function badRequest(message: string, status: number, headers: Record<string, string> = {}): GraphQLError {

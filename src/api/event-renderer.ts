@@ -15,7 +15,7 @@ import { loadEvent, type Envelope } from './event.ts';
 import { prefetchEventRows } from './event-rows.ts';
 import { readInputs, runOperation } from './plan/run.ts';
 
-/** What a renderer of one subscription document needs. */
+/** What the renderer of a subscription document needs. */
 export type RendererOptions = {
   schema: GraphQLSchema;
   services: Services;
@@ -29,25 +29,25 @@ export type RendererOptions = {
 };
 
 /**
- * The key of a subscription: two subscriptions with equal keys have the same results. A key consists
- * of the document, the operation, and the variables used below the root field.
+ * Returns the key of a subscription. Two subscriptions with equal keys have the same results. The key consists of the
+ * document, the operation, and the variables used below the root field.
  */
 export function subscriptionKey(
   { document, operation }: PreparedOperation,
   variables: Readonly<Record<string, unknown>>,
 ): string {
   const shape = shapeOf(document, operation);
-  // An omitted variable takes its default; a null one does not.
+  // An omitted variable takes its default value, but a null variable does not.
   const used = shape.variables.map((name) => (Object.hasOwn(variables, name) ? [name, variables[name]] : [name]));
   return `${shape.text} ${JSON.stringify(used)}`;
 }
 
-/** Executes one subscription's document for each event, and records who may receive the result. */
+/** Executes a subscription's document for each event, and records who may receive the result. */
 export class DocumentRenderer implements EventRenderer {
   readonly wantsPresence: boolean;
   readonly cost: EventCost;
   readonly #options: RendererOptions;
-  /** Read once for all events. */
+  /** Read once and used for all events. */
   readonly #inputs: ReturnType<typeof readInputs>;
 
   constructor(options: RendererOptions) {
@@ -67,16 +67,19 @@ export class DocumentRenderer implements EventRenderer {
   }
 
   /**
-   * The event as this asker may see it; null when there is nothing to show to anyone. Retries while the database is
-   * unavailable, because a skipped event would be lost for good. `loaders` may be shared with other events. Never
-   * throws or rejects.
+   * Renders the event as this asker may see it, or returns null if the event has nothing that anyone may see. Retries
+   * while the database is unavailable, because a skipped event would be lost for good. `loaders` may be shared with
+   * other events. Never throws and never rejects.
    */
   render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
     const rendered = this.#attempt(event, head, options);
     return isPromise(rendered) ? this.#insist(rendered, { event, head, asker: options.asker }) : rendered;
   }
 
-  /** Renders once. Rejects instead of throwing. Returns no promise if the rendering succeeds at once. */
+  /**
+   * Renders once. Rejects instead of throwing synchronously. Does not return a promise if the rendering succeeds
+   * synchronously.
+   */
   #attempt(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null> {
     try {
       return this.#renderAsItIs(event, head, options);
@@ -85,7 +88,7 @@ export class DocumentRenderer implements EventRenderer {
     }
   }
 
-  /** Awaits a first attempt that did not finish at once, and retries while the database is unavailable. */
+  /** Awaits a first attempt that did not finish synchronously, and retries while the database is unavailable. */
   async #insist(
     begun: Promise<RenderedEvent | null>,
     { event, head, asker }: { event: LoggedEvent; head: EnvelopeHead; asker: Caller },
@@ -94,11 +97,11 @@ export class DocumentRenderer implements EventRenderer {
       return await retryWhileAway(async (attempt) => {
         try {
           if (attempt === 0) return await begun;
-          // Loaders cache everything that they loaded, including failures and rows that have been deleted since.
+          // Loaders cache everything that they have loaded, including failures and rows that have been deleted since.
           return await this.#renderAsItIs(event, head, { asker, loaders: this.newLoaders() });
         } catch (error) {
           if (!(error instanceof Gone)) throw error;
-          // The rows that are gone may be ones that came with the event.
+          // The missing rows may be ones that came with the event.
           const { shared: _, ...alone } = event;
           return this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
         }
@@ -120,7 +123,7 @@ export class DocumentRenderer implements EventRenderer {
     return this.#renderValue({ ...head, event: notice }, null, options);
   }
 
-  /** `eventId`: null for a notice, which is not in the log. */
+  /** `eventId` is null for a notice, because notices are not in the log. */
   #renderValue(envelope: Envelope, eventId: bigint | null, { asker, loaders }: RenderFor): Soon<RenderedEvent> {
     const { schema, services, document, operation, variables } = this.#options;
     const { ask, personalTo } = watchAsker(asker);
@@ -135,7 +138,7 @@ export class DocumentRenderer implements EventRenderer {
     return whenThere(result, (known) => ({ payload: this.#encode(known), personalTo: personalTo() }));
   }
 
-  /** Encodes the result. Throws errors that are worth a retry; masks errors that clients must not see. */
+  /** Encodes the result. Throws errors that are worth retrying, and masks errors that clients must not see. */
   #encode(result: ExecutionResult): string {
     if (result.errors === undefined) return JSON.stringify(result);
     const errors = result.errors.map((error) => {

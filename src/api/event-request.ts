@@ -4,10 +4,10 @@ import type { Chat } from '../postgres/generated/prisma/client.ts';
 import type { Envelope } from './event.ts';
 
 /**
- * What an authorised subscription asks for: all of the asker's events, those of one chat, or (for a server key) those
- * of all chats; starting at a cursor or now. It is an AsyncIterable only in name, because graphql-js requires one:
- * events are pushed through shared executions (`live/fan-out.ts`), which would not work with an iterator for each
- * subscriber.
+ * What an authorised subscription asks for: all of the asker's events, the events of one chat, or (for a server key)
+ * the events of all chats. The subscription starts at a cursor or now. This type is an AsyncIterable only in name,
+ * because graphql-js requires one. Events are pushed through shared executions (`live/fan-out.ts`), which would not
+ * work with a separate iterator for each subscriber.
  */
 export class EventRequest implements AsyncIterable<Envelope> {
   readonly asker: Caller;

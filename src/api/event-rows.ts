@@ -5,14 +5,15 @@ import type { Db } from '../postgres/client.ts';
 import type { Loaders } from '../postgres/loader.ts';
 
 /**
- * How many messages the publisher reads for all nodes at once. For larger batches, which are rare, each node reads what
- * it needs.
+ * The maximum number of messages that the publisher reads once for all nodes. For larger batches, which are rare, each
+ * node reads the messages that it needs.
  */
 const maxMessages = 500;
 
 /**
- * Reads what nearly every document selects from these events: their messages, with senders and chats. Returns them by
- * event id, for `primeEventRows`. Takes one statement, or none if no event is about a message or too many are.
+ * Reads the data that nearly every document selects from these events: their messages, with senders and chats. Returns
+ * the rows by event id, for `primeEventRows`. Runs one statement, or none if no event is about a message or if too many
+ * are.
  */
 export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Promise<ReadonlyMap<bigint, unknown>> {
   const ids = [...new Set(events.flatMap(({ messageId }) => (messageId === null ? [] : [messageId])))];
@@ -28,7 +29,8 @@ export async function readEventRows(db: Db, events: readonly LoggedEvent[]): Pro
 }
 
 /**
- * Reads what nearly every document selects from these events, so that most are rendered without waiting. Never rejects.
+ * Reads the data that nearly every document selects from these events, so that most events are rendered without
+ * waiting. Never rejects.
  */
 export async function prefetchEventRows(events: readonly LoggedEvent[], loaders: Loaders): Promise<void> {
   for (const event of events) primeEventRows(event, loaders);
@@ -36,13 +38,14 @@ export async function prefetchEventRows(events: readonly LoggedEvent[], loaders:
   await loaders.of(messageById).prefetch(ids);
 }
 
-/** Gives the loaders the rows that came with an event, if they are not too old. */
+/** Passes the rows that came with an event to the loaders, unless the rows are too old. */
 export function primeEventRows({ shared }: LoggedEvent, loaders: Loaders): void {
-  // The publisher's rows have this type: messages from a node of another version are ignored.
+  // The cast is safe because messages from a node of another version are ignored, so the publisher's rows have this
+  // type.
   if (shared !== undefined && performance.now() < shared.until) primeMessage(loaders, shared.rows as MessageRow);
 }
 
-/** No event shows these, so the publisher does not send them. */
+/** No event shows these columns, so the publisher does not send them. */
 function withoutSecrets({ message, sender, chat }: MessageRow): MessageRow {
   return {
     message: { ...message, requestHash: null },

@@ -7,10 +7,10 @@ import type { Loaders } from '../postgres/loader.ts';
 import { builder } from './builder.ts';
 import { primeEventRows } from './event-rows.ts';
 
-/** An event, with the rows that it is about, as they are at delivery. `kind` names its GraphQL type. */
+/** An event and the rows that it is about, as they are at delivery. `kind` is the name of its GraphQL type. */
 export type EventValue = { kind: string };
 
-/** One event in transit: its position in the log, its time, and the event itself. */
+/** An event in transit: its position in the log, its time, and the event itself. */
 export type Envelope = EnvelopeHead & { event: EventValue };
 
 type SchemaTypes = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer Types> ? Types : never;
@@ -21,10 +21,10 @@ const eventTypes: ObjectRef<SchemaTypes, EventValue>[] = [];
 const loads = new Map<string, LoadEvent>();
 
 /**
- * Declares an event of the log as a member of the union `Event`. `kind` is both what the trigger writes and the name
- * of the GraphQL type. `load` reads what the event is about, or returns null when that no longer exists: the event is
- * then left out, because the event that removed it follows. `load` must use loaders, so that many events share a
- * statement.
+ * Declares an event from the log as a member of the union `Event`. `kind` is both the value that the trigger writes and
+ * the name of the GraphQL type. `load` reads the object that the event is about, or returns null if that object no
+ * longer exists. The event is then left out, because the event that removed the object follows. `load` must use
+ * loaders, so that one statement can serve many events.
  */
 export function defineEvent<Value extends object>(
   kind: string,
@@ -46,14 +46,15 @@ export function defineNotice<Kind extends Notice['kind']>(
   defineType<Extract<Notice, { kind: Kind }>>(kind, options);
 }
 
-/** All members of the union `Event` declared so far. */
+/** Lists all members of the union `Event` declared so far. */
 export function listEventTypes(): readonly ObjectRef<SchemaTypes, EventValue>[] {
   return eventTypes;
 }
 
 /**
- * Loads an event with what it is about, at once if the loaders have it. Returns null for an event that no one receives: its subject is gone, or its
- * kind is internal or newer than this program. Rejects when the database does not answer.
+ * Loads an event together with the object that it is about. Does so synchronously if the loaders already have it.
+ * Returns null for an event that no one receives: its subject no longer exists, or its kind is internal or newer than
+ * this version of parley. Rejects if the database does not answer.
  */
 export function loadEvent(event: LoggedEvent, loaders: Loaders): Soon<EventValue | null> {
   primeEventRows(event, loaders);
@@ -68,6 +69,6 @@ function defineType<Value extends object>(
 ): void {
   const ref = builder.objectRef<Value>(kind);
   ref.implement({ ...(description !== undefined && { description }), fields });
-  // The union reads nothing but the kind of its members.
+  // The union reads only the `kind` of its members.
   eventTypes.push(ref as unknown as ObjectRef<SchemaTypes, EventValue>);
 }

@@ -19,13 +19,13 @@ export type Execution = {
 };
 
 /**
- * Executes a query or a mutation, whichever way it arrived. Measures it first, and executes no part of an operation
- * that is too large. If the operation may select `eventCursor`, reads the log's cursor before any data, so that
+ * Executes a query or a mutation, whatever transport it arrived by. Measures the operation first, and executes no part
+ * of one that is too large. If the operation may select `eventCursor`, reads the log's cursor before any data, so that
  * `events(after:)` continues without a gap.
  */
 export async function executeOperation(
   execution: Execution & {
-    /** Hides from clients what they may not see of an error; see fault.ts. */
+    /** Removes from an error what clients may not see; see fault.ts. */
     mask: (error: unknown) => GraphQLError;
   },
 ): Promise<ExecutionResult> {
@@ -68,7 +68,7 @@ async function executeMeasured({ schema, operation, variables, context }: Execut
   }
 }
 
-/** The person who sends an operation, or their network if they are not signed in. */
+/** Returns the key of the person who sends an operation, or the network of a sender who is not signed in. */
 function senderOf({ asker, address }: Context): string {
   try {
     const caller = asker();

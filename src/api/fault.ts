@@ -6,12 +6,12 @@ import { requestScope } from '../core/request-scope.ts';
 import { describeFault, RateLimited, StoreFull, TooLarge } from '../errors.ts';
 import { internalError, toClientError } from './error.ts';
 
-/** Logged for each upload that is refused because a disk is full, however it was sent. */
+/** Logged for each upload that is refused because a disk is full, whatever protocol the upload used. */
 export const diskIsFull = 'a disk is full: an upload was refused';
 
 /**
- * Creates the function that turns an error of an execution into the one that the client receives: expected errors by
- * their code, a server fault as INTERNAL after logging it.
+ * Creates the function that turns an execution error into the error that the client receives. Expected errors keep
+ * their code; a server fault is logged and becomes INTERNAL.
  */
 export function createMask(
   log: Logger,
@@ -19,7 +19,7 @@ export function createMask(
 ): (error: unknown) => GraphQLError {
   return (error) => {
     const told = toClientError(error);
-    // The client receives this error, but only an operator can act on it.
+    // The client receives this error, but only an operator can fix the cause.
     if (originOf(error) instanceof StoreFull) log.error(diskIsFull);
     noteRefusal(originOf(error), report);
     if (told !== null) return told;
@@ -30,7 +30,7 @@ export function createMask(
   };
 }
 
-/** Reports that a limit has refused something, unless it was a rate limit, which reports that itself. */
+/** Reports that a limit has refused a request, unless the refusal has already been reported. */
 function noteRefusal(error: unknown, report: Report | undefined): void {
   if (!(error instanceof RateLimited || error instanceof TooLarge)) return;
   const scope = requestScope.getStore();
@@ -39,12 +39,12 @@ function noteRefusal(error: unknown, report: Report | undefined): void {
   report?.('info', refusedByLimit, { reason: error.message });
 }
 
-/** Reported for a request that a limit has refused. Its `reason` is the message that the client received. */
+/** Reported for each request that a limit has refused. Its `reason` is the message that the client received. */
 export const refusedByLimit = 'a limit refused a request';
 
 /**
- * Returns what a resolver threw: graphql-js wraps it, and its wrapper holds the document with all literals, which must
- * not reach the log.
+ * Returns the value that a resolver threw. graphql-js wraps it in an error that contains the document with all its
+ * literals, which must not reach the log.
  */
 export function originOf(error: unknown): unknown {
   return error instanceof Error && 'originalError' in error && error.originalError

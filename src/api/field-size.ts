@@ -10,7 +10,7 @@ import {
 } from 'graphql';
 import { isRecord } from '../core/json.ts';
 
-/** What a field adds to an answer: its own `cost`, plus `items` times the size of everything below it. */
+/** What a field adds to an answer: its own `cost`, plus `items` times the size of everything selected below it. */
 export type FieldSize = { cost: number; items: number };
 
 /**
@@ -21,20 +21,23 @@ const scalarBytes: Readonly<Record<string, number>> = {
   Boolean: 'false'.length,
   Int: '-2147483648'.length,
   Float: '-2.2250738585072014e-308'.length,
-  // `Member` with two keys is the longest: 46 characters before base64url.
+  // The id of a `Member`, whose key has two parts, is the longest: 46 characters before base64url encoding.
   ID: 64 + '""'.length,
   DateTime: '"2026-11-22T10:29:00.000Z"'.length,
 };
 
 /**
- * For a field's `extensions`: its text has at most `maxLength` characters (Unicode code points), each up to 4 bytes
- * of JSON.
+ * Declares, in a field's `extensions`, that the field's text has at most `maxLength` characters (Unicode code points),
+ * each of which takes up to 4 bytes of JSON.
  */
 export function textSize(maxLength: number): { maxBytes: number } {
   return { maxBytes: 4 * maxLength };
 }
 
-/** For a field's `extensions`: its text has at most `maxLength` bytes, for example because it is ASCII. */
+/**
+ * Declares, in a field's `extensions`, that the field's text has at most `maxLength` bytes, for example because it is
+ * ASCII.
+ */
 export function asciiSize(maxLength: number): { maxBytes: number } {
   return { maxBytes: maxLength };
 }
@@ -43,7 +46,7 @@ type Field = GraphQLField<unknown, unknown>;
 
 const leafSizes = new WeakMap<Field, number>();
 
-/** The maximum length in bytes of the JSON for one value of a scalar or enum field, including a comma. */
+/** Returns the maximum length in bytes of the JSON for one value of a scalar or enum field, including a comma. */
 export function leafBytes(field: Field): number {
   let bytes = leafSizes.get(field);
   if (bytes === undefined) leafSizes.set(field, (bytes = (readLeafBytes(field, getNamedType(field.type)) ?? 0) + 1));
@@ -57,7 +60,9 @@ function readLeafBytes(field: Field, type: GraphQLNamedType): number | null {
   return typeof maxBytes === 'number' ? maxBytes + '""'.length : null;
 }
 
-/** The size that the field's `complexity` declares; if that is a function, it receives the arguments. */
+/**
+ * Returns the size that the field's `complexity` declares. If `complexity` is a function, it receives the arguments.
+ */
 export function sizeOf(field: Field, readArguments: () => Record<string, unknown>): FieldSize {
   const declared: unknown = field.extensions['complexity'];
   const size: unknown = typeof declared === 'function' ? declared(readArguments(), {}, field) : declared;
@@ -66,7 +71,10 @@ export function sizeOf(field: Field, readArguments: () => Record<string, unknown
   return { cost: cost ?? 1, items: Math.max(0, multiplier ?? 1) };
 }
 
-/** Whether the field declares its size: the maximum number of entries for a list, the maximum length for a text. */
+/**
+ * Returns whether the field declares its size: the maximum number of entries for a list, or the maximum length for a
+ * text.
+ */
 export function hasDeclaredSize(field: Field): boolean {
   const type = getNamedType(field.type);
   if (isLeafType(type) && readLeafBytes(field, type) === null) return false;
@@ -74,7 +82,7 @@ export function hasDeclaredSize(field: Field): boolean {
   return !isList(field.type) || (isRecord(options) && options['complexity'] !== undefined);
 }
 
-/** Whether a field returns a list, non-null or not. */
+/** Returns whether a field returns a list, non-null or not. */
 export function isList(type: GraphQLOutputType): boolean {
   return isListType(type) || (isNonNullType(type) && isList(type.ofType));
 }

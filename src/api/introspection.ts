@@ -17,12 +17,12 @@ import { isRecord } from '../core/json.ts';
 /** What an introspection field adds to an answer. */
 export type IntrospectionMeasure = { complexity: number; bytes: number };
 
-/** The maximum number of wrappers (list, non-null) around a type; no schema in practice needs more. */
+/** The maximum number of wrappers (list, non-null) around a type. No real schema needs more. */
 const maxWrappers = 6;
 
 const introspections = new WeakMap<GraphQLSchema, Introspection>();
 
-/** The introspection of that schema. Reading a schema takes about 20 ms, once. */
+/** Returns the introspection of the schema. The first call for a schema takes about 20 ms. */
 export function introspectionOf(schema: GraphQLSchema): Introspection {
   let known = introspections.get(schema);
   if (known === undefined) introspections.set(schema, (known = new Introspection(schema)));
@@ -30,7 +30,7 @@ export function introspectionOf(schema: GraphQLSchema): Introspection {
 }
 
 /**
- * One kind of element in the schema (all types, all their fields, …): how many there are, and the size of their
+ * All elements of one kind in the schema (all types, all their fields, …): how many there are, and the size of their
  * properties.
  */
 class Population {
@@ -42,7 +42,7 @@ class Population {
     this.elements = elements;
   }
 
-  /** The size of the property as JSON, in bytes: the sum over all elements, and the maximum. */
+  /** Returns the size of the property as JSON in bytes: the sum over all elements, and the maximum. */
   textOf(name: string): { total: number; max: number } {
     let known = this.#texts.get(name);
     if (known === undefined) {
@@ -53,7 +53,7 @@ class Population {
     return known;
   }
 
-  /** The length of the list: the sum over all elements, and the maximum. */
+  /** Returns the length of the list: the sum over all elements, and the maximum. */
   listOf(name: string): { total: number; max: number; population: Population } {
     let known = this.#lists.get(name);
     if (known === undefined) {
@@ -72,9 +72,9 @@ function readList(value: unknown): Record<string, unknown>[] {
 }
 
 /**
- * A position in an introspection query. It stands for every element of a population once (as in `types { fields }`), or
- * for one unknown element, in which case the largest counts (as in `fields { type }`). A type may still have `wrappers`
- * around it.
+ * A position in an introspection query. It stands either for every element of a population once (as in `types { fields
+ * }`), or for one unknown element, in which case the largest element counts (as in `fields { type }`). A type may have
+ * up to `wrappers` more wrappers around it.
  */
 type Place = { type: GraphQLObjectType; population: Population; isOne: boolean; wrappers: number };
 
@@ -82,7 +82,7 @@ type Known = Map<SelectionSetNode, Map<string, IntrospectionMeasure>>;
 
 type Reading = { fragments: ReadonlyMap<string, FragmentDefinitionNode>; known: Known };
 
-/** The contents of a schema's introspection, so that an introspection query can be measured without executing it. */
+/** The content of a schema's introspection, with which an introspection query can be measured without executing it. */
 export class Introspection {
   readonly #schema: Population;
   readonly #types: Population;
@@ -97,7 +97,7 @@ export class Introspection {
   }
 
   /**
-   * Measures a `__schema` or `__type` field, without the field's own name. Takes time linear in the length of the
+   * Measures a `__schema` or `__type` field, not counting the field's own name. Takes time linear in the length of the
    * document.
    */
   measure(node: FieldNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>): IntrospectionMeasure {
@@ -158,7 +158,7 @@ export class Introspection {
     };
   }
 
-  /** Where a field leads, and how many times the selection below it counts. */
+  /** Returns the position that a field leads to, and how many times the selection below it counts. */
   #below(
     name: string,
     { population, isOne, wrappers }: Place,
@@ -191,7 +191,7 @@ function typenameSize({ type, population }: Place): { total: number; max: number
   return { total: max * population.elements.length, max };
 }
 
-/** The number of wrappers around the most wrapped type. */
+/** Returns the number of wrappers around the most deeply wrapped type. */
 function deepest(value: unknown): number {
   if (Array.isArray(value)) return value.reduce<number>((most, each) => Math.max(most, deepest(each)), 0);
   if (!isRecord(value)) return 0;

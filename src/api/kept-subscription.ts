@@ -6,13 +6,14 @@ import { DocumentCache, type PreparedOperation } from './document.ts';
 import { judgeSize } from './measure.ts';
 import { judgeScopes } from './scope.ts';
 
-/** A subscription that the server is asked to keep. */
+/** A subscription that the server is asked to run on the caller's behalf. */
 export type KeptSubscriptionInput = { document: string; variables: Record<string, unknown> | null };
 
 /**
- * Checks a subscription that the server is asked to keep: it must be one valid subscription that the caller may open
- * and that is within the limits for streams. Throws InvalidInput for `document` or `variables`, and any error from
- * opening the subscription, such as NotFound for a chat that the caller cannot see.
+ * Checks a subscription that the server is asked to run on the caller's behalf. The document must contain exactly one
+ * valid subscription, which the caller may open and which is within the limits for streams. Throws InvalidInput for a
+ * bad `document` or bad `variables`, and passes on any error from opening the subscription, such as NotFound for a chat
+ * that the caller cannot see.
  */
 export async function checkKeptSubscription(
   context: Context,
@@ -39,12 +40,12 @@ export async function checkKeptSubscription(
   throw refuse('variables', 'MALFORMED', error?.message ?? 'do not fit the document');
 }
 
-/** The subscription's own error would name a header that is also refused here. */
+/** The error that the subscription throws would suggest a header that is also refused here. */
 const userless =
   'A server key has no events of its own: subscribe to `allEvents` with the scope MESSAGES_READ, or use a bot key.';
 
 function prepare(schema: GraphQLSchema, document: string): PreparedOperation {
-  // Does not use the server's cache, where a refused document would push out others.
+  // Does not use the server's cache, because a refused document would evict others from it.
   const preparation = new DocumentCache(schema).prepare(document, null, { isKnown: true });
   if ('errors' in preparation) {
     const [error] = preparation.errors;

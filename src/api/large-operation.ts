@@ -4,32 +4,32 @@ import { FairQueue } from '../core/fair-queue.ts';
 import { RateLimited } from '../errors.ts';
 
 /**
- * Operations whose answers may be larger than this, in bytes, are rendered one at a time for each person. A page of 50
- * messages may be twice as large.
+ * Each person's operations whose answers may exceed this size in bytes are rendered one at a time. A page of 50
+ * messages can be twice this size.
  */
 const largeBytes = 1024 * 1024;
 
-/** How many large operations are rendered at a time on a node, and how many of them for one person. */
+/** How many large operations a node renders at the same time, in total and per person. */
 const maxTurns = { concurrency: 1_000, concurrencyPerPerson: 1 };
 
-/** How many large operations may be unfinished on a node, for one person and in total. */
+/** How many unfinished large operations a node allows, per person and in total. */
 const maxUnended = { perPerson: 50, total: 5_000 };
 
 /**
- * When a turn has kept the event loop busy for longer than `longMs`, the person's next turn is delayed by the same
- * time, up to `maxPauseMs`.
+ * After a turn that kept the event loop busy for longer than `longMs`, the person's next turn is delayed by the same
+ * amount of time, up to `maxPauseMs`.
  */
 const longMs = 50;
 const maxPauseMs = 500;
 
 /**
- * An operation's turns to render. The operation takes one when it has something to render, and ends it before its next
- * change.
+ * The turns in which an operation renders. The operation takes a turn when it has something to render, and ends the
+ * turn before its next change.
  */
 export type RenderTurns = {
-  /** Resolves when it is this operation's turn. */
+  /** Resolves when this operation's turn begins. */
   take: () => Promise<void>;
-  /** Ends the turn, if there is one. */
+  /** Ends the current turn, if there is one. */
   end: () => void;
 };
 
@@ -37,12 +37,12 @@ export type RenderTurns = {
 const noTurns: RenderTurns = { take: async () => {}, end: () => {} };
 
 /**
- * Makes one person's large operations render one after the other. A page of 100 messages of the maximum length blocks
- * the event loop for 250 ms: 40 queries for two such pages, all sent at the same time, delayed another person's message
- * by 16 s.
+ * Makes one person's large operations render one after another. A page of 100 messages of the maximum length blocks the
+ * event loop for 250 ms. Without this queue, 40 queries for two such pages, all sent at the same time, delayed another
+ * person's message by 16 s.
  */
 export class LargeOperations {
-  /** How many unfinished operations each person has. */
+  /** The number of unfinished operations of each person. */
   readonly #unended = new Map<string, number>();
   #unendedCount = 0;
   readonly #queue = new FairQueue({
@@ -53,10 +53,10 @@ export class LargeOperations {
   });
 
   /**
-   * Runs an operation whose answer is at most `bytes` long. `work` takes a turn whenever it renders, and holds none
-   * while it waits for a lock or for an upload: an operation that is held up must not hold up the person's other
-   * operations. Throws RateLimited, before anything is run, when too many large operations are in progress, for that
-   * person or in total.
+   * Runs an operation whose answer has at most `bytes` bytes. `work` takes a turn whenever it renders, but must not
+   * hold a turn while it waits for a lock or for an upload, because an operation that is blocked must not block the
+   * person's other operations. Throws RateLimited, before it runs anything, if that person or the whole node has too
+   * many large operations in progress.
    */
   async run<Result>(
     { person, bytes }: { person: string; bytes: number },
@@ -109,7 +109,8 @@ export class LargeOperations {
           resolve();
           await ended.promise;
           const busyMs = performance.eventLoopUtilization(before).active;
-          // The answer does not wait for this: the pause leaves time to encode and send it, and to serve others.
+          // The answer does not wait for this pause, which leaves time to encode and send the answer and to serve other
+          // people.
           if (busyMs > longMs) await pause(Math.min(busyMs, maxPauseMs));
         };
         this.#queue.run({ person }, turn).catch(reject);

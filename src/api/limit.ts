@@ -10,11 +10,11 @@ import { rateHeaders } from './usage.ts';
 
 type Args = Record<string, unknown>;
 
-/** The activity that one use of a field is charged as, with the number of uses (1 by default) or the weight. */
+/** The activity that one use of a field counts against, with the number of uses (1 by default) or their weight. */
 type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
 /**
- * Mutations that are not charged here: signing out, and those whose own code limits sign-ins, passwords, codes or
+ * Mutations that are not counted here: signing out, and mutations whose own code limits sign-ins, passwords, codes or
  * refreshes.
  */
 const ownCharges = new Set([
@@ -33,7 +33,7 @@ const mutationCharges: Record<string, Charge[]> = {
   setPresence: [{ as: 'presence' }],
   updateProfile: [{ as: 'profile' }],
   setAvatar: [{ as: 'profile' }],
-  // Uploads are counted when their bytes arrive, whichever protocol they use.
+  // Uploads are counted when their bytes arrive, whatever protocol they use.
   uploadFile: [],
   createChat: [{ as: 'newChats' }, { as: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
   addMembers: [{ as: 'changes' }, { as: 'newMembers', count: (args) => countOf(args, 'userIds') }],
@@ -48,7 +48,7 @@ const queryCharges: Record<string, Charge[]> = {
   publicChannels: [{ as: 'searches', count: ({ search }) => (typeof search === 'string' ? 1 : 0) }],
 };
 
-/** The charge for mutations that the table does not name, so that the mutations of later features are limited too. */
+/** The charge for mutations that the table does not name, so that mutations of future features are limited too. */
 const usualCharge: Charge[] = [{ as: 'changes' }];
 
 /** Counts each use of a mutation before it runs. */
@@ -70,7 +70,7 @@ export type Resolver = GraphQLFieldResolver<unknown, Context, Args>;
 function limited(charges: Charge[], resolve: Resolver): Resolver {
   return async (source, args, context, info) => {
     const asker = context.asker();
-    // Without an asker, the resolver itself refuses the operation.
+    // If there is no asker, the resolver itself refuses the operation.
     if (asker !== null) for (const charge of charges) await take(context, asker, { charge, args });
     return resolve(source, args, context, info);
   };
@@ -84,8 +84,8 @@ async function take(context: Context, asker: Caller, { charge, args }: { charge:
 }
 
 /**
- * A text counts as one use, plus one for every 1,000 characters, custom data included, because a longer one costs more
- * to store and deliver.
+ * A message counts as one use, plus one for every 1,000 characters of its text and custom data, because a longer
+ * message costs more to store and deliver.
  */
 function weighContent(args: Args): number {
   const { content, custom } = isRecord(args['input']) ? args['input'] : args;
@@ -94,8 +94,8 @@ function weighContent(args: Args): number {
 }
 
 /**
- * A call may name up to 10,000 members, and most of them are usually in the chat already. It counts as at most 1,000 new
- * members, the maximum of the other mutations, so that no single call exceeds a whole quota.
+ * A call may name up to 10,000 members, and most of them are usually in the chat already. The call counts as at most
+ * 1,000 new members, which is also the maximum of the other mutations, so that no single call exceeds a whole quota.
  */
 function countOfUpsert(input: unknown): number {
   return Math.min(1_000, countOf(input, 'memberIds'));
@@ -107,7 +107,7 @@ function countOf(args: unknown, name: string): number {
 }
 
 /**
- * The response headers for the limit that one of the errors reports: `retry-after`, and those of
+ * Returns the response headers for the limit that one of the errors reports: `retry-after`, and those of
  * draft-ietf-httpapi-ratelimit-headers-11.
  */
 export function describeLimits(errors: readonly GraphQLError[] | undefined): Record<string, string> {
@@ -115,7 +115,7 @@ export function describeLimits(errors: readonly GraphQLError[] | undefined): Rec
   return extensions === undefined ? {} : limitHeaders(extensions);
 }
 
-/** The response headers for a limit, from the extensions of its error. */
+/** Returns the response headers for a limit, read from the extensions of its error. */
 export function limitHeaders(reached: Record<string, unknown>): Record<string, string> {
   const { retryAfterSeconds, limit, count, windowSeconds } = reached;
   const headers = { 'retry-after': String(retryAfterSeconds) };

@@ -8,9 +8,9 @@ import {
 } from 'graphql';
 
 /**
- * The arguments with which an operation selects a field of the object that is being resolved, so that one statement can
- * read the object and the field. Null if it does not select the field, or selects it twice, or only under a condition:
- * then the field reads its own data.
+ * Returns the arguments with which an operation selects a field of the object that is being resolved, so that one
+ * statement can read both the object and the field. Returns null if the operation does not select the field, selects it
+ * twice, or selects it only under a condition. The field then reads its own data.
  */
 export function argumentsAhead(
   info: GraphQLResolveInfo,
@@ -25,12 +25,12 @@ export function argumentsAhead(
   try {
     return getArgumentValues(field, node, info.variableValues);
   } catch {
-    // The field reports it.
+    // The field itself reports the error.
     return null;
   }
 }
 
-/** The nodes that select the field, with null in place of each conditional one. */
+/** Returns the nodes that select the field, with null in place of each conditional node. */
 function findFields(
   info: GraphQLResolveInfo,
   set: SelectionSetNode | undefined,
@@ -53,8 +53,8 @@ function findFields(
 const namesKnown = new WeakMap<readonly FieldNode[], Map<string, ReadonlySet<string>>>();
 
 /**
- * The names of the fields that an operation selects at the end of a path, which starts at the field being resolved.
- * Ignores conditions: the names only hint at what is worth reading in the same statement.
+ * Returns the names of the fields that an operation selects at the end of a path. The path starts at the field that is
+ * being resolved. Ignores conditions, because the names are only a hint about what to read in the same statement.
  */
 export function namesAhead(info: GraphQLResolveInfo, path: readonly string[]): ReadonlySet<string> {
   const ofNodes = namesKnown.get(info.fieldNodes) ?? new Map<string, ReadonlySet<string>>();
@@ -70,12 +70,14 @@ export function namesAhead(info: GraphQLResolveInfo, path: readonly string[]): R
   return names;
 }
 
-/** The fields that are selected directly below these. A valid document's fragments have no cycles. */
+/**
+ * Returns the fields that are selected directly below these nodes. The fragments of a valid document have no cycles.
+ */
 function fieldsOf(info: GraphQLResolveInfo, nodes: readonly FieldNode[]): FieldNode[] {
   const seen = new Set<SelectionSetNode>();
   const fields: FieldNode[] = [];
   const look = (set: SelectionSetNode | undefined) => {
-    // Spreading a fragment twice selects the same fields.
+    // Spreading a fragment a second time selects the same fields.
     if (set === undefined || seen.has(set)) return;
     seen.add(set);
     for (const selection of set.selections) {

@@ -25,28 +25,29 @@ import { countFields, maxVariableFields } from './variable-size.ts';
 import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './field-size.ts';
 
 /**
- * The most that an operation can ask for. `depth`: levels of fields. `breadth`: fields of the document, those of a
- * fragment once per spread. `complexity`: fields of the answer, each multiplied by the sizes of the lists around it.
- * `bytes`: the JSON of the largest possible answer, with every text at its maximum length.
+ * The amount that an operation may ask for. `depth`: the number of levels of fields. `breadth`: the number of fields in
+ * the document, where the fields of a fragment count once per spread. `complexity`: the number of fields in the answer,
+ * where each field is multiplied by the sizes of the lists around it. `bytes`: the size of the largest possible answer
+ * as JSON, with every text at its maximum length.
  */
 export type Measure = { depth: number; breadth: number; complexity: number; bytes: number };
 
 /**
- * What one operation may ask for: enough for a client's largest sensible query, but not for pages multiplied by pages.
- * The introspection query of graphql-js has a complexity of 8,600 and an answer of up to 210 KB
+ * What one operation may ask for. This is enough for the largest query that a client can reasonably need, but not for
+ * pages of pages. The introspection query of graphql-js has a complexity of 8,600 and an answer of up to 210 KB
  * (test/api/measure.test.ts).
  */
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
 
 /**
- * What a subscription may ask for with each event. The complexity and the bytes are lower than for a query, because the
+ * What a subscription may ask for per event. The complexity and the bytes are lower than for a query, because the
  * server executes a subscription again for every event.
  */
 export const eventLimits: Measure = { ...operationLimits, ...sliceLimits };
 
 const nothing: Measure = { depth: 0, breadth: 0, complexity: 0, bytes: 0 };
 
-/** The length of the frame around an answer: `{"data":}`. */
+/** The length of the JSON around an answer: `{"data":}`. */
 const frameBytes = 9;
 
 /** The measures that do not depend on variables, by operation. */
@@ -54,7 +55,7 @@ const measured = new WeakMap<OperationDefinitionNode, Measure>();
 
 /**
  * Measures an operation of a valid document without executing any of it, in time linear in the document's length.
- * Returns null when the variables are invalid: there is then nothing to execute.
+ * Returns null if the variables are invalid, because there is then nothing to execute.
  */
 export function measureOperation(
   schema: GraphQLSchema,
@@ -86,9 +87,9 @@ export function measureOperation(
 }
 
 /**
- * Measures an operation and judges its size: `refusal` is the error if it asks for too much, otherwise null. Call this
- * before you execute any part of the operation. If `refusal` and `measure` are both null, the variables are invalid:
- * executing the operation reports them.
+ * Measures an operation and checks its size against the limits. `refusal` is the error if the operation asks for too
+ * much, and null otherwise. Call this function before you execute any part of the operation. If `refusal` and `measure`
+ * are both null, the variables are invalid, and executing the operation reports them.
  */
 export function judgeSize(
   schema: GraphQLSchema,
@@ -120,7 +121,7 @@ function tooLarge(reason: string): GraphQLError {
 
 class UnfitVariables extends Error {}
 
-/** Measures one operation: each selection set once for each type that it applies to. */
+/** Measures one operation. It measures each selection set once for each type that the set applies to. */
 class Measuring {
   hasReadVariables = false;
   readonly #schema: GraphQLSchema;
@@ -139,7 +140,9 @@ class Measuring {
     this.#readVariables = readVariables;
   }
 
-  /** Measures a selection set. For an abstract type, takes the largest of the types that a value can have. */
+  /**
+   * Measures a selection set. For an abstract type, returns the largest measures among the types that a value can have.
+   */
   measure(set: SelectionSetNode, type: GraphQLCompositeType): Measure {
     if (!isAbstractType(type)) return this.#measureObject(set, type);
     let largest = nothing;
@@ -213,7 +216,9 @@ class Measuring {
     };
   }
 
-  /** Returns null if the arguments are invalid: this field alone then fails, before it is resolved. */
+  /**
+   * Returns null if the arguments are invalid. In that case, only this field fails, and it fails before it is resolved.
+   */
   #sizeOf(field: GraphQLField<unknown, unknown>, node: FieldNode): FieldSize | null {
     try {
       return sizeOf(field, this.#argumentsOf(field, node));
@@ -223,7 +228,7 @@ class Measuring {
     }
   }
 
-  /** Reads the arguments of fields whose size depends on them. */
+  /** Reads a field's arguments; only called if the size of the field depends on them. */
   #argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode): () => Record<string, unknown> {
     return () => {
       if (!(node.arguments ?? []).some(({ value }) => mentionsVariable(value)))
@@ -235,14 +240,14 @@ class Measuring {
   }
 }
 
-/** Whether an argument's value contains a variable. */
+/** Returns whether an argument's value contains a variable. */
 export function mentionsVariable(value: ValueNode): boolean {
   if (value.kind === Kind.LIST) return value.values.some(mentionsVariable);
   if (value.kind === Kind.OBJECT) return value.fields.some((field) => mentionsVariable(field.value));
   return value.kind === Kind.VARIABLE;
 }
 
-/** The fields without a declared size, as `Type.field`: operations with them cannot be measured. */
+/** Returns the fields without a declared size, as `Type.field`. Operations that select them cannot be measured. */
 export function findUnsizedFields(schema: GraphQLSchema): string[] {
   return Object.values(schema.getTypeMap())
     .filter(isObjectType)

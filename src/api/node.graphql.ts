@@ -5,7 +5,7 @@ import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { findNodeLoader } from './node.ts';
 
-/** How many ids one query may ask for. */
+/** The maximum number of ids that one query may ask for. */
 const maxNodes = 100;
 
 const NodeRef = builder.nodeInterfaceRef();
@@ -39,7 +39,7 @@ function readId(id: string, path: string[]): { type: string; key: string } {
   return parsed;
 }
 
-/** Loads the nodes with one call per type, whatever the number of ids. */
+/** Loads the nodes with one call per type, however many ids there are. */
 async function loadNodes(context: Context, ids: { type: string; key: string }[]): Promise<(object | null)[]> {
   if (context.asker() === null) return ids.map(() => null);
   const found = new Map<string, ReadonlyMap<string, object>>();

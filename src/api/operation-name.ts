@@ -4,8 +4,8 @@ import type { PreparedOperation } from './document.ts';
 const names = new WeakMap<object, string>();
 
 /**
- * What an operation is called in metrics and traces: its root field, e.g. `sendMessage`, or `several`. The names are
- * those of the schema, never ones that clients choose, so their number is limited.
+ * Returns the name of an operation in metrics and traces: its root field, e.g. `sendMessage`, or `several`. Names come
+ * from the schema, never from clients, so their number is limited.
  */
 export function operationNameOf(prepared: PreparedOperation): string {
   let name = names.get(prepared.operation);
@@ -19,11 +19,11 @@ export function operationNameOf(prepared: PreparedOperation): string {
   return name;
 }
 
-/** The root fields that were found, and the names of the fragments that were visited. */
+/** The root fields found so far, and the names of the fragments visited so far. */
 type Found = { fields: Set<string>; seen: Set<string> };
 
 /**
- * The document is valid: its fragments exist and contain no cycles. Each fragment is visited once: otherwise, each
+ * The document is valid, so its fragments exist and contain no cycles. Visits each fragment once. Otherwise, each
  * fragment that spreads the next one twice would double the time.
  */
 function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, found: Found): void {

@@ -1,7 +1,7 @@
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
-/** The limits of a request. A document of this many tokens is far larger than any that a person writes. */
+/** The limits on a request. A document with this many tokens is far larger than any that a person writes. */
 export const requestLimits = { maxBodyBytes: 256 * 1024, maxTokens: 2_000 };
 
 /** Yoga's codes for a document that it cannot run. */
@@ -16,9 +16,9 @@ const requestCodes = new Set<unknown>([
 ]);
 
 /**
- * Gives every error one of this API's codes, and the status 500 to a request that failed through the server's fault
- * before there was any data. According to the specification, a bad document is reported with status 200 to clients that
- * accept plain JSON; a request that is not GraphQL at all gets the same error status for every client.
+ * Gives every error one of this API's codes, and gives the status 500 to a request that failed through the server's
+ * fault before it produced any data. According to the specification, clients that accept plain JSON get status 200 for
+ * a bad document, while a request that is not GraphQL at all gets the same error status whatever the client accepts.
  */
 export const settleCodes: Plugin = {
   onResultProcess: (answer) => {

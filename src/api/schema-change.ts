@@ -10,12 +10,12 @@ import {
 /** A state of the API: its schema, the version of parley that it belongs to, and its level. */
 export type ApiState = { schema: GraphQLSchema; version: string; level: number };
 
-/** Prints the API of a release, as docs/schema-released.graphql stores it. */
+/** Formats the API of a release in the form that docs/schema-released.graphql has. */
 export function printRelease({ schema, version, level }: ApiState): string {
   return `# Released as version ${version}, level ${level}. Written by \`npm run schema -- --release\`.\n\n${printSchema(schema)}\n`;
 }
 
-/** Parses the output of `printRelease`. Throws for anything else. */
+/** Parses the output of `printRelease`. Throws if the text has any other form. */
 export function readRelease(text: string): ApiState {
   const [, version, level] = /^# Released as version (\d+\.\d+\.\d+), level (\d+)\./.exec(text) ?? [];
   if (version === undefined || level === undefined) throw new Error('the file does not begin with its release');
@@ -23,9 +23,9 @@ export function readRelease(text: string): ApiState {
 }
 
 /**
- * Compares the API with its last release by the rules of docs/api-policy.md, and returns the violations: a breaking
- * change without a new major version, or an addition without a higher level. Before 1.0.0, the second number of the
- * version counts as the major one.
+ * Compares the API with its last release by the rules of docs/api-policy.md, and returns the violations. A violation is
+ * a breaking change without a new major version, or an addition without a higher level. Before version 1.0.0, the
+ * second number of the version counts as the major version.
  */
 export function judgeChange(released: ApiState, current: ApiState): string[] {
   const problems: string[] = [];
@@ -51,7 +51,7 @@ function majorOf(version: string): string {
   return major === '0' ? `0.${minor}` : String(major);
 }
 
-/** The schema without its descriptions. */
+/** Returns the schema without its descriptions. */
 function outlineOf(schema: GraphQLSchema): string {
   return printSchema(schema).replace(/^\s*"""[\s\S]*?"""\n/gm, '');
 }

@@ -22,9 +22,9 @@ import { findNodeLoader } from './node.ts';
 import { plainResolver } from './plan/plan.ts';
 
 /**
- * Builds the schema of all types registered on the builder. Throws when a type implements Node without a rule about
- * who may load it (`node` would not find it), when a field does not declare its size (operations with it could not be
- * measured), or when nothing says which scope a program needs for it.
+ * Builds the schema from all types registered on the builder. Throws if a type implements Node but no loader is
+ * registered for it (`node` would not find its objects), if a field does not declare its size (operations that select
+ * it could not be measured), or if no table entry says which scope a program needs for a field or a type.
  */
 export function buildSchema(): GraphQLSchema {
   const schema = builder.toSchema();
@@ -43,14 +43,14 @@ export function buildSchema(): GraphQLSchema {
   wrapMutations(schema);
   limitQueries(schema.getQueryType());
   checkScopes(schema);
-  // Reads the schema now, so that no request has to wait for it.
+  // Reads the schema at startup, so that no request has to wait for it.
   introspectionOf(schema);
   return schema;
 }
 
 /**
- * Replaces the resolvers of ids, which the Relay plugin makes asynchronous: a page of 50 messages with their senders
- * would need 100 promises for values that are already known.
+ * Replaces the resolvers of ids, because the Relay plugin makes them asynchronous. A page of 50 messages with their
+ * senders would need 100 promises for values that are already known.
  */
 function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
   for (const type of nodes) {
@@ -62,21 +62,21 @@ function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
   }
 }
 
-/** Lets connections and edges be read without the resolvers of the Relay plugin, which only return the properties. */
+/** Removes the Relay plugin's resolvers from connections and edges, because they only return the properties. */
 function readConnectionsAtOnce(schema: GraphQLSchema): void {
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || !/(Connection|Edge)$/.test(type.name)) continue;
     for (const name of ['edges', 'pageInfo', 'node']) {
       const field = type.getFields()[name];
       if (field?.resolve === undefined) continue;
-      // The Relay plugin's resolvers take only the object.
+      // The Relay plugin's resolvers take no argument but the object.
       if (field.resolve.length > 1) throw new Error(`${type.name}.${name} must be a property of its object`);
       delete field.resolve;
     }
   }
 }
 
-/** The function with which a type declares the key in its ids. */
+/** Returns the function with which a type declares the key in its ids. */
 function readKeyResolver({ extensions }: GraphQLObjectType): ((source: unknown) => string) | null {
   const options: unknown = extensions['pothosOptions'];
   const id = isRecord(options) ? options['id'] : null;
@@ -84,12 +84,12 @@ function readKeyResolver({ extensions }: GraphQLObjectType): ((source: unknown) 
   return typeof resolve === 'function' ? (source) => String(Reflect.apply(resolve, null, [source])) : null;
 }
 
-/** Prints the API in the schema definition language, as schema.graphql stores it. */
+/** Formats the API in the schema definition language, as in schema.graphql. */
 export const printApi = onceFor((schema: GraphQLSchema): string => `${printSchema(schema)}\n`);
 
 /**
- * Prints the members of each interface and union as JSON, `{"Event": ["AddToChat", …]}`: what Apollo Client's
- * InMemoryCache takes as `possibleTypes`. Without them, a fragment on an interface finds nothing in that cache.
+ * Formats the members of each interface and union as JSON, `{"Event": ["AddToChat", …]}`. Apollo Client's InMemoryCache
+ * accepts this as `possibleTypes`. Without it, a fragment on an interface matches nothing in that cache.
  */
 export function printPossibleTypes(schema: GraphQLSchema): string {
   const abstract = Object.values(schema.getTypeMap()).filter(isAbstractType);
@@ -104,8 +104,8 @@ export function printPossibleTypes(schema: GraphQLSchema): string {
 }
 
 /**
- * Counts each mutation against its limits, and clears the loaders after it: rows read before a mutation may be stale,
- * so what is selected from its result is read again. If the result may be large, it is rendered in turns.
+ * Counts each mutation against its limits, and clears the loaders after it. Rows read before a mutation may be stale,
+ * so the data selected from its result is read again. A result that may be large is rendered in turns.
  */
 function wrapMutations(schema: GraphQLSchema): void {
   for (const [name, field] of Object.entries(schema.getMutationType()?.getFields() ?? {})) {
@@ -124,8 +124,9 @@ function wrapMutations(schema: GraphQLSchema): void {
 }
 
 /**
- * Refuses a program without the scope for a query or a mutation, before the use counts against any limit: with the
- * Forbidden of its result union, or else with a top-level error. For subscriptions see http/stream/operation.ts.
+ * Refuses a query or a mutation if the program lacks the scope for it, before the use counts against any limit. The
+ * refusal is the Forbidden of the field's result union if there is one, and otherwise a top-level error. For
+ * subscriptions, see http/stream/operation.ts.
  */
 function checkScopes(schema: GraphQLSchema): void {
   for (const root of ['Query', 'Mutation'] as const) {
@@ -145,7 +146,7 @@ function checkScopes(schema: GraphQLSchema): void {
   }
 }
 
-/** The error types in a field's result union. */
+/** Returns the error types in a field's result union. */
 function errorTypesOf({ extensions }: GraphQLField<unknown, Context>): (typeof Error)[] {
   const types = extensions['pothosErrors'];
   return Array.isArray(types) ? types : [];

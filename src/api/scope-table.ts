@@ -1,9 +1,10 @@
 import type { Scope } from '../core/scope.ts';
 
 /**
- * What a program needs to use a field or a type. ANYONE: no scope. DEVICE: for people on their devices, signed in or
- * not, never for a program. Otherwise all of `all`, or one of `any`. `isOwn`: it changes a user's own profile or
- * blocks, so a bot needs no scope. `isNeverActing`: Forbidden while the program acts as a user.
+ * The scopes that a program needs to use a field or a type. ANYONE: no scope. DEVICE: only for people on their devices,
+ * signed in or not, and never for a program. Otherwise, the program needs all scopes of `all`, or one of `any`.
+ * `isOwn`: the field changes only a user's own profile or blocks, so a bot needs no scope for it. `isNeverActing`:
+ * the access is forbidden while the program acts as a user.
  */
 export type Access = 'ANYONE' | 'DEVICE' | (RequiredScopes & { isOwn?: true; isNeverActing?: true });
 type RequiredScopes = { any: readonly Scope[] } | { all: readonly Scope[] };
@@ -20,11 +21,15 @@ const writeChats = any('CHATS_WRITE');
 const readMessages = any('MESSAGES_READ');
 const writeMessages = any('MESSAGES_WRITE');
 const webhooks = any('WEBHOOKS', 'ADMIN');
-// Not for a program that acts as a user: the webhook would keep that user's rights after the program lost them.
+// Not available to a program that acts as a user, because the webhook would keep that user's rights after the program
+// lost them.
 const ownWebhooks = { any: ['WEBHOOKS'], isNeverActing: true } as const;
 const anyWebhooks = { ...webhooks, isNeverActing: true } as const;
 
-/** What each query, mutation and subscription needs. The schema cannot be built while a field is missing here. */
+/**
+ * The scopes that each query, mutation and subscription requires. The schema cannot be built if a field is missing
+ * here.
+ */
 export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<string, Access>> = {
   Query: {
     admin: staff,
@@ -32,7 +37,7 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
     chat: readChats,
     chatByKey: readChats,
     invite: readChats,
-    // Which fields of a node may be selected depends on its type.
+    // The type of a node decides which of its fields may be selected.
     node: 'ANYONE',
     nodes: 'ANYONE',
     publicChannels: readChats,
@@ -115,13 +120,14 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
   },
 };
 
-/** What a program needs to send files, by any protocol. */
+/** The scopes that a program needs to send files, by any protocol. */
 export const uploadAccess: Access = writeMessages;
 
 /**
- * What a program needs to select fields of each object type, however it reaches the object; a connection and its edges
- * need what their nodes do. `id` and `__typename` need no scope, so that a program without MESSAGES_READ learns the id
- * of what it has written. The schema cannot be built while a type is missing here.
+ * The scopes that a program needs to select fields of each object type, by whatever path it reaches the object. A
+ * connection and its edges need the same scopes as their nodes. `id` and `__typename` need no scope, so that a program
+ * without MESSAGES_READ can read the id of a message that it has written. The schema cannot be built if a type is
+ * missing here.
  */
 export const typeAccess: Record<string, Access> = {
   AccountGone: 'ANYONE',
@@ -173,7 +179,7 @@ export const typeAccess: Record<string, Access> = {
   ReactionsChanged: readMessages,
   ReadMarkerMoved: readChats,
   RemoveFromChat: readChats,
-  // The reporter sees that the report exists; staff see the rest.
+  // The reporter sees that the report exists, and staff see the rest of it.
   Report: any('MESSAGES_READ', 'MODERATE', 'ADMIN'),
   ReportedFile: staff,
   Reset: 'ANYONE',
@@ -191,7 +197,7 @@ export const typeAccess: Record<string, Access> = {
   WebhookDelivery: webhooks,
 };
 
-/** What individual fields need, in place of what their type needs. */
+/** The scopes that individual fields require instead of those of their type. */
 export const fieldAccess: Record<string, Access> = {
   'Viewer.email': readUsers,
   'Viewer.hasPassword': readUsers,

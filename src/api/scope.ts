@@ -22,8 +22,8 @@ import type { PreparedOperation } from './document.ts';
 import { fieldAccess, rootAccess, typeAccess, type Access } from './scope-table.ts';
 
 /**
- * Throws Forbidden, with the reason, for a program that may not use this query or mutation. Checks nothing for users
- * on a device.
+ * Throws Forbidden, with the reason, if the program may not use this query or mutation. Does not restrict users on a
+ * device.
  */
 export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' | 'Mutation', name: string): void {
   const program = programOf(context.asker);
@@ -33,8 +33,8 @@ export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' |
 }
 
 /**
- * The asker of a request that is not an operation, for which a program needs these scopes. Throws Forbidden for a
- * program without them, and the errors of `demandAsker`.
+ * Returns the asker of a request that is not a GraphQL operation. A program needs the given scopes for it. Throws
+ * Forbidden if the program lacks them, and throws the errors of `demandAsker`.
  */
 export function demandAllowed(identify: () => Caller | null, access: Access): Asker {
   const asker = demandAsker(identify);
@@ -44,9 +44,10 @@ export function demandAllowed(identify: () => Caller | null, access: Access): As
 }
 
 /**
- * The error of an operation that selects something for which its program has no scope, at any depth; null if there is
- * none. Call this before you execute any of the operation. Leaves queries and mutations that the program may not use to
- * `refuseRootField`, whose Forbidden goes into their result unions.
+ * Returns the error for an operation that selects, at any depth, something for which its program lacks a scope, or null
+ * if it selects nothing of the kind. Call this function before you execute any part of the operation. Ignores queries
+ * and mutations that the program may not use at all: `refuseRootField` refuses them with a Forbidden that fits their
+ * result unions.
  */
 export function judgeScopes(
   schema: GraphQLSchema,
@@ -80,8 +81,8 @@ function forbid(place: string, refusal: string): GraphQLError {
 }
 
 /**
- * The program that makes a request; null for a user on a device, for no one, and for a bad token, which other code
- * refuses.
+ * Returns the program that makes a request. Returns null for a user on a device, for a request without a token, and for
+ * one with a bad token, which other code refuses.
  */
 function programOf(identify: () => Caller | null): Program | null {
   try {
@@ -92,7 +93,7 @@ function programOf(identify: () => Caller | null): Program | null {
   }
 }
 
-/** Why the program may not use what needs this access; null if it may. */
+/** Returns why the program may not use something that requires this access, or null if it may. */
 function refusalOf(program: Program, access: Access): string | null {
   if (access === 'ANYONE') return null;
   if (access === 'DEVICE') return 'Only a user who is signed in can do this, not a program with an API key.';
@@ -106,7 +107,9 @@ function refusalOf(program: Program, access: Access): string | null {
   return `This API key lacks the scope${isOne ? '' : 's'} ${lacking.join('any' in access ? ' or ' : ' and ')}.`;
 }
 
-/** For each root field of an operation, the places in the schema that it selects and that need a scope, each once. */
+/**
+ * For each root field of an operation, the fields that it selects and that require a scope. Each field is listed once.
+ */
 type Needs = ReadonlyMap<string, ReadonlyMap<string, Access>>;
 
 const known = new WeakMap<OperationDefinitionNode, Needs>();
@@ -121,7 +124,9 @@ function needsOf(schema: GraphQLSchema, operation: PreparedOperation): Needs {
   return look.needs;
 }
 
-/** Collects what a valid document selects. Each root field takes time linear in the document's length. */
+/**
+ * Collects the fields that a valid document selects. The time for each root field is linear in the document's length.
+ */
 class Look {
   readonly needs = new Map<string, Map<string, Access>>();
   readonly #schema: GraphQLSchema;
@@ -138,7 +143,7 @@ class Look {
     for (const selection of set.selections) {
       if (selection.kind !== Kind.FIELD) {
         const fragment = this.#fragmentOf(selection);
-        // Visits each fragment only once: otherwise, each fragment that spreads the next one twice would double the
+        // Visits each fragment only once. Otherwise, each fragment that spreads the next one twice would double the
         // time.
         if (fragment === undefined || seen.has(fragment)) continue;
         seen.add(fragment);
@@ -161,7 +166,7 @@ class Look {
     else this.#inAvatar(field.selectionSet, below, found);
   }
 
-  /** An avatar needs the scopes of its user or chat, not those of message files. */
+  /** An avatar requires the scopes of its user or chat, not those of message files. */
   #inAvatar(set: SelectionSetNode, type: GraphQLCompositeType, found: Found): void {
     const needs = new Map<string, Access>();
     this.#selected(set, type, { needs, seen: new Set() });
@@ -179,7 +184,7 @@ class Look {
       }
       const fragment = this.#fragmentOf(selection);
       if (fragment === undefined || found.seen.has(fragment)) continue;
-      // A fragment applies to the type that it names, so it needs the same scopes wherever it is spread.
+      // A fragment applies to the type that it names, so it requires the same scopes wherever it is spread.
       if (fragment.kind === Kind.FRAGMENT_DEFINITION) found.seen.add(fragment);
       const condition = fragment.typeCondition?.name.value;
       const named = condition === undefined ? type : this.#schema.getType(condition);
@@ -194,13 +199,16 @@ class Look {
   }
 }
 
-/** The fragments that were visited. */
+/** The fragments visited so far. */
 type Seen = Set<InlineFragmentNode | FragmentDefinitionNode>;
 
-/** What was found below one root field. */
+/** The fields found below one root field. */
 type Found = { needs: Map<string, Access>; seen: Seen };
 
-/** What a program needs for a field below the root. Interfaces have only fields that need no scope. */
+/**
+ * Returns the access that a program needs for a field below the root. All fields of an interface are available without
+ * a scope.
+ */
 function accessTo(type: GraphQLCompositeType, field: string): Access {
   if (!isObjectType(type) || field === 'id' || field.startsWith('__') || type.name.startsWith('__')) return 'ANYONE';
   return fieldAccess[`${type.name}.${field}`] ?? typeAccess[nodeTypeOf(type.name)] ?? 'DEVICE';
@@ -210,7 +218,7 @@ function nodeTypeOf(name: string): string {
   return name.replace(/(Connection|Edge)$/, '');
 }
 
-/** The root fields and the types of the schema that the tables do not name. */
+/** Returns the root fields and the types of the schema that the tables do not mention. */
 export function findUngoverned(schema: GraphQLSchema): string[] {
   const roots = Object.entries(rootAccess).flatMap(([root, access]) => {
     const type = schema.getType(root);

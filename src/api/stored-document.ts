@@ -4,18 +4,18 @@ import { badRequest } from './error.ts';
 import { hashDocument } from './trusted-document.ts';
 
 /**
- * How a request names its document: by its text, by its id in the manifest or its hash (`documentId`), or by the hash
- * of Apollo's automatic persisted queries. `hash` is the SHA-256 hash in hex, in whichever of the two ways the request
- * gives it.
+ * How a request names its document: by the text, by the id in the manifest or the hash (`documentId`), or by the hash
+ * of Apollo's automatic persisted queries. `hash` is the SHA-256 hash in hex, whichever of these two ways the request
+ * uses to give it.
  */
 export type DocumentChoice = { query: string | null; documentId: string | null; hash: string | null };
 
-/** The text that a request selects, or the errors of the request. */
+/** The text of the document that a request selects, or the errors of the request. */
 export type Selection = { source: string } | { errors: readonly GraphQLError[] };
 
 /**
- * Finds the text that a request selects. Without a text, the errors are those of Apollo's protocol, so that clients
- * send it when the server does not know the hash.
+ * Finds the text of the document that a request selects. If there is no text, the errors are those of Apollo's
+ * protocol, so that clients send the text when the server does not know the hash.
  */
 export function selectDocument(documents: DocumentCache, { query, documentId, hash }: DocumentChoice): Selection {
   const { trusted } = documents;
@@ -34,8 +34,8 @@ export function selectDocument(documents: DocumentCache, { query, documentId, ha
 }
 
 /**
- * Prepares the operation that a request selects. Registers the text of a signed-in user's document under the hash that
- * the request gives; an invalid document is not registered.
+ * Prepares the operation that a request selects. If a signed-in user sends a document together with its hash, registers
+ * the text under that hash, provided that the document is valid.
  */
 export function prepareDocument(
   documents: DocumentCache,
@@ -50,14 +50,14 @@ export function prepareDocument(
   return preparation;
 }
 
-/** Apollo's and urql's clients respond to this error by sending the text together with the hash. */
+/** Apollo's and urql's clients respond to this error by sending the text and the hash together. */
 function notFound(isAutomatic: boolean): GraphQLError {
   return new GraphQLError('PersistedQueryNotFound', {
     extensions: { code: 'PERSISTED_QUERY_NOT_FOUND', ...(isAutomatic && { http: { status: 200 } }) },
   });
 }
 
-/** This error makes Apollo's and urql's clients send the whole document, now and in all later requests. */
+/** This error makes Apollo's and urql's clients send the whole document, in this and in all later requests. */
 function notSupported(): GraphQLError {
   return new GraphQLError('PersistedQueryNotSupported', {
     extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED', http: { status: 200 } },

@@ -5,25 +5,25 @@ import { isRecord, parseJson } from '../core/json.ts';
 import { CannotStart } from '../errors.ts';
 import { readDocument, type TrustedDocuments } from './document.ts';
 
-/** An id that clients can send as `documentId`: GraphQL over HTTP, appendix A; the prefix is optional. */
+/** An id that clients can send as `documentId`: see GraphQL over HTTP, appendix A. The prefix is optional. */
 const idPattern = /^[A-Za-z0-9._~-]+(:[A-Za-z0-9._~-]+)?$/;
 
-/** The maximum length of a document's id. */
+/** The maximum length of a document id. */
 const maxIdLength = 256;
 
-/** Whether a text has the form of a document's id. */
+/** Returns whether a text has the form of a document id. */
 export function isDocumentId(text: string): boolean {
   return text.length <= maxIdLength && idPattern.test(text);
 }
 
-/** The SHA-256 hash of a document's text, in lower-case hex. */
+/** Returns the SHA-256 hash of a document's text in lower-case hex. */
 export function hashDocument(source: string): string {
   return createHash('sha256').update(source).digest('hex');
 }
 
 /**
- * Reads a manifest of documents: `{ id: document }`, as graphql-codegen and Relay write it, or the
- * `apollo-persisted-query-manifest` of Apollo. Throws one CannotStart that names every document that cannot be used, with
+ * Reads a manifest of documents: `{ id: document }`, the format of graphql-codegen and Relay, or Apollo's
+ * `apollo-persisted-query-manifest`. Throws a single CannotStart that lists every document that cannot be used, with
  * the reason.
  */
 export async function readTrustedDocuments(
@@ -48,7 +48,10 @@ export async function readTrustedDocuments(
   return { isOnly, texts, documents };
 }
 
-/** The ids in the manifest, each with what it names. Throws CannotStart if the file has neither of the two formats. */
+/**
+ * Returns the ids in the manifest and the value of each id. Throws CannotStart if the file has neither of the two
+ * formats.
+ */
 async function readEntries(path: string): Promise<[string, unknown][]> {
   const manifest = parseJson(await readManifest(path));
   if (!isRecord(manifest)) throw new CannotStart(`TRUSTED_DOCUMENTS: ${path} is not a JSON object.`);
@@ -71,7 +74,7 @@ async function readManifest(path: string): Promise<string> {
   }
 }
 
-/** The document, or why it cannot be used. */
+/** Returns the document, or the reason why it cannot be used. */
 function readTrusted(
   schema: GraphQLSchema,
   id: string,

@@ -1,19 +1,19 @@
 import type { LimitState } from '../core/rate-limit.ts';
 
 /**
- * What one operation has used: its `cost`, which is its complexity (measure.ts), and, of the limits that the operation
- * counted against, the state of the one with the smallest share left.
+ * What one operation has used. `cost` is its complexity (measure.ts). `limit` is the state of one of the limits that
+ * the operation counted against: the limit with the smallest share left.
  */
 export type Usage = { cost: number | null; limit: LimitState | null };
 
-/** The usage of an operation that has not begun. */
+/** Returns the usage of an operation that has not started. */
 export function noUsage(): Usage {
   return { cost: null, limit: null };
 }
 
 /**
- * Tells the client what an operation has used, in the headers of the response: `parley-cost`, and those of
- * draft-ietf-httpapi-ratelimit-headers-11. Call this before the head of the response is sent.
+ * Reports to the client, in the headers of the response, what an operation has used: `parley-cost`, and the headers of
+ * draft-ietf-httpapi-ratelimit-headers-11. Call this function before the response headers are sent.
  */
 export function tellUsage(
   response: { setHeader: (name: string, value: string) => unknown },
@@ -24,7 +24,7 @@ export function tellUsage(
   for (const [name, value] of Object.entries(rateHeaders(limit))) response.setHeader(name, value);
 }
 
-/** The headers that describe a limit: its quota, and how much is left for how long. */
+/** Returns the headers that describe a limit: its quota, how much of it is left, and when it resets. */
 export function rateHeaders({ setting, quota, remaining, resetSeconds }: LimitState): Record<string, string> {
   return {
     'ratelimit-policy': `"${setting}";q=${quota.count};w=${quota.windowSeconds}`,

@@ -1,19 +1,19 @@
 /**
- * How many fields the objects in an operation's variables may have in total. An input object of this API has at most 7
- * fields.
+ * The maximum total number of fields of all objects in an operation's variables. An input object of this API has at
+ * most 7 fields.
  */
 export const maxVariableFields = 1_000;
 
 /**
- * How many invalid variables are reported. graphql-js writes the whole value into the message of each error: with its
- * default of 50 errors, an object with 14,000 fields (256 KB) took 1.2 s.
+ * The maximum number of invalid variables that are reported. graphql-js writes the whole value into the message of each
+ * error. With its default of 50 errors, an object with 14,000 fields (256 KB) took 1.2 s.
  */
 export const maxVariableErrors = 10;
 
-/** Counts the fields of all objects in a JSON value; stops after the object that exceeds `maxVariableFields`. */
+/** Counts the fields of all objects in a JSON value. Stops after the object that exceeds `maxVariableFields`. */
 export function countFields(value: unknown): number {
   let count = 0;
-  // Not recursive: a body of 256 KB can be nested 250,000 levels deep.
+  // Not recursive, because a body of 256 KB can be nested 250,000 levels deep.
   const waiting: unknown[] = [value];
   while (waiting.length > 0 && count <= maxVariableFields) {
     const next = waiting.pop();
@@ -27,7 +27,7 @@ export function countFields(value: unknown): number {
   return count;
 }
 
-/** Whether an object was parsed from JSON. An uploaded file is also an object, but not a plain one. */
+/** Returns whether an object was parsed from JSON. An uploaded file is also an object, but not a plain one. */
 function isPlain(value: object): boolean {
   return Object.getPrototypeOf(value) === Object.prototype;
 }

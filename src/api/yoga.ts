@@ -10,7 +10,7 @@ import { tellLimits } from './limit.ts';
 import { requestLimits, settleCodes } from './request.ts';
 import { tellUsage } from './usage.ts';
 
-/** The sender of a request, as http/ has identified it. `isKnown`: whether the sender is signed in. */
+/** The sender of a request, as identified by http/. `isKnown`: whether the sender is signed in. */
 export type YogaSender = {
   asker: () => Caller | null;
   isKnown: boolean;
@@ -18,7 +18,7 @@ export type YogaSender = {
   response: ServerResponse;
 };
 
-/** What Yoga needs to answer requests. `mask` turns an error into one that may be shown to the client. */
+/** What Yoga needs to answer requests. `mask` turns an error into one that the client may see. */
 export type YogaOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;
@@ -26,13 +26,13 @@ export type YogaOptions = {
   mask: (error: unknown) => GraphQLError;
 };
 
-/** Answers a request for `/graphql` whose sender is identified, in every way that GraphQL over HTTP allows. */
+/** Answers a `/graphql` request whose sender is already identified, in every way that GraphQL over HTTP allows. */
 export type Yoga = { fetch: (url: string, init: RequestInit, sender: YogaSender) => Response | Promise<Response> };
 
 /**
- * Creates the server for the queries and mutations on `/graphql` that http/ does not answer itself, following GraphQL
- * over HTTP. It shares the document cache and the executor with http/. It refuses subscriptions, which need an event
- * stream.
+ * Creates the server for those queries and mutations on `/graphql` that http/ does not answer itself. The server
+ * follows GraphQL over HTTP. It shares the document cache and the executor with http/. It refuses subscriptions, which
+ * need an event stream.
  */
 export function createGraphqlServer(options: YogaOptions): Yoga {
   const { schema, documents, services, mask } = options;
@@ -42,10 +42,10 @@ export function createGraphqlServer(options: YogaOptions): Yoga {
     plugins: [refuseBrokenQueryStrings, readByCache(documents), executeByOurs(schema), settleCodes, tellLimits],
     maskedErrors: { maskError: mask },
     maxRequestBodySize: requestLimits.maxBodyBytes,
-    // `documents` is the only cache.
+    // `documents` is the only cache, so Yoga's own cache is off.
     parserAndValidationCache: false,
     graphiql: false,
-    // http/ sets the CORS headers of everything it serves, and the mask logs faults.
+    // http/ sets the CORS headers of everything that it serves, and `mask` logs faults.
     cors: false,
     logging: false,
     landingPage: false,

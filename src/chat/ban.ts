@@ -14,15 +14,17 @@ import { requireMayTo } from './membership.ts';
 import { may } from './permission.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user to ban, until when (null: until the ban is lifted), and the reason, which the user can read. */
+/**
+ * A user to ban, the time when the ban ends (null: until someone lifts it), and the reason, which the user can read.
+ */
 export type NewBan = { chatId: bigint; userId: bigint; until: Date | null; reason: string | null };
 
 /**
- * Bans a user from a chat, whether they are a member or not; an existing ban is replaced. Their membership ends (all
- * members receive RemoveFromChat), and so do their streams of a public channel, at the ban's position in the log. Until
- * the ban ends, they can neither read the chat nor become a member. Throws Forbidden if the asker's role or the
- * member's does not allow it, and for a single chat; NotFound for a hidden chat or an unknown user; InvalidInput for
- * the asker's own id, a time that is not in the future, or a bad reason.
+ * Bans a user from a chat, whether or not they are a member. The new ban replaces an existing one. Their membership
+ * ends (all members receive RemoveFromChat). If the chat is a public channel, their streams of it end too, at the ban's
+ * position in the log. Until the ban ends, they can neither read the chat nor become a member. Throws Forbidden if the
+ * asker's role or the member's role does not allow the ban, and for a single chat; NotFound for a hidden chat or an
+ * unknown user; InvalidInput for the asker's own id, a time that is not in the future, or a bad reason.
  */
 export async function banMember(db: Db, asker: Asker, { chatId, userId, until, reason }: NewBan): Promise<Restriction> {
   refuseOwnId(asker, userId);
@@ -35,8 +37,8 @@ export async function banMember(db: Db, asker: Asker, { chatId, userId, until, r
 }
 
 /**
- * Lifts a ban; nothing changes if the user is not banned. They do not become a member again. For those who may ban
- * plain members; Forbidden for anyone else who can see the chat.
+ * Lifts a ban. Nothing changes if the user is not banned. The user does not become a member again. Requires the right
+ * to ban plain members; throws Forbidden for anyone else who can see the chat.
  */
 export async function unbanMember(
   db: Db,
@@ -50,10 +52,10 @@ export async function unbanMember(
   });
 }
 
-/** A page of each chat's current bans, newest first. The caller checks that the asker may ban. */
+/** Loads a page of each chat's current bans, newest first. The caller must check that the asker may ban. */
 export const bansIn = definePageLoader({ load: listBans });
 
-/** Raw SQL: Prisma has neither a limit per chat nor the database's clock. */
+/** Raw SQL: Prisma can neither limit the rows per chat nor use the database's clock. */
 async function listBans(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Restriction>[]> {
   const { rows } = await db.pool.query<Restriction & { index: number }>(
     `select chat.index::int as index, ${columns.restriction('r')}
@@ -69,7 +71,10 @@ async function listBans(db: Db, chatIds: readonly bigint[], page: PageRequest): 
   return toPages(rows, chatIds, page);
 }
 
-/** The bans with these ids that the asker may see, because they may ban in the chat; in no particular order. */
+/**
+ * Returns those of the bans with these ids that the asker may see because they have the right to ban in the chat, in no
+ * particular order.
+ */
 export async function findBans(db: Db, asker: Asker, banIds: readonly bigint[]): Promise<Restriction[]> {
   const { rows } = await db.pool.query<Restriction & { chatId: bigint }>(
     `select ${columns.restriction('r')} from restrictions r

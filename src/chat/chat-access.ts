@@ -30,13 +30,14 @@ export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
 /**
- * An asker, a message, and the asker's access to its chat. Together these decide what the asker may do to the message.
+ * An asker, a message, and the asker's access to its chat. Together, these decide what the asker may do to the message.
  */
 export type MessageCase = { asker: Asker; message: Message; access: ChatAccess };
 
 /**
- * Each asker's access to the chat, in the order of the inputs; undefined if there is no such chat. For a write, call it
- * once the chats are locked: removing a member takes the same lock, so this sees every removal that came first.
+ * Returns each asker's access to the chat, in the order of the inputs. An entry is undefined if there is no such chat.
+ * For a write, call this function once the chats are locked. Removing a member takes the same lock, so the function
+ * then sees every earlier removal.
  */
 export async function readChatAccesses(
   client: Queryable,
@@ -55,43 +56,46 @@ export async function readChatAccesses(
   return pairOne(rows, inputs, { value: (row): ChatAccess => row, missing: undefined });
 }
 
-/** Each asker's access to a chat; null if there is no such chat. */
+/** Loads each asker's access to a chat, or null if there is no such chat. */
 export const chatAccessOf = defineLoader({
   load: async ({ pool }: Db, readers: readonly { asker: Asker; chatId: bigint }[]) =>
     (await readChatAccesses(pool, readers)).map((access) => access ?? null),
   keyOf: chatReaderKey,
 });
 
-/** Why an asker with this access may not write in the chat; null if they may. */
+/** Returns why an asker with this access may not write in the chat, or null if they may. */
 export function refuseWriting(asker: Asker, access: ChatAccess): Forbidden | null {
   if (may(asker, 'sendMessage', access)) return null;
   return refusePerson(access) ?? new Forbidden('Only members can write in this channel: join it first.');
 }
 
 /**
- * The error for an asker who may not write because the other person in a single chat has blocked them, or because they
- * are muted; null for any other reason.
+ * Returns the error for an asker who may not write because they are muted or because the other person in a single chat
+ * has blocked them. Returns null if neither is the case.
  */
 export function refusePerson({ isBlocked, mutedUntil: until }: ChatAccess): Forbidden | null {
   if (isBlocked) return blocked();
   return until === null ? null : muted(until);
 }
 
-/** The error for a muted member. */
+/** Creates the error for a muted member. */
 export function muted(until: Date): Forbidden {
   return new Forbidden('You are muted in this chat.', { until });
 }
 
-/** The error for an asker blocked by the other person in a single chat. Its message does not mention the block. */
+/**
+ * Creates the error for an asker whom the other person in a single chat has blocked. Its message does not mention the
+ * block.
+ */
 function blocked(): Forbidden {
   return new Forbidden('This person does not accept messages from you.');
 }
 
 /**
- * Submits `verb` as a write of `kind`, which must call `readTargets`. While another transaction has the message locked,
- * this tries again: waiting inside the transaction would block all other writes. Throws RateLimited if the message
- * stays locked for `patienceMs`. That time starts when the message is first found locked; any earlier wait, such as for
- * the chat, does not count.
+ * Submits `verb` as a write of `kind`. The `write` function of `kind` must call `readTargets`. While another
+ * transaction has the message locked, retries the write, because waiting inside the transaction would block all other
+ * writes. Throws RateLimited if the message stays locked for `patienceMs`. That time starts when the message is first
+ * found locked. Any earlier wait, for example for the chat, does not count.
  */
 export async function submitVerb<Verb extends MessageVerb>(
   writes: GroupCommit,
@@ -112,9 +116,9 @@ export async function submitVerb<Verb extends MessageVerb>(
 }
 
 /**
- * Locks the messages and checks each verb; the results are in the order of the verbs. `refuse` returns why a verb is
- * not allowed, or null. The outcome of a verb is NotFound if the asker cannot see the message, and MessageLocked if the
- * message could not be locked.
+ * Locks the messages and checks each verb. The results are in the order of the verbs. `refuse` returns the error if a
+ * verb is not allowed, and null otherwise. The outcome of a verb is a NotFound if the asker cannot see the message, and
+ * a MessageLocked if the message could not be locked.
  */
 export async function readTargets<Verb extends MessageVerb>(
   client: Queryable,
@@ -137,7 +141,7 @@ export async function readTargets<Verb extends MessageVerb>(
   });
 }
 
-/** The targets whose verbs are allowed. */
+/** Returns the targets whose verbs are allowed. */
 export function allowed<Verb extends MessageVerb>(
   targets: readonly (Target<Verb> | { error: Error })[],
 ): Target<Verb>[] {
@@ -148,7 +152,7 @@ function missing(): { error: Error } {
   return { error: new NotFound('There is no such message.') };
 }
 
-/** Locks the messages in the order of their ids; leaves out those that another transaction has locked. */
+/** Locks the messages in the order of their ids, and leaves out those that another transaction has locked. */
 async function lockMessages(client: Queryable, messageIds: readonly bigint[]): Promise<Map<bigint, Message>> {
   const { rows } = await client.query<Message>({
     name: 'lock_messages',

@@ -6,7 +6,7 @@ import { maxDescriptionLength, maxNameLength, readName, readText } from '../core
 import type { Asker } from '../core/asker.ts';
 import { maxSlowModeSeconds } from './slow-mode.ts';
 
-/** A change to a chat: undefined leaves a property as it is, null removes it. */
+/** A change to a chat. Undefined leaves a property as it is, and null removes the property. */
 export type ChatChange = {
   chatId: bigint;
   name: string | null | undefined;
@@ -20,9 +20,9 @@ export type ChatChange = {
  * Changes a group's or a channel's name, description, type or slow mode. If anything changed, the members receive ChatUpdated.
  * When a channel becomes private, readers who are not members lose access to it, and each member again sees only their
  * own part of the history. When a chat becomes public, everyone can read its whole history, so only an owner, or an
- * admin who can see the whole history, can make a chat public. Throws Forbidden for a single chat and if the asker is
- * neither an owner nor an admin; InvalidInput for a channel without a name, for changing any chat into a single chat,
- * and for a slow mode of more than 6 hours.
+ * admin who can see the whole history, can make a chat public. Throws Forbidden for a single chat and for an asker who
+ * is neither an owner nor an admin; InvalidInput for a channel without a name, for an attempt to change any chat into a
+ * single chat, and for a slow mode of more than 6 hours.
  */
 export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
   const { chatId, name, description, type, slowModeSeconds } = checkValues(change);
@@ -41,8 +41,9 @@ export async function updateChat(db: Db, asker: Asker, change: ChatChange): Prom
 }
 
 /**
- * Deletes a chat and everything in it, for everyone. Its members receive ChatDeleted and no event for its contents. For
- * owners; a single chat has no owner, so it cannot be deleted. Throws Forbidden for anyone else who can see the chat.
+ * Deletes a chat and everything in it, for everyone. Its members receive ChatDeleted and no events about its contents.
+ * Only an owner can delete a chat. A single chat has no owner, so it cannot be deleted. Throws Forbidden for anyone
+ * else who can see the chat.
  */
 export async function deleteChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {

@@ -11,24 +11,24 @@ import { setMembers } from './keyed-members.ts';
 import { explainChatLock } from './locked-chat.ts';
 
 /**
- * How many members a call can name: they become the chat's only members, so a call for a large chat must name all of
- * them.
+ * The maximum number of members that a call can name. They become the chat's only members, so a call for a large chat
+ * must name all of them.
  */
 export const maxUpsertMembers = 10_000;
-/** An attempt fails only when another request creates the chat at the same moment. */
+/** An attempt fails only if another request creates the chat at the same moment. */
 const maxAttempts = 5;
 
 /**
- * Creates the chat with this key, or updates it: the same call twice, even at the same time, gives one chat. With
- * `memberIds`, the members become exactly these: those added receive AddToChat (or NewChat for a new chat), those
- * removed RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller has checked that the
- * program may write chats.
+ * Creates the chat with this key, or updates it. Making the same call twice, even at the same time, creates only one
+ * chat. With `memberIds`, exactly these users become the members. Added members receive AddToChat (or NewChat for a new
+ * chat), and removed members receive RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller
+ * must have checked that the program may write chats.
  *
- * A chat with a key belongs to the product: it has no owner, unless the program names owners, or acts for a user and
- * lists that user as a member when it creates the chat. It stays when its last member leaves. Throws InvalidInput for
- * input that breaks the rules of the type or names unknown users, which it lists; Forbidden if one of the new members
- * is banned from the chat; NotFound if an account is deleted in the meantime; RateLimited while another transaction
- * keeps the chat locked.
+ * A chat with a key belongs to the embedding product. It has no owner unless the program names owners, or creates the
+ * chat while it acts for a user and lists that user as a member. The chat is kept when its last member leaves. Throws
+ * InvalidInput, with a list of the errors, for input that breaks the rules of the type or names unknown users;
+ * Forbidden if one of the new members is banned from the chat; NotFound if an account is deleted in the meantime;
+ * RateLimited if another transaction keeps the chat locked.
  */
 export async function upsertChat(db: Db, program: Program, input: ChatUpsert): Promise<Chat> {
   const wanted = readUpsert(input);
@@ -82,7 +82,7 @@ function readUpsert(input: ChatUpsert): ChatUpsert {
   return { ...input, key, name, description, custom, memberIds };
 }
 
-/** The chat with this key, with its row locked. Raw SQL, for the lock. */
+/** Returns the chat with this key, and locks its row. Raw SQL, for the lock. */
 async function lockByKey({ query }: Transaction, key: string): Promise<Chat | null> {
   const { rows } = await query<Chat>(`select ${columns.chat('c')} from chats c where c.key = $1 for no key update`, [
     key,

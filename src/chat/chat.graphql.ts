@@ -78,7 +78,8 @@ registerNode('Chat', async (context, keys) => {
 });
 
 /**
- * The page of messages that the operation selects from the chat; null if it selects none, or its arguments are refused.
+ * Returns the page of messages that the operation selects from the chat. Returns null if it selects no page or if its
+ * arguments are invalid.
  */
 function messagesAhead(info: GraphQLResolveInfo): PageRequest | null {
   const args = argumentsAhead(info, 'Chat', 'messages');
@@ -104,7 +105,7 @@ builder.queryField('chat', (t) =>
   }),
 );
 
-/** The companions that the operation selects for the chats of a list. */
+/** Returns the companions that the operation selects for the chats of a list. */
 function companionsAhead(info: GraphQLResolveInfo): ReadonlySet<Companion> {
   const ofChat = namesAhead(info, ['edges', 'node']);
   const ofMember = namesAhead(info, ['edges', 'node', 'viewerMembership']);

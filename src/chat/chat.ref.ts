@@ -15,7 +15,7 @@ export const ChatConnectionRef = builder.connectionObject(
   { name: 'ChatEdge' },
 );
 
-/** A chat that the viewer has lost: only its id may be shown. */
+/** A chat to which the viewer has lost access, so that only its id may be shown. */
 export const ChatGoneRef = builder.objectRef<{ chatId: bigint }>('ChatGone').implement({
   description: 'A chat that was deleted, or that the viewer left.',
   fields: (t) => ({ chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }) }),

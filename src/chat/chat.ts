@@ -12,10 +12,10 @@ import type { Asker } from '../core/asker.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How many people you can name in one call. */
+/** The maximum number of people that one call can name. */
 export const maxMembersPerCall = 1_000;
 
-/** A chat to create; `memberIds` need not include the creator, who becomes a member anyway. */
+/** A chat to create. `memberIds` need not include the creator, who becomes a member in any case. */
 export type NewChat = {
   type: ChatType;
   memberIds: bigint[];
@@ -23,7 +23,7 @@ export type NewChat = {
   description: string | null;
 };
 
-/** Chats by id. Raw SQL, at half Prisma's cost: this runs when events are rendered. */
+/** Loads chats by id. Raw SQL, at half the cost of Prisma, because this runs when events are rendered. */
 export const chatById = defineLoader({
   load: byId(async ({ pool }, ids) => {
     const { rows } = await pool.query<Chat>({
@@ -36,8 +36,8 @@ export const chatById = defineLoader({
 });
 
 /**
- * Chats by id; null for one that the asker cannot see. Raw SQL, at a third of Prisma's cost: `node`, `nodes` and most
- * queries of a chat start here.
+ * Loads chats by id, or null for a chat that the asker cannot see. Raw SQL, at a third of the cost of Prisma, because
+ * `node`, `nodes` and most queries of a chat start here.
  */
 export const visibleChatOf = defineLoader({
   load: async ({ pool }, readers: readonly ChatReader[]) => {
@@ -55,15 +55,15 @@ export const visibleChatOf = defineLoader({
 });
 
 /**
- * The chat that the embedding product knows by this key; null if there is none, or the asker cannot see it. Without an
- * asker, every chat is found.
+ * Returns the chat that the embedding product knows by this key, or null if there is no such chat or the asker cannot
+ * see it. Without an asker, finds any chat.
  */
 export async function findChatByKey({ prisma }: Db, asker: Asker | null, key: string): Promise<Chat | null> {
   if (!isExternalKey(key)) return null;
   return prisma.chat.findFirst({ where: { key, ...(asker !== null && visibleChats(asker)) } });
 }
 
-/** The chat. Throws NotFound if the asker cannot see it or it does not exist. */
+/** Returns the chat. Throws NotFound if the chat does not exist or the asker cannot see it. */
 export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): Promise<Chat> {
   const chat = await db.prisma.chat.findFirst({ where: { id: chatId, ...visibleChats(asker) } });
   if (chat === null) throw new NotFound('There is no such chat.');
@@ -71,11 +71,11 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 }
 
 /**
- * Creates a chat with its first members; the asker owns it (a SINGLE chat has no owner). All members receive NewChat. A
- * pair has one SINGLE chat, no matter which of the two asks or how many requests run at the same time: an existing one
- * is returned unchanged. Throws InvalidInput if the input breaks the rules of its type or names unknown people, which
- * it lists; Forbidden if one of the others has blocked the asker; NotFound if the asker's account is deleted in the
- * meantime.
+ * Creates a chat with its first members. The asker becomes its owner (a SINGLE chat has no owner). All members receive
+ * NewChat. Two people have only one SINGLE chat, no matter which of the two asks for it or how many requests run at the
+ * same time. If the chat already exists, it is returned unchanged. Throws InvalidInput, with a list of the errors, if
+ * the input breaks the rules of its type or names unknown people; Forbidden if one of the other people has blocked the
+ * asker; NotFound if the asker's account is deleted in the meantime.
  */
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(asker, input);
@@ -85,12 +85,12 @@ export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<
     const existing = chat.type === 'SINGLE' ? await findSingleChat(transaction, asker, others[0]) : null;
     if (existing !== null) return existing;
     await refuseBlockers(transaction, asker, others);
-    // The point to roll back to if the pair already has a chat. Raw SQL: Prisma has no savepoints.
+    // The savepoint to roll back to if the pair already has a chat. Raw SQL: Prisma has no savepoints.
     await transaction.query('savepoint before_chat');
     const created = await transaction.prisma.chat.create({ data: chat });
     if (chat.type === 'SINGLE' && !(await claimPair(transaction, asker, { chatId: created.id, other: others[0] }))) {
-      // Between this request's lookup and its claim, another request created the pair's chat: return that chat, and
-      // undo the creation of this one, so that no one receives an event for it.
+      // Another request created the pair's chat between this request's lookup and its claim. Return that chat, and undo
+      // the creation of this one so that no one receives an event for it.
       await transaction.query('rollback to savepoint before_chat');
       const theirs = await findSingleChat(transaction, asker, others[0]);
       if (theirs === null) throw new NotFound('One of the two accounts has been deleted.');
@@ -132,8 +132,8 @@ function checkNewChat(
 }
 
 /**
- * Locks the people's rows against deletion until the transaction ends, in the order of their ids. Returns the ids of
- * those who exist. Raw SQL, for the lock.
+ * Locks the rows of these people against deletion until the transaction ends, in the order of their ids. Returns the
+ * ids of the people who exist. Raw SQL, for the lock.
  */
 export async function lockPeople(client: Queryable, userIds: readonly bigint[]): Promise<Set<bigint>> {
   const { rows } = await client.query<{ id: bigint }>(
@@ -143,7 +143,7 @@ export async function lockPeople(client: Queryable, userIds: readonly bigint[]):
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Throws InvalidInput that lists each person who is not in `known`, by their index in `field`. */
+/** Throws an InvalidInput that lists each person who is not in `known`, by their index in `field`. */
 export function refuseUnknownPeople(userIds: readonly bigint[], known: ReadonlySet<bigint>, field: string): void {
   const errors = userIds.flatMap((userId, index): FieldError[] =>
     known.has(userId) ? [] : [{ path: [field, String(index)], code: 'NOT_FOUND', message: 'there is no such user' }],
@@ -164,8 +164,8 @@ function pairOf(one: bigint, other: bigint): { lowUserId: bigint; highUserId: bi
 }
 
 /**
- * Returns whether this chat is now the pair's; waits for another request that is claiming the pair. Raw SQL, for `on
- * conflict`.
+ * Returns whether this chat has become the pair's single chat. Waits for any other request that is claiming the pair.
+ * Raw SQL, because Prisma has no `on conflict`.
  */
 async function claimPair(
   { query }: Queryable,
@@ -183,8 +183,8 @@ async function claimPair(
 }
 
 /**
- * A single chat has no roles, so no one owns it. Raw SQL: one statement for all members, at a thirtieth of the cost of
- * Prisma's createMany.
+ * A single chat has no roles, so no one owns it. Raw SQL: one statement inserts all members, at a thirtieth of the cost
+ * of Prisma's createMany.
  */
 async function insertMembers(
   { query }: Queryable,
@@ -197,7 +197,7 @@ async function insertMembers(
     from ${unnest('$4::bigint[]')} as user_id`,
     [id, userId, type === 'SINGLE' ? 'MEMBER' : 'OWNER', [userId, ...others]],
   );
-  // The creator's row, unlike the others, is not locked, so the creator's account may have been deleted in the
+  // The creator's row, unlike the other rows, is not locked, so the creator's account may have been deleted in the
   // meantime.
   await orGone(inserting, ['members_user_id_fkey']);
 }

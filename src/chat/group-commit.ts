@@ -11,11 +11,15 @@ import type { Queryable } from '../postgres/client.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
 import { isConflict, isTransient, isUndone, maxConflicts } from '../postgres/transient.ts';
 
-/** How many writes go into one transaction, and how many may wait before further ones are refused. */
+/**
+ * The maximum number of writes in one transaction, and the maximum number that may wait before further writes are
+ * refused.
+ */
 const maxBatch = 500;
 const maxWaiting = 10_000;
 /**
- * How many chats the server waits for at a time, each on its own connection, while other transactions have them locked.
+ * The maximum number of chats that the server waits for at the same time while other transactions have them locked.
+ * Each of these chats takes a connection.
  */
 const maxLanes = 3;
 const laneLockTimeout = '5s';
@@ -23,19 +27,19 @@ const laneLockTimeout = '5s';
 const lockNotAvailable = '55P03';
 const uniqueViolation = '23505';
 
-/** A chat whose row this transaction has locked. `lastSeq` grows as messages get their seqs. */
+/** A chat whose row this transaction has locked. `lastSeq` increases as messages get their seqs. */
 export type LockedChat = { id: bigint; type: ChatType; lastSeq: number; slowModeSeconds: number };
 
 /**
- * A kind of write. `write` performs many writes together, in their order, inside a transaction that has locked every
- * chat in `chats`; chats that do not exist are missing from the map. It returns an outcome for each input; if it
+ * A kind of write. `write` performs many writes together, in the given order, inside a transaction that has locked
+ * every chat in `chats`. Chats that do not exist are missing from the map. It returns an outcome for each input. If it
  * throws, nothing was written.
  */
 export type WriteKind<Input extends { chatId: bigint }, Output> = {
   write: (client: Queryable, chats: ReadonlyMap<bigint, LockedChat>, inputs: Input[]) => Promise<Outcome<Output>[]>;
 };
 
-/** `span` and `caller`: from the request behind the write, if it is traced. */
+/** `span` and `caller` come from the request that caused the write, if that request is traced. */
 type Write = {
   kind: WriteKind<{ chatId: bigint }, unknown>;
   input: { chatId: bigint };
@@ -43,16 +47,16 @@ type Write = {
   caller: Caller | null;
 };
 
-/** A commit failed, or its response was lost: the transaction may have been committed. */
+/** A commit failed, or its response was lost. In either case, the transaction may have been committed. */
 class CommitLost extends Error {}
 
 /**
- * Combines waiting writes into one short transaction. PostgreSQL runs one commit that notifies at a time, about
- * 2,000 a second; commits of 100 messages are slower, but reach 40,000 messages a second (docs/architecture.md,
- * measured). See BatchCommit.
+ * Combines waiting writes into one short transaction. PostgreSQL runs commits that notify one at a time, about 2,000
+ * per second. Commits of 100 messages are slower, but together they reach 40,000 messages per second (measured, see
+ * docs/architecture.md). See BatchCommit.
  *
- * A chat that another transaction has locked (psql, left open) would block the writes to all others, so its own writes
- * wait in a separate lane, in order.
+ * A chat that another transaction (for example, one left open in psql) has locked would block the writes to all other
+ * chats. The writes to such a chat therefore wait in a separate lane, in order.
  */
 export class GroupCommit {
   readonly #pool: pg.Pool;
@@ -73,16 +77,20 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves once the write is durable. Rejects with the write's own error, or RateLimited if too many writes wait. */
+  /**
+   * Resolves once the write is durable. Rejects with the error of the write itself, or with RateLimited if too many
+   * writes are waiting.
+   */
   submit<Input extends { chatId: bigint }, Output>(kind: WriteKind<Input, Output>, input: Input): Promise<Output> {
-    // The casts hold because each kind receives only its own inputs, and its outputs go back to their submitters.
+    // The casts are safe because each kind receives only its own inputs, and its outputs go back to the submitters of
+    // those inputs.
     const span = spanNow();
     const caller = span === undefined ? null : (requestScope.getStore()?.caller ?? null);
     const write = { kind: kind as unknown as Write['kind'], input, span, caller };
     return this.#batches.submit(write).catch(explain) as Promise<Output>;
   }
 
-  /** Each traced request gets a span for the transaction that it shares with others. */
+  /** Commits the writes. Each traced request gets a span for the transaction that it shares with other requests. */
   async #commit(writes: Write[], options: { isLane: boolean }): Promise<(Outcome<unknown> | null)[]> {
     const attributes = { 'parley.batch.writes': writes.length };
     const traces = writes.flatMap(({ span, caller }) =>
@@ -107,7 +115,7 @@ export class GroupCommit {
   ): Promise<(Outcome<unknown> | null)[]> {
     const startedAt = performance.now();
     let outcomes: (Outcome<unknown> | null)[] = [];
-    // Raw SQL, like all statements of these writes: a Prisma transaction costs about twice as much.
+    // Raw SQL, like all statements of these writes, because a Prisma transaction costs about twice as much.
     await withConnection(this.#pool, async (client) => {
       await client.query(isLane ? `begin; set local lock_timeout = '${laneLockTimeout}'` : 'begin');
       const chats = await lockChats(client, chatIdsOf(writes), { waits: isLane });
@@ -128,17 +136,18 @@ export class GroupCommit {
 
 function remedyFor(error: unknown, writes: readonly Write[], failures: number): Remedy {
   const state = sqlStateOf(error) ?? '';
-  // A lost commit may have succeeded. Without resources or write access, each half of the batch would fail as well.
+  // A lost commit may have succeeded. Without resources or write access, each half of the batch would also fail.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
-  // Dividing would not help: all writes of a lane wait for the same lock, and a lost connection fails all of them.
+  // Dividing would not help, because all writes of a lane wait for the same lock, and a lost connection fails all of
+  // them.
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return failures > 1 ? 'REJECT' : 'REPEAT';
   if (writes.length > 1) return 'DIVIDE';
   if (isConflict(error)) return failures < maxConflicts ? 'REPEAT' : 'REJECT';
-  // Another transaction has just inserted the row that this one was about to insert: the next attempt finds it.
+  // Another transaction has just inserted the row that this one was about to insert. The next attempt finds that row.
   return state === uniqueViolation && failures === 1 ? 'REPEAT' : 'REJECT';
 }
 
-/** The chats that exist but that another transaction has locked. */
+/** Returns the chats that exist but that another transaction has locked. */
 async function findBusyChats(
   client: Queryable,
   writes: Write[],
@@ -150,7 +159,7 @@ async function findBusyChats(
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Rolls back if `work` fails; a connection that cannot even roll back is closed, not reused. */
+/** Rolls back if `work` fails. If even the rollback fails, the connection is closed instead of reused. */
 async function withConnection(pool: pg.Pool, work: (client: Queryable) => Promise<void>): Promise<void> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -164,7 +173,10 @@ async function withConnection(pool: pg.Pool, work: (client: Queryable) => Promis
   }
 }
 
-/** Locks the chats in the order of their ids; without `waits`, only those that no other transaction has locked. */
+/**
+ * Locks the chats in the order of their ids. Without `waits`, locks only the chats that no other transaction has
+ * locked.
+ */
 async function lockChats(
   client: Queryable,
   chatIds: bigint[],
@@ -179,7 +191,7 @@ async function lockChats(
   return new Map(rows.map((chat) => [chat.id, chat]));
 }
 
-/** Runs each kind's writes together, one kind after another. */
+/** Runs all writes of a kind together, one kind after another. */
 async function writeAll(
   client: Queryable,
   chats: ReadonlyMap<bigint, LockedChat>,

@@ -9,10 +9,10 @@ import { findInviteByCode, isUsable } from './invite.ts';
 import { holdChat } from './locked-chat.ts';
 
 /**
- * Makes the asker a member of the chat that the invite leads to, and returns the chat; all members receive AddToChat.
- * Nothing changes for an existing member, and no use is counted. Returns null for an invite to the server alone: the
- * asker is already on it. Throws NotFound for an invite that lets no one in, and Forbidden, with the ban's end and
- * reason, for a banned user.
+ * Makes the asker a member of the chat that the invite leads to, and returns the chat. All members receive AddToChat.
+ * If the asker is already a member, nothing changes and no use is counted. Returns null for an invite to the server
+ * alone, because the asker is already on the server. Throws NotFound for an invite that is not usable, and Forbidden,
+ * with the end of the ban and the reason, for a banned user.
  */
 export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<Chat | null> {
   const invite = await findInviteByCode(db.pool, code);
@@ -24,11 +24,11 @@ export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<
 }
 
 /**
- * Takes one use of an invite, for a user who joins the server or a chat through it; they become a member of the
- * invite's chat. Call it in the transaction that creates the user, if the user is new. A new member sees the part of
- * the history that is the default for the chat's type, but never more than the creator of the invite sees. Throws
- * NotFound for an invite that lets no one in, Forbidden for a user who is banned from the chat, and RateLimited if
- * another transaction keeps the chat locked.
+ * Takes one use of an invite for a user who joins the server or a chat through it. The user becomes a member of the
+ * invite's chat, if it has one. If the user is new, call this function in the transaction that creates the user. A new
+ * member sees the part of the history that is the default for the chat's type, but never more than the creator of the
+ * invite sees. Throws NotFound for an invite that is not usable, Forbidden for a user who is banned from the chat, and
+ * RateLimited if another transaction keeps the chat locked.
  */
 export async function useInvite(transaction: Queryable, code: string, userId: bigint): Promise<void> {
   const invite = await findInviteByCode(transaction, code);
@@ -38,7 +38,7 @@ export async function useInvite(transaction: Queryable, code: string, userId: bi
   else await enterChat(transaction, { inviteId: id, chatId, userId });
 }
 
-/** Of several users who take the last use at the same time, the update lets one through. */
+/** If several users take the last use at the same time, the update admits only one of them. */
 async function enterServer(client: Queryable, inviteId: bigint): Promise<void> {
   const { rowCount } = await client.query(
     `update invites i set uses_left = i.uses_left - 1 where i.id = $1 and ${isUsable('i')}`,
@@ -52,11 +52,12 @@ async function enterChat(
   { inviteId, chatId, userId }: { inviteId: bigint; chatId: bigint; userId: bigint },
 ): Promise<void> {
   await holdChat(client, chatId);
-  // A separate statement: the statement that waited for the lock still sees the members as they were before.
+  // This is a separate statement, because the statement that waited for the lock still sees the members as they were
+  // before the wait.
   const member = await client.query('select from members where chat_id = $1 and user_id = $2', [chatId, userId]);
   if (member.rowCount === 1) return;
   await refuseBanned(client, userId, { chatId, isPublic: false });
-  // Counts the use and creates the membership in one statement. Raw SQL, for that.
+  // Raw SQL, so that one statement counts the use and creates the membership.
   const entering = client.query(
     `with used as (
       update invites i set uses_left = i.uses_left - 1

@@ -82,7 +82,10 @@ builder.node(InviteRef, {
   }),
 });
 
-/** Whether the asker may invite people to the same chat, or to the server; if so, they see others' invites too. */
+/**
+ * Returns whether the asker may invite people to the same chat, or to the server. If so, they also see the invites of
+ * other people.
+ */
 async function mayInvite(context: Context, { chatId }: Invite): Promise<boolean> {
   const asker = context.asker();
   if (asker === null || !hasUser(asker)) return false;

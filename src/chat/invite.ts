@@ -13,18 +13,18 @@ import { inChat, requireMay } from './locked-chat.ts';
 import { may } from './permission.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** The maximum number of people that an invite can admit, unless it has no limit. */
+/** The maximum number of people that an invite with a limit can admit. */
 export const maxInviteUses = 100_000;
-/** How many usable invites a chat, or the server, can have. */
+/** The maximum number of usable invites for a chat, or for the server. */
 export const maxInvites = 100;
 
-/** Where an invite leads (`chatId` null: to the server alone), how many people it lets in, and until when. */
+/** The chat that an invite leads to (null: the server alone), how many people it admits, and until when. */
 export type NewInvite = { chatId: bigint | null; maxUses: number | null; expiresAt: Date | null };
 
 /**
- * Whether `invite` (an alias of the table invites) lets anyone in: it is neither used up nor expired, and its creator
- * is neither suspended nor muted in the chat. An SQL condition. When its creator may no longer add members, an invite
- * is deleted.
+ * Returns a condition that holds if `invite` (an alias of the table invites) admits anyone, that is, if it is neither
+ * used up nor expired and its creator is neither suspended nor muted in the chat. The condition is SQL. An invite is
+ * deleted when its creator loses the right to add members.
  */
 export function isUsable(invite: string): string {
   return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
@@ -35,8 +35,8 @@ export function isUsable(invite: string): string {
 }
 
 /**
- * Creates an invite: to a chat, if the asker may add members to it; or to the server alone, if they are an admin.
- * Throws InvalidInput for a number of uses or a time that is not allowed, and when there are `maxInvites` already;
+ * Creates an invite to a chat, if the asker may add members to the chat, or to the server alone, if they are an admin.
+ * Throws InvalidInput if the number of uses or the time is not allowed, or if `maxInvites` invites already exist;
  * NotFound for a hidden chat; Forbidden if the asker's role does not allow it, and for a single chat.
  */
 export async function createInvite(db: Db, asker: Asker, input: NewInvite): Promise<Invite> {
@@ -47,7 +47,8 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
       db,
       async (transaction) => {
         await requireServerAdmin(transaction, asker);
-        // Only one admin creates an invite at a time, so that no two take the last place. Raw SQL, for the lock.
+        // Admins create invites one at a time, so that two of them cannot both take the last free slot. Raw SQL, for
+        // the lock.
         await transaction.query(`select from users where server_role = 'ADMIN' order by id for no key update`);
         return insertInvite(transaction, asker, input);
       },
@@ -61,9 +62,9 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
 }
 
 /**
- * Deletes an invite, which then no longer lets anyone in. For the invite's creator and the owners and admins of its
- * chat, or for server admins if it is an invite to the server alone. Throws Forbidden for others who may invite, and
- * NotFound for everyone else.
+ * Deletes an invite, so that it no longer admits anyone. Only the invite's creator and the owners and admins of its
+ * chat can do this. If the invite is to the server alone, server admins can. Throws Forbidden for other people who may
+ * invite, and NotFound for everyone else.
  */
 export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Promise<Invite> {
   const [invite] = await findInvites(db, asker, [inviteId]);
@@ -79,10 +80,10 @@ export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Prom
   return invite;
 }
 
-/** The usable invite with this code, for a preview; null if there is none. */
+/** Returns the usable invite with this code, for a preview, or null if there is none. */
 export async function findInviteByCode(client: Queryable, code: string): Promise<Invite | null> {
   if (hashSecret('invite', code) === null) return null;
-  // Raw SQL, like all code that reads invites: the database's clock decides which are usable.
+  // Raw SQL, like all code that reads invites, because the database's clock decides which invites are usable.
   const { rows } = await client.query<Invite>(
     `select ${columns.invite('i')} from invites i where i.code = $1 and ${isUsable('i')}`,
     [code],
@@ -90,7 +91,7 @@ export async function findInviteByCode(client: Queryable, code: string): Promise
   return rows[0] ?? null;
 }
 
-/** A page of each chat's usable invites, newest first. The caller checks that the asker may invite. */
+/** Loads a page of each chat's usable invites, newest first. The caller must check that the asker may invite. */
 export const invitesIn = definePageLoader({ load: listInvites });
 
 async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest): Promise<Page<Invite>[]> {
@@ -109,7 +110,8 @@ async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest
 }
 
 /**
- * The usable invites with these ids, to places that the asker may invite people to; in no particular order.
+ * Returns the usable invites with these ids that lead to a place to which the asker may invite people, in no particular
+ * order.
  */
 export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigint[]): Promise<Invite[]> {
   const { rows } = await db.pool.query<Invite & { role: ServerRole }>(
@@ -132,8 +134,8 @@ export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigi
 }
 
 /**
- * Deletes up to `limit` invites that are used up or have expired, and returns how many. Raw SQL: with `skip locked`,
- * nodes that prune at the same time do not wait for each other.
+ * Deletes up to `limit` invites that are used up or have expired, and returns the number of deleted invites. Raw SQL,
+ * for `skip locked`: nodes that prune at the same time do not wait for each other.
  */
 export async function pruneInvites({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -152,14 +154,14 @@ function checkUses(maxUses: number | null): void {
 
 async function requireServerAdmin({ prisma }: Transaction, asker: Asker): Promise<void> {
   const user = await prisma.user.findUnique({ where: { id: asker.userId }, select: { serverRole: true } });
-  // The invite lasts for as long as its creator has the role, which a bot never has.
+  // The invite lasts only while its creator has the admin role, and a bot never has that role.
   if (user?.serverRole !== 'ADMIN' || effectiveRole(asker, user.serverRole) !== 'ADMIN')
     throw new Forbidden('Only admins of this server can invite people to it.');
 }
 
 /**
- * Inserts the invite if there is room for it. The caller has locked the chat or the admins, so invites are created one
- * at a time.
+ * Inserts the invite if the limit on the number of invites allows it. The caller must have locked the chat or the
+ * admins, so that only one invite at a time is created.
  */
 async function insertInvite(
   client: Queryable,

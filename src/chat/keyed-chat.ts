@@ -10,8 +10,8 @@ import { lockPeople, refuseUnknownPeople } from './chat.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * A chat as the embedding product describes it. Undefined leaves a property, or the members, as they are; null removes a
- * property.
+ * A chat as the embedding product describes it. Undefined leaves a property, or the members, as they are. Null removes
+ * a property.
  */
 export type ChatUpsert = {
   key: string;
@@ -24,7 +24,7 @@ export type ChatUpsert = {
 };
 
 /**
- * Creates the chat with its members. Returns null when another request has just created one with this key. Throws
+ * Creates the chat with its members. Returns null if another request has just created a chat with this key. Throws
  * InvalidInput.
  */
 export async function createKeyedChat(
@@ -40,7 +40,7 @@ export async function createKeyedChat(
   await lockMembers(transaction, wanted);
   const chat = await insertChat(transaction, wanted);
   if (chat === null) return null;
-  // Inserts the members in one statement, so that there is one event. Raw SQL, for that.
+  // Raw SQL, so that one statement inserts all members and there is only one event.
   await transaction.query(
     `insert into members (chat_id, user_id, role)
     select $1, user_id, case when user_id = any ($2) then 'OWNER' else 'MEMBER' end::member_role
@@ -51,9 +51,9 @@ export async function createKeyedChat(
 }
 
 /**
- * Creates a single chat. If the two people already have one without a key, it gets this key, because two people have at
- * most one single chat. Returns null when another request has just created a chat with this key, or one for the pair.
- * Throws InvalidInput.
+ * Creates a single chat. If the two people already have a single chat without a key, that chat gets this key, because
+ * two people have at most one single chat. Returns null if another request has just created a chat with this key, or a
+ * single chat for the pair. Throws InvalidInput.
  */
 export async function createKeyedSingle(
   transaction: Transaction,
@@ -75,7 +75,7 @@ export async function createKeyedSingle(
   );
   const { rowCount } = await orGone(claiming, ['single_chats_low_user_id_fkey', 'single_chats_high_user_id_fkey']);
   if (rowCount === 0) {
-    // Undoes the creation, so that no one receives an event for it.
+    // Undoes the creation of the chat, so that no one receives an event for it.
     await transaction.query('rollback to savepoint before_chat');
     return null;
   }
@@ -84,7 +84,8 @@ export async function createKeyedSingle(
 }
 
 /**
- * The two people of a single chat, the one with the lower id first. Throws InvalidInput unless there are exactly two.
+ * Returns the two people of a single chat, the one with the lower id first. Throws InvalidInput if there are not
+ * exactly two.
  */
 export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
   const [one, other, ...more] = new Set(memberIds);
@@ -95,7 +96,7 @@ export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
   return one < other ? [one, other] : [other, one];
 }
 
-/** Throws InvalidInput if `ownerIds` is empty, or names anyone who is not a member. */
+/** Throws InvalidInput if `ownerIds` is empty or names anyone who is not a member. */
 export function refuseOwners(ownerIds: readonly bigint[] | undefined, memberIds: ReadonlySet<bigint>): void {
   if (ownerIds === undefined) return;
   if (ownerIds.length === 0) {
@@ -113,7 +114,7 @@ async function lockMembers(client: Queryable, { memberIds = [] }: ChatUpsert): P
   refuseUnknownPeople(memberIds, await lockPeople(client, memberIds), 'memberIds');
 }
 
-/** Raw SQL, for `on conflict`. */
+/** Raw SQL, because Prisma has no `on conflict`. */
 async function insertChat(client: Queryable, wanted: ChatUpsert): Promise<Chat | null> {
   const { key, type, name = null, description = null, custom } = wanted;
   const { rows } = await client.query<Chat>(
@@ -124,7 +125,7 @@ async function insertChat(client: Queryable, wanted: ChatUpsert): Promise<Chat |
   return rows[0] ?? null;
 }
 
-/** The pair's chat, with its row locked. Raw SQL, for the lock. */
+/** Returns the pair's chat, and locks its row. Raw SQL, for the lock. */
 async function lockSingle(client: Queryable, pair: [bigint, bigint]): Promise<Chat | null> {
   const { rows } = await client.query<Chat>(
     `select ${columns.chat('c')} from single_chats s join chats c on c.id = s.chat_id
@@ -134,14 +135,17 @@ async function lockSingle(client: Queryable, pair: [bigint, bigint]): Promise<Ch
   return rows[0] ?? null;
 }
 
-/** Returns null when another request has just given this key to the chat, or to another one. */
+/**
+ * Gives the existing chat this key. Returns null if another request has just given the key to this chat or to another
+ * chat.
+ */
 async function adopt({ query }: Transaction, chat: Chat, { key, custom }: ChatUpsert): Promise<Chat | null> {
   if (chat.key === key) return null;
   if (chat.key !== null) {
     const message = 'the two already have a single chat, with another key';
     throw new InvalidInput([{ path: ['memberIds'], code: 'DUPLICATE', message }]);
   }
-  // The point to roll back to if another chat has just taken the key: an update has no `on conflict`.
+  // The savepoint to roll back to if another chat has just taken the key, because an update has no `on conflict`.
   await query('savepoint before_key');
   const update = query<Chat>(
     `update chats c set key = $2, custom = coalesce($3::jsonb, custom) where id = $1 returning ${columns.chat('c')}`,

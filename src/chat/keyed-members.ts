@@ -6,7 +6,7 @@ import { lockPeople, refuseUnknownPeople } from './chat.ts';
 import { readPair, refuseOwners } from './keyed-chat.ts';
 import { insertMembers } from './membership.ts';
 
-/** Who the members and owners of a chat are to be; undefined leaves the members, or the owners, as they are. */
+/** The wanted members and owners of a chat. Undefined leaves the members, or the owners, as they are. */
 export type WantedMembers = {
   memberIds: readonly bigint[] | undefined;
   ownerIds: readonly bigint[] | undefined;
@@ -14,10 +14,10 @@ export type WantedMembers = {
 
 /**
  * Makes these users the only members of a chat whose row this transaction has locked. New members see the default part
- * of the history: all of it in a channel, and only new messages in a group. With `ownerIds`, those users become its
- * only owners; otherwise, if no owner is left, ownership passes as it does when an account is erased. Throws
- * InvalidInput for unknown users, for owners who are not members, and for a change to a single chat; Forbidden if a new
- * member is banned.
+ * of the history: all of it in a channel, but only new messages in a group. With `ownerIds`, those users become the
+ * only owners. Without it, if no owner is left, ownership passes to another member as it does when an account is
+ * erased. Throws InvalidInput for unknown users, for owners who are not members, and for a change to a single chat;
+ * Forbidden if a new member is banned.
  */
 export async function setMembers(
   transaction: Transaction,
@@ -31,13 +31,14 @@ export async function setMembers(
   const added = [...wanted].filter((userId) => !roles.has(userId));
   const removed = [...roles.keys()].filter((userId) => !wanted.has(userId));
   if (chat.type === 'SINGLE') return refuseOtherPair([...wanted], added);
-  // Existing members are not locked, which could deadlock: an erasure locks the user's row, then waits for the chat.
+  // Existing members are not locked, because that could deadlock: an erasure locks the user's row and then waits for
+  // the chat.
   const known = await lockPeople(transaction, added);
   refuseUnknownPeople(memberIds ?? [], new Set([...roles.keys(), ...known]), 'memberIds');
   await refuseBannedPeople(transaction, chat.id, added);
   const visibleFromSeq = chat.type === 'GROUP' ? chat.lastSeq + 1 : 1;
   if (added.length > 0) await insertMembers(transaction, added, { chatId: chat.id, visibleFromSeq });
-  // Sets the new owners before it removes the previous ones, so that ownership does not pass to anyone else.
+  // Sets the new owners before it removes the previous ones, so that ownership does not pass to someone else.
   if (ownerIds !== undefined) await promote(transaction, chat.id, { roles, ownerIds });
   if (removed.length > 0) await removeMembers(transaction, chat.id, { roles, removed });
   if (ownerIds !== undefined) await demoteOthers(transaction, chat.id, ownerIds);
@@ -69,7 +70,7 @@ function refuseOtherPair(memberIds: readonly bigint[], added: readonly bigint[])
   throw new InvalidInput([{ path: ['memberIds'], code: 'NOT_ALLOWED', message }]);
 }
 
-/** Raw SQL, like the next statements: one for all members. */
+/** Raw SQL, like the next statements, because one statement handles all members. */
 async function readRoles(client: Queryable, chatId: bigint): Promise<Map<bigint, MemberRole>> {
   const { rows } = await client.query<{ userId: bigint; role: MemberRole }>(
     'select user_id as "userId", role from members where chat_id = $1',
@@ -85,7 +86,8 @@ async function removeMembers(
 ): Promise<void> {
   const owners = [...roles].flatMap(([userId, role]) => (role === 'OWNER' ? [userId] : []));
   if (owners.length > 0 && owners.every((userId) => removed.includes(userId))) {
-    // Passes on ownership before the last owner leaves, as the database requires, unless no one is left.
+    // Passes ownership on before the last owner leaves, because the database requires an owner as long as members are
+    // left.
     await client.query(
       `update members set role = 'OWNER' where chat_id = $1 and user_id = (
         select user_id from members where chat_id = $1 and not user_id = any ($2)

@@ -12,15 +12,17 @@ import { may, type Action, type ChatAccess } from './permission.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * A chat whose row this transaction has locked, and the asker's access to it: `visibleFrom` is the first seq they see.
+ * A chat whose row this transaction has locked, and the asker's access to it: `visibleFrom` is the first seq that they
+ * see.
  */
 export type LockedChat = { asker: Asker; chat: Chat; access: ChatAccess & { visibleFrom: number } };
 
 /**
  * Runs `work` in a transaction that has locked the chat's row. Every change to the chat, its messages, or its members
- * and their roles takes this lock, so what `work` reads stays true until the commit. Throws NotFound to hide a chat
- * that the asker cannot see; LastOwner when the database refuses to leave the chat's members without an owner;
- * RateLimited when another transaction (psql, for example) keeps the chat locked for more than 5 seconds.
+ * and their roles takes this lock, so the data that `work` reads stays valid until the commit. Throws NotFound for a
+ * chat that the asker cannot see; LastOwner if the database refuses a change that would leave the chat's members
+ * without an owner; RateLimited if another transaction (psql, for example) keeps the chat locked for more than 5
+ * seconds.
  */
 export async function inChat<T>(
   db: Db,
@@ -39,8 +41,8 @@ export async function inChat<T>(
 }
 
 /**
- * Throws Forbidden, with the reason, unless the asker may perform the action in this chat; with `until` if only a mute
- * prevents it. `targetRole` is the role of the member that the action affects.
+ * Throws Forbidden, with the reason, unless the asker may perform the action in this chat. If only a mute prevents the
+ * action, the error has `until`. `targetRole` is the role of the member that the action affects.
  */
 export function requireMay(action: Action, { asker, access }: LockedChat, targetRole: MemberRole | null = null): void {
   if (may(asker, action, { ...access, targetRole })) return;
@@ -57,19 +59,21 @@ export function requireMay(action: Action, { asker, access }: LockedChat, target
   throw new Forbidden(`Your role in this chat (${role}) does not allow that.`);
 }
 
-/** The chat's current row, with this transaction's own changes. */
+/** Returns the chat's current row, including this transaction's changes. */
 export async function readLockedChat({ prisma }: Transaction, { chat }: LockedChat): Promise<Chat> {
   return prisma.chat.findUniqueOrThrow({ where: { id: chat.id } });
 }
 
-/** Deletes the chat; its members receive ChatDeleted and nothing else. Deleting millions of messages takes minutes. */
+/**
+ * Deletes the chat. Its members receive ChatDeleted and no other event. Deleting millions of messages takes minutes.
+ */
 export async function deleteLockedChat(transaction: Transaction, { chat }: LockedChat): Promise<void> {
   await allowMinutes(transaction);
   await transaction.prisma.chat.deleteMany({ where: { id: chat.id } });
 }
 
 /**
- * Locks the chat's row until the transaction ends. Throws RateLimited when another transaction keeps it locked for more
+ * Locks the chat's row until the transaction ends. Throws RateLimited if another transaction keeps it locked for more
  * than 5 seconds.
  */
 export async function holdChat(client: Queryable, chatId: bigint): Promise<void> {
@@ -81,7 +85,10 @@ export async function holdChat(client: Queryable, chatId: bigint): Promise<void>
   }
 }
 
-/** Raw SQL: Prisma has no row locks, and the visibility rule belongs in the statement whose rows it guards. */
+/**
+ * Raw SQL: Raw SQL, because Prisma has no row locks, and because the visibility rule belongs in the statement that
+ * reads the rows.
+ */
 async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
   await holdChat({ query }, chatId);
   // A separate statement: the statement that waited for the lock still sees the members as they were before.
@@ -106,8 +113,8 @@ function hidden(): NotFound {
 }
 
 /**
- * The client's error for a statement that could not lock a chat, or would have left it without an owner; any other
- * error is returned as it is.
+ * Converts the error of a statement that could not lock a chat, or that would have left it without an owner, into the
+ * error for the client. Returns any other error unchanged.
  */
 export function explainChatLock(error: unknown): unknown {
   // lock_not_available

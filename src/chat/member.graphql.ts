@@ -33,21 +33,21 @@ builder.prismaObjectFields(MemberRef, (t) => ({
     description:
       'The seq of the newest message that this member has read. In single chats and groups, other members can see it unless this member has blocked them; otherwise it is null for them.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
-      // Members can always see their own marker. The answer in an event is the same for every asker wherever possible,
-      // so that they can share it.
+      // Members can always see their own marker. In an event, the result is the same for every asker wherever possible,
+      // so that all of them can share one rendering.
       if (context.eventId === null && context.asker()?.userId === userId) return lastReadSeq;
       const chat = await context.loaders.of(chatById).load(chatId);
       if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;
       const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
-      // If this member has blocked no one here, the answer is the same for every asker: there is no need to check who
-      // asks.
+      // If this member has blocked no one in this chat, the result is the same for every asker, so there is no need to
+      // check who asks.
       const viewer = blocked.size === 0 ? null : findViewer(context);
       return viewer !== null && blocked.has(viewer.userId) ? null : lastReadSeq;
     },
   }),
   unreadCount: t.int({
     nullable: true,
-    description: 'Null for other members. Counted up to 1,000.',
+    description: 'Null for memberships of other people. The count stops at 1,000.',
     resolve: ({ chatId, userId }, _, context) =>
       context.asker()?.userId === userId ? context.loaders.of(unreadCountOf).load({ chatId, userId }) : null,
   }),

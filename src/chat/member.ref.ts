@@ -1,7 +1,7 @@
 import { builder } from '../api/builder.ts';
 import { memberKeyOf, type MemberKey } from './member.ts';
 
-/** The roles of members. */
+/** The roles that a member can have. */
 export const MemberRoleRef = builder.enumType('MemberRole', { values: ['OWNER', 'ADMIN', 'MEMBER'] as const });
 
 /** The type `Member`, without its fields. */
@@ -17,7 +17,7 @@ export const MemberConnectionRef = builder.connectionObject(
   { name: 'MemberEdge' },
 );
 
-/** Parses a Member node's key; the counterpart of `memberKeyOf`. */
+/** Parses the key of a Member node; the inverse of `memberKeyOf`. */
 export function readMemberKey(key: string): MemberKey {
   const [chatId = '0', userId = '0'] = key.split('_');
   return { chatId: BigInt(chatId), userId: BigInt(userId) };

@@ -7,32 +7,36 @@ import { pageBounds, toPages, type Page, type PageRequest } from '../postgres/pa
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** What identifies a membership: a chat and a user. */
+/** The key of a membership: a chat and a user. */
 export type MemberKey = { chatId: bigint; userId: bigint };
 
-/** A membership's key as a string, `chatId_userId`. */
+/** Returns a membership's key as a string, `chatId_userId`. */
 export function memberKeyOf({ chatId, userId }: MemberKey): string {
   return `${chatId}_${userId}`;
 }
 
 const user = nested.user('u');
-/** A column for a statement that joins `users u`; `primeUsers` reads it. */
+/** A column for statements that join `users u`. `primeUsers` reads it. */
 export const memberUser = `${user.columnWhen('true')} as user`;
 
-/** Gives the loaders the users that were read along with their memberships, because nearly every query shows them. */
+/**
+ * Passes the users that were read along with their memberships to the loaders, because nearly every query shows them.
+ */
 export function primeUsers(rows: readonly (Member & { index: number; user: unknown })[], prime: Prime): void {
   for (const { index, userId, user: found } of rows) {
     prime(index - 1, memberUserById, { key: userId, value: user.take(found) });
   }
 }
 
-/** Memberships by chat and user. */
+/** Loads memberships by chat and user. */
 export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf });
 
-/** A page of a chat's members, keyed by the chat's id. */
+/** Loads a page of a chat's members, by the chat's id. */
 export const membersOf = definePageLoader({ load: listMembers });
 
-/** Raw SQL, at half Prisma's cost: events and lists run this, and one statement reads members of many chats. */
+/**
+ * Raw SQL, at half the cost of Prisma, because events and lists run this. One statement reads members of many chats.
+ */
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[], prime: Prime): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number; user: unknown }>({
     name: 'members_at',
@@ -47,9 +51,9 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[], prime: Prim
 }
 
 /**
- * A page of members for each chat; a cursor's key is the user's id. The caller checks that the asker can see the chat. The
- * same statement reads their users, which nearly every list shows. Raw SQL: Prisma cannot limit the rows per chat, and
- * would read all members of each.
+ * Reads a page of members for each chat. The key in a cursor is the user's id. The caller must check that the asker can
+ * see the chat. The same statement reads the users of these memberships, because nearly every list shows them. Raw SQL:
+ * Prisma cannot limit the rows per chat and would read all members of each chat.
  */
 async function listMembers(
   db: Db,

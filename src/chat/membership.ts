@@ -12,15 +12,16 @@ import { unnest } from '../postgres/unnest.ts';
 /** How much of the earlier history new members can see. */
 export type SharedHistory = 'ALL' | 'FROM_NOW';
 
-/** Who to add; with `history: null`, the default of the chat's type decides how much of the history they see. */
+/** The people to add. If `history` is null, the chat's type decides how much of the history they see. */
 export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: SharedHistory | null };
 
 /**
- * Adds people to a chat. All members, new ones included, receive AddToChat once; existing members are left as they are.
- * By default, new members see as much of a channel's history as the asker does, and only new messages in a group;
- * `history` overrides that. Everyone can read all of a public channel, whatever `history` says.
- * Throws Forbidden if the asker's role does not allow it, one of the new members has blocked them, or one is banned
- * from the chat; InvalidInput for more than 1,000 people at a time, and for unknown people, which it lists.
+ * Adds people to a chat. All members, including the new ones, receive AddToChat once. Existing members are not changed.
+ * By default, new members see as much of a channel's history as the asker does, but only the new messages of a group.
+ * `history` overrides this default. Everyone can read all of a public channel, whatever `history` says. Throws
+ * Forbidden if the asker's role does not allow it, if one of the new members has blocked the asker, or if one of them
+ * is banned from the chat; InvalidInput, with a list of the errors, for more than 1,000 people at a time and for
+ * unknown people.
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
@@ -32,8 +33,8 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
     requireMay('addMembers', locked);
     const members = await findMembers(transaction, chatId, userIds);
     const newUserIds = [...new Set(userIds)].filter((userId) => !members.has(userId));
-    // Existing members are not locked: an erasure locks the user's row first and then waits for the chat, so locking
-    // them could deadlock.
+    // Existing members are not locked, because that could deadlock: an erasure locks the user's row first and then
+    // waits for the chat.
     const known = await lockPeople(transaction, newUserIds);
     refuseUnknownPeople(userIds, new Set([...members.keys(), ...known]), 'userIds');
     await refuseBlockers(transaction, asker, newUserIds);
@@ -44,10 +45,10 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
 }
 
 /**
- * Removes a member from a chat. The remaining members and the removed one receive RemoveFromChat. For the removed
- * member, it is the last event of that chat. Like anyone, they can still read a public channel.
- * Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not allow it, or for
- * the only member, and LastOwner for the last owner.
+ * Removes a member from a chat. The remaining members and the removed member receive RemoveFromChat. For the removed
+ * member, it is the last event of the chat. They can still read a public channel, as anyone can. Throws NotFound if the
+ * user is not a member; Forbidden if the asker's role or the member's role does not allow it, or if the member is the
+ * only one; LastOwner if the member is the last owner.
  */
 export async function removeMember(
   db: Db,
@@ -64,8 +65,8 @@ export async function removeMember(
 }
 
 /**
- * Sets a member's role; all members receive MemberUpdated. A chat can have several owners.
- * Throws NotFound if the user is not a member, Forbidden if the asker is not an owner, and LastOwner if no owner would
+ * Sets a member's role. All members receive MemberUpdated. A chat can have several owners.
+ * Throws NotFound if the user is not a member; Forbidden if the asker is not an owner; LastOwner if no owner would
  * remain.
  */
 export async function setMemberRole(
@@ -80,9 +81,10 @@ export async function setMemberRole(
 }
 
 /**
- * Makes the asker a member of a public channel; all members receive AddToChat. Nothing changes for an existing member.
- * Throws Forbidden for any other chat that the asker can see, and, with the end and the reason, for a public channel
- * that they are banned from; NotFound for a hidden chat, and if the asker's account is deleted in the meantime.
+ * Makes the asker a member of a public channel. All members receive AddToChat. If the asker is already a member,
+ * nothing changes. Throws Forbidden for any other chat that the asker can see; Forbidden, with the end of the ban and
+ * the reason, for a public channel from which they are banned; NotFound for a hidden chat, or if the asker's account is
+ * deleted in the meantime.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
   await refuseBanned(db.pool, asker.userId, { chatId, isPublic: true });
@@ -96,21 +98,21 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 }
 
 /**
- * Ends the asker's membership; they and the remaining members receive RemoveFromChat. When the last member leaves a
- * chat without a key, the chat is deleted, and they receive ChatDeleted instead. Throws Forbidden for a single chat,
- * unless the other person's account is erased, and for one that the asker only reads; LastOwner for the last owner
- * while other members remain.
+ * Ends the asker's membership. They and the remaining members receive RemoveFromChat. When the last member leaves a
+ * chat that has no key, the chat is deleted, and that member receives ChatDeleted instead. Throws Forbidden for a
+ * single chat (unless the other person's account is erased) and for a chat that the asker only reads; LastOwner if the
+ * asker is the last owner and other members remain.
  */
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
     requireMay('leaveChat', locked);
-    // A chat with a key belongs to the embedding product, which may add members to it again.
+    // A chat with a key belongs to the embedding product, which may later add members to it again.
     if (locked.chat.memberCount === 1 && locked.chat.key === null) await deleteLockedChat(transaction, locked);
     else await deleteMember(transaction, chatId, asker.userId);
   });
 }
 
-/** An action, and the user affected by it. */
+/** An action, and the user that it affects. */
 export type Targeting = { action: 'removeMember' | 'setMemberRole' | 'banMember' | 'muteMember'; userId: bigint };
 
 /** Like `requireMayTo`, but also throws NotFound if the user is not a member. */
@@ -120,8 +122,8 @@ export async function requireTarget(transaction: Transaction, locked: LockedChat
 }
 
 /**
- * Throws Forbidden unless the asker may do that to the user; a user who is not a member counts as a plain member.
- * Returns the user's role, or null if they are not a member.
+ * Throws Forbidden unless the asker may perform the action on the user. A user who is not a member counts as a plain
+ * member. Returns the user's role, or null if they are not a member.
  */
 export async function requireMayTo(
   transaction: Transaction,
@@ -133,13 +135,13 @@ export async function requireMayTo(
   return role;
 }
 
-/** ALL means all that the asker can see: no one can share more of the history than they have. */
+/** ALL means everything that the asker can see, because no one can share more of the history than they see. */
 function firstVisibleSeq({ chat: { type, lastSeq }, access }: LockedChat, history: SharedHistory | null): number {
   if (type === 'PUBLIC_CHANNEL') return 1;
   return (history ?? (type === 'GROUP' ? 'FROM_NOW' : 'ALL')) === 'ALL' ? access.visibleFrom : lastSeq + 1;
 }
 
-/** The roles of those who are members, by user id. */
+/** Returns the roles of those of these users who are members, by user id. */
 async function findMembers(
   { prisma }: Transaction,
   chatId: bigint,
@@ -153,9 +155,9 @@ async function findMembers(
 }
 
 /**
- * Adds members to a chat whose row this transaction has locked; existing ones are left as they are.
- * Raw SQL: a single statement adds all members, so there is a single event. It costs a thirtieth of Prisma's
- * createMany.
+ * Adds members to a chat whose row this transaction has locked. Existing members are not changed.
+ * Raw SQL: a single statement adds all members, so there is a single event. It costs a thirtieth of what Prisma's
+ * createMany costs.
  */
 export async function insertMembers(
   client: Queryable,

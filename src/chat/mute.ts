@@ -11,11 +11,11 @@ import { requireTarget } from './membership.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * Mutes a member until the given time, replacing any earlier mute; a null `until` ends the mute. All members receive
- * MemberUpdated. While muted, the member, whatever their role, can read and leave, but cannot send, edit, react, pin or
- * show that they are typing, and can neither change nor moderate the chat. A mute stays in force when the member leaves
- * and comes back. Throws NotFound if the user is not a member, Forbidden if the asker's role or the member's does not
- * allow it, InvalidInput for the asker's own id and for a time that is not in the future.
+ * Mutes a member until the given time, replacing any earlier mute. If `until` is null, ends the mute. All members
+ * receive MemberUpdated. A muted member, whatever their role, can read and leave, but cannot send, edit, react, pin or
+ * show that they are typing, and can neither change nor moderate the chat. A mute stays in force if the member leaves
+ * and comes back. Throws NotFound if the user is not a member; Forbidden if the asker's role or the member's role does
+ * not allow it; InvalidInput for the asker's own id and for a time that is not in the future.
  */
 export async function muteMember(
   db: Db,
@@ -32,10 +32,10 @@ export async function muteMember(
   });
 }
 
-/** When each member's mute ends; null if they are not muted. */
+/** Loads the time when each member's mute ends, or null if they are not muted. */
 export const mutedUntilOf = defineLoader({ load: readMutes, keyOf: memberKeyOf });
 
-/** Raw SQL: events select this value for many members at once, and the database's clock decides. */
+/** Raw SQL, because events select this value for many members at once, and because the database's clock decides. */
 async function readMutes({ pool }: Db, members: readonly MemberKey[]): Promise<(Date | null)[]> {
   const { rows } = await pool.query<{ index: number; until: Date | null }>({
     name: 'mutes',

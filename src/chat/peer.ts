@@ -7,16 +7,19 @@ import { unnest } from '../postgres/unnest.ts';
 /** The two users of a single chat, in the order of their ids. */
 type Pair = { low: bigint; high: bigint };
 
-/** The pair of each single chat; null once the account of either user is erased, and for other chats. */
+/**
+ * Loads the pair of each single chat. The result is null once the account of either user is erased, and for other kinds
+ * of chats.
+ */
 export const pairOf = defineLoader({ load: loadPairs });
 
-/** The other person of the pair, as the asker sees it; null if the asker is not in the pair. */
+/** Returns the other person of the pair from the asker's point of view, or null if the asker is not in the pair. */
 export function otherOf({ low, high }: Pair, { userId }: Asker): bigint | null {
   if (userId === low) return high;
   return userId === high ? low : null;
 }
 
-/** Raw SQL, at half Prisma's cost: every chat list that is opened runs this. */
+/** Raw SQL, at half the cost of Prisma, because every chat list that is opened runs this. */
 async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pair | null)[]> {
   const { rows } = await pool.query<Pair & { index: number }>({
     name: 'pairs',
@@ -28,8 +31,9 @@ async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pai
 }
 
 /**
- * Whether the other person in the single chat `chat` (an alias of chats) has been erased, and the chat is not one
- * person's chat with themselves. An SQL condition that costs something only in chats with one member.
+ * Returns a condition that holds if the other person in the single chat `chat` (an alias of chats) has been erased and
+ * the chat is not one person's chat with themselves. The condition is SQL, and takes time only in chats with one
+ * member.
  */
 export function isPeerErased(chat: string): string {
   return `case when ${chat}.type = 'SINGLE' and ${chat}.member_count = 1 then not exists (

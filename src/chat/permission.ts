@@ -3,8 +3,8 @@ import type { Scope } from '../core/scope.ts';
 import type { ChatType, MemberRole } from '../postgres/generated/prisma/client.ts';
 
 /**
- * What an asker may want to do in a chat that they can see. To delete their own messages or move their read marker,
- * they need no permission.
+ * An action that an asker may want to perform in a chat that they can see. They need no permission to delete their own
+ * messages or to move their read marker.
  */
 export type Action =
   | 'addMembers'
@@ -26,7 +26,7 @@ export type Action =
 /**
  * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they
  * are not a member, such as a reader of a public channel), whether the other person in a single chat has blocked them,
- * until when they are muted (null if they are not), and whether the other person in a single chat has been erased.
+ * when their mute ends (null if they are not muted), and whether the other person in a single chat has been erased.
  */
 export type ChatAccess = {
   type: ChatType;
@@ -37,10 +37,10 @@ export type ChatAccess = {
   isPeerErased?: boolean;
 };
 
-/** The access, plus the role of the member that the action targets. A user who is not a member counts as a MEMBER. */
+/** The access, and the role of the member whom the action affects. A user who is not a member counts as a MEMBER. */
 export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
-/** The scope that a program needs for each action, besides its user's rights. */
+/** The scope that a program needs for each action, in addition to the rights of its user. */
 const neededScopes: Record<Action, Scope> = {
   addMembers: 'CHATS_WRITE',
   createInvite: 'CHATS_WRITE',
@@ -60,10 +60,10 @@ const neededScopes: Record<Action, Scope> = {
 };
 
 /**
- * Whether the asker may perform the action; all permissions are decided here. Callers first check that the asker can
- * see the chat; the database checks afterwards that an owner remains. A session may do everything that its user may do,
- * and a program only what its key's scopes also allow. An incoming webhook may only send messages, whatever the role of
- * its bot.
+ * Returns whether the asker may perform the action. All permissions are decided here. Callers must first check that the
+ * asker can see the chat. Afterwards, the database checks that an owner remains. A session may do everything that its
+ * user may do. A program may do only what both its user and the scopes of its key allow. An incoming webhook may only
+ * send messages, whatever role its bot has.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {
@@ -77,15 +77,15 @@ export function may(asker: Asker, action: Action, access: Case): boolean {
   }
 }
 
-/** The complete table of permissions by action, chat type and role. */
+/** The complete table of permissions, by action, chat type and role. */
 function mayPerson(action: Action, access: Case): boolean {
   const { type, role, visibleFrom, isBlocked, mutedUntil, isPeerErased = false, targetRole = null } = access;
   if (action === 'joinChat') return type === 'PUBLIC_CHANNEL' && role === null;
   if (role === null) return false;
-  // This applies to every role: a muted admin cannot moderate either.
+  // This applies to every role, so a muted admin cannot moderate either.
   if (mutedUntil !== null) return action === 'leaveChat' && type !== 'SINGLE';
-  // A single chat has no roles: both people may write and pin, and neither can delete the other's messages.
-  // Neither can leave, unless the other's account is erased.
+  // A single chat has no roles. Both people may write and pin, and neither can delete the other's messages.
+  // Neither can leave, unless the other person's account is erased.
   if (type === 'SINGLE') {
     if (action === 'leaveChat') return isPeerErased;
     return !isBlocked && (action === 'sendMessage' || action === 'pinMessage');
@@ -105,7 +105,7 @@ function mayPerson(action: Action, access: Case): boolean {
     case 'mentionEveryone':
       return isAdmin;
     case 'publishHistory':
-      // A public channel shows the whole history to everyone, so an admin must be able to see all of it.
+      // A public channel shows the whole history to everyone, so only an admin who can see all of it may publish it.
       return isAdmin && visibleFrom === 1;
     case 'removeMember':
     case 'banMember':

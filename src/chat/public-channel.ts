@@ -13,13 +13,13 @@ import type { SearchQuery } from '../search/search-query.ts';
 import { readText } from '../search/search-text.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 
-/** A public channel with its cursor key in the list. */
+/** A public channel, with its cursor key in the list. */
 export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
- * The public channels whose name matches `search`, ordered by name: each word of `search` must be the beginning of a
- * word in the name; none for a search without a word. Throws InvalidInput for a search that no name could contain or
- * that takes too long; RateLimited when too many searches wait.
+ * Finds the public channels whose name matches `search`, ordered by name. Each word of `search` must be the beginning
+ * of a word in the name. A search without a word finds no channels. Throws InvalidInput for a search that no name could
+ * match or that takes too long; RateLimited if too many searches are waiting.
  */
 export async function searchPublicChannels(
   turns: SearchTurns,
@@ -32,7 +32,7 @@ export async function searchPublicChannels(
   return toChannels(rows, page);
 }
 
-/** The public channels by name, except those that the asker is banned from. */
+/** Lists the public channels by name, except those from which the asker is banned. */
 export async function listPublicChannels(
   pool: Queryable,
   asker: Asker,
@@ -48,13 +48,15 @@ export async function listPublicChannels(
 
 type FoundChannel = Chat & { foldedName: string };
 
-/** How many channels a search looks at in the order of the list; a little more than the largest page has. */
+/**
+ * The number of channels that a search examines in the order of the list. It is slightly larger than the largest page.
+ */
 const maxWalked = 110;
 
 /**
- * Raw SQL: its order and its search are expressions with indexes of their own. A search for words that most names
- * contain fills its page from the next few channels of the list; for all other searches, the word index finds the
- * channels, which are then sorted.
+ * Raw SQL, because its order and its condition are expressions that have their own indexes. A search for words that
+ * most names contain fills its page from the next few channels of the list. For all other searches, the word index
+ * finds the channels, which are then sorted.
  */
 async function findChannels(
   pool: Queryable,
@@ -76,7 +78,7 @@ async function findChannels(
   return mergeChannels(rows, others);
 }
 
-/** The matching ones among the next `maxWalked` channels. */
+/** Returns the matching channels among the next `maxWalked` channels. */
 async function walkChannels(
   pool: Queryable,
   asker: Asker,
@@ -85,7 +87,7 @@ async function walkChannels(
   const values = listKeys(asker, { ...page, limit: maxWalked });
   const condition = printCondition(query, 's.tokens', (value) => `$${values.push(value)}`);
   const { rows } = await pool.query<FoundChannel>(
-    // A subquery for each channel: with a join, PostgreSQL would read all names.
+    // Uses a subquery for each channel, because with a join, PostgreSQL would read all names.
     `select * from (${printList('chats c', 'true')}) c
     where (select ${condition} from search_channels s where s.chat_id = c.id)
     order by "foldedName" collate "C", id limit $${values.push(page.limit + 1)}`,
@@ -94,7 +96,7 @@ async function walkChannels(
   return rows;
 }
 
-/** The channels among these that belong on the page; their names are not in the index yet. */
+/** Returns those of these channels that belong on the page. Their names are not in the index yet. */
 async function readUnindexed(
   pool: Queryable,
   asker: Asker,
@@ -109,7 +111,7 @@ async function readUnindexed(
   return rows;
 }
 
-/** The channels of both lists, each once, in the database's order. */
+/** Merges the channels of both lists in the database's order, without duplicates. */
 function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChannel[]): FoundChannel[] {
   const all = new Map([...one, ...other].map((channel) => [channel.id, channel]));
   const bytesOf = ({ foldedName }: FoundChannel) => Buffer.from(foldedName);
@@ -119,8 +121,8 @@ function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChanne
 }
 
 /**
- * The statement that lists the public channels in `source` that meet the condition. Its first values are those of
- * `listKeys`.
+ * Builds the statement that lists the public channels in `source` that meet the condition. Its first values are the
+ * result of `listKeys`.
  */
 function printList(source: string, condition: string): string {
   return `select ${columns.chat('c')}, fold(c.name) as "foldedName"

@@ -8,18 +8,18 @@ import { InvalidInput, NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** How far an asker has read; `rewind` allows the marker to move back. */
+/** How far an asker has read. `rewind` allows the marker to move back. */
 export type ReadMark = { asker: Asker; chatId: bigint; seq: number; rewind: boolean };
 
-/** Whether the members of a chat of that type see how far the others have read. */
+/** Returns whether the members of a chat of this type see how far the other members have read. */
 export function showsReceipts(type: ChatType | undefined): boolean {
   return type === 'SINGLE' || type === 'GROUP';
 }
 
 /**
- * Moves the asker's own marker to `seq`; their devices receive ReadMarkerMoved. Nothing happens if it is there already.
- * Throws NotFound if the asker is not a member; InvalidInput for a seq after the newest message and, without `rewind`,
- * for one before the marker. 0 means that nothing has been read.
+ * Moves the asker's marker to `seq`. Their devices receive ReadMarkerMoved. Does nothing if the marker is already
+ * there. Throws NotFound if the asker is not a member; InvalidInput for a seq after the newest message and, without
+ * `rewind`, for a seq before the marker. 0 means that the asker has read nothing.
  */
 export async function markRead(
   writes: GroupCommit,
@@ -30,7 +30,10 @@ export async function markRead(
   return writes.submit(readMarks, { ...mark, asker });
 }
 
-/** Many markers in one update. Several marks of one member are applied in turn, and only the result is written. */
+/**
+ * Writes many markers in one update. Several marks of the same member are applied one after another, and only the
+ * result is written.
+ */
 const readMarks: WriteKind<ReadMark, Member> = {
   async write(client, chats, marks) {
     const before = await readMembers(client, marks);
@@ -59,7 +62,10 @@ function move(member: Member | undefined, mark: ReadMark, chat: LockedChat | und
   return { value: { ...member, lastReadSeq: mark.seq } };
 }
 
-/** By `memberKeyOf`. Reads under the chats' locks, because removing a member takes the same lock. */
+/**
+ * Returns the members by `memberKeyOf`. Reads them while the chats are locked, because removing a member takes the same
+ * lock.
+ */
 async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promise<Map<string, Member>> {
   const { rows } = await client.query<Member>({
     name: 'marking_members',
@@ -71,7 +77,7 @@ async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promi
   return new Map(rows.map((member) => [memberKeyOf(member), member]));
 }
 
-/** Moves the markers of these members in one statement. Raw SQL: part of the group commit. */
+/** Moves the markers of these members in one statement. Raw SQL, because it is part of the group commit. */
 async function writeMarkers(client: Queryable, members: readonly Member[]): Promise<void> {
   if (members.length === 0) return;
   await client.query({

@@ -5,8 +5,8 @@ import { ChatRef } from './chat.ref.ts';
 import { may, type Action } from './permission.ts';
 
 /**
- * What `viewerCan` offers, by the names that the rules use. An action on a member is offered if the viewer may perform
- * it on a plain member.
+ * The actions that `viewerCan` can list, with the names that the permission rules use for them. An action on a member
+ * is listed if the viewer may perform it on a plain member.
  */
 const chatActions = {
   SEND_MESSAGE: 'sendMessage',
@@ -27,7 +27,7 @@ const chatActions = {
 
 type ChatAction = keyof typeof chatActions;
 
-/** In the order of the table. */
+/** The names, in the order of the table. */
 const names = Object.keys(chatActions) as [ChatAction, ...ChatAction[]];
 
 const ChatActionRef = builder.enumType('ChatAction', {

@@ -6,19 +6,19 @@ import type { ChatAccess } from './permission.ts';
 import type { Queryable } from '../postgres/client.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** The longest slow mode: six hours. */
+/** The longest interval of slow mode: six hours. */
 export const maxSlowModeSeconds = 21_600;
 
 /** A message that an asker wants to send. */
 type Sending = { asker: Asker; chatId: bigint };
 
 /**
- * Enforces slow mode for a batch of messages. Owners and admins are exempt. The chats are locked, so two
- * messages that are sent at the same time to different nodes take turns too.
+ * Enforces slow mode for a batch of messages. Owners and admins are exempt. The chats are locked, so even two messages
+ * that are sent to different nodes at the same time are handled one after the other.
  */
 export class SlowMode {
   readonly #secondsOf: ReadonlyMap<bigint, number>;
-  /** For each sender and chat, the seconds since their last message there. */
+  /** The seconds since each sender's last message in each chat. */
   readonly #elapsed: Map<string, number>;
   readonly #taken = new Map<string, Sending>();
 
@@ -27,7 +27,10 @@ export class SlowMode {
     this.#elapsed = elapsed;
   }
 
-  /** Queries the database only if a chat has slow mode: one lookup by key for each message. Raw SQL: group commit. */
+  /**
+   * Queries the database only if a chat has slow mode, with one key lookup for each message. Raw SQL, because it is
+   * part of the group commit.
+   */
   static async read(
     client: Queryable,
     chats: ReadonlyMap<bigint, LockedChat>,
@@ -49,7 +52,7 @@ export class SlowMode {
     return new SlowMode(secondsOf, new Map(rows.map((row) => [keyOf(row.chatId, row.userId), row.elapsed])));
   }
 
-  /** Why this sender, with this access, must wait; null if they may send now. */
+  /** Returns the error if this sender, with this access, must wait, or null if they may send now. */
   refuse({ asker, chatId }: Sending, { role }: ChatAccess): RateLimited | null {
     const seconds = this.#secondsOf.get(chatId) ?? 0;
     const elapsed = role === 'MEMBER' ? (this.#elapsed.get(keyOf(chatId, asker.userId)) ?? seconds) : seconds;
@@ -58,14 +61,14 @@ export class SlowMode {
     return new RateLimited(`This chat is in slow mode: one message every ${seconds} seconds.`, wait);
   }
 
-  /** Takes the sender's turn. */
+  /** Uses up the sender's turn. */
   take({ asker, chatId }: Sending, { role }: ChatAccess): void {
     if (role !== 'MEMBER' || !this.#secondsOf.has(chatId)) return;
     this.#elapsed.set(keyOf(chatId, asker.userId), 0);
     this.#taken.set(keyOf(chatId, asker.userId), { asker, chatId });
   }
 
-  /** Records the turns that were taken. Raw SQL: group commit. */
+  /** Records the turns that were used. Raw SQL, because it is part of the group commit. */
   async write(client: Queryable): Promise<void> {
     if (this.#taken.size === 0) return;
     const taken = [...this.#taken.values()];
@@ -80,8 +83,8 @@ export class SlowMode {
 }
 
 /**
- * Deletes up to `limit` turns that are older than the longest slow mode, and returns how many. Raw SQL: with `skip
- * locked`, nodes that prune at the same time do not wait for each other.
+ * Deletes up to `limit` turns that are older than the longest slow mode, and returns the number of deleted turns. Raw
+ * SQL, for `skip locked`: nodes that prune at the same time do not wait for each other.
  */
 export async function pruneSlowModeTurns(pool: pg.Pool, limit: number): Promise<number> {
   const { rowCount } = await pool.query(

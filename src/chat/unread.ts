@@ -7,29 +7,32 @@ import { unreadMentions } from '../message/mention.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** Unread messages are counted up to this many. */
+/** The number at which the count of unread messages stops. */
 const maxUnreadCount = 1_000;
 
 /**
- * The messages of chat `c` that member `m` can see and has not read: sent by others, not deleted, after the marker. An
- * SQL fragment that begins with `from`, for a statement that joins `c` and `m`. `offset 0` makes PostgreSQL compute the
- * first visible seq once, not for each message.
+ * The messages of chat `c` that member `m` can see and has not read: messages that were sent by others, are not
+ * deleted, and come after the marker. This is an SQL fragment that begins with `from`, for a statement that joins `c`
+ * and `m`. `offset 0` makes PostgreSQL compute the first visible seq once instead of once per message.
  */
 const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   join messages on messages.chat_id = m.chat_id
     and messages.seq > m.last_read_seq and messages.seq >= first_visible.seq
     and messages.sender_id is distinct from m.user_id and messages.deleted_at is null`;
 
-/** SQL: the number of unread messages, up to `maxUnreadCount`, as an int. */
+/** An SQL expression for the number of unread messages, up to `maxUnreadCount`, as an int. */
 export const unreadCount = `(select count(*)::int from (select ${unread} limit ${maxUnreadCount}) few)`;
 
-/** The number of unread messages of each membership, up to `maxUnreadCount`; 0 if the user is not a member. */
+/** Loads the number of unread messages of each membership, up to `maxUnreadCount`, or 0 if the user is not a member. */
 export const unreadCountOf = defineLoader({
   load: countUnread,
   keyOf: memberKeyOf,
 });
 
-/** Raw SQL, at half Prisma's cost: every chat list that is opened runs this, and the count stops at its limit. */
+/**
+ * Raw SQL, at half the cost of Prisma, because every chat list that is opened runs this, and because the count stops at
+ * its limit.
+ */
 async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread',
@@ -43,8 +46,8 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
 }
 
 /**
- * How many of the asker's chats have unread messages that count at the chat's notification level. Raw SQL, at a third
- * of Prisma's cost: this runs whenever a client starts.
+ * Counts the asker's chats that have unread messages that count at the chat's notification level. Raw SQL, at a third
+ * of the cost of Prisma, because this runs whenever a client starts.
  */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({

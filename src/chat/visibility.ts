@@ -7,12 +7,13 @@ import { isRestricted } from '../postgres/restriction.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * The single rule for who sees what, as SQL: the first seq of chat `chat` (an alias of chats) that the user `person`
- * can see, or null if they cannot see the chat. Everyone can read all of a public channel, except users who are banned
- * from it; only members can read other chats, from their membership's `visible_from_seq` on. A message is visible if
- * its seq is not below the first visible seq.
+ * Returns, as SQL, the only rule that decides who sees what: the first seq of chat `chat` (an alias of chats) that the
+ * user `person` can see, or null if they cannot see the chat. Everyone can read all of a public channel, except users
+ * who are banned from it. Only members can read other chats, starting at the `visible_from_seq` of their membership. A
+ * message is visible if its seq is greater than or equal to the first visible seq.
  *
- * For chats that are not public, bans need not be checked: the database keeps banned users from being members.
+ * For chats that are not public, there is no need to check bans, because the database prevents banned users from being
+ * members.
  */
 export function visibleFrom(chat: string, person: string): string {
   return `case when ${chat}.type = 'PUBLIC_CHANNEL'
@@ -22,29 +23,34 @@ export function visibleFrom(chat: string, person: string): string {
       where viewer.chat_id = ${chat}.id and viewer.user_id = ${person}) end`;
 }
 
-/** The chats that the asker can see by that rule, for Prisma. */
+/** Returns a Prisma filter for the chats that the asker can see according to that rule. */
 export function visibleChats({ userId }: Asker): Prisma.ChatWhereInput {
   return { OR: [{ type: 'PUBLIC_CHANNEL', currentBans: { none: { userId } } }, { members: { some: { userId } } }] };
 }
 
-/** The memberships that the asker can see: those of the chats that they can see. For Prisma. */
+/**
+ * Returns a Prisma filter for the memberships that the asker can see, which are those of the chats that the asker can
+ * see.
+ */
 export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
   return { chat: visibleChats(asker) };
 }
 
 /**
- * Whether signed-in users can see `person` (an alias of users): until the account's erasure begins. An SQL condition.
+ * Returns an SQL condition for whether signed-in users can see `person` (an alias of users). They can until the
+ * account's erasure begins.
  */
 export function isVisiblePerson(person: string): string {
   return `${person}.deleted_at is null`;
 }
 
-/** The same, for Prisma. */
+/** The same condition, as a Prisma filter. */
 export const visiblePeople: Prisma.UserWhereInput = { deletedAt: null };
 
 /**
- * The ids of all chats that a user can see by that rule, and of public channels that they are banned from, found by
- * index instead of by applying the rule to every chat. Use it to narrow down a search, never instead of the rule.
+ * Returns an SQL query for the ids of all chats that a user can see by that rule, plus the public channels that they
+ * are banned from. It finds them with indexes instead of applying the rule to every chat. Use it to narrow down a
+ * search, but never instead of the rule.
  */
 export function visibleChatIds(person: string): string {
   return `select chat_id from members where user_id = ${person}
@@ -54,21 +60,26 @@ export function visibleChatIds(person: string): string {
 /** A chat, and the asker who reads it. */
 export type ChatReader = { chatId: bigint; asker: Asker };
 
-/** A chat and an asker as a string, for a loader's cache. */
+/** Returns a chat and an asker as a string, for a loader's cache. */
 export function chatReaderKey({ chatId, asker }: ChatReader): string {
   return `${chatId} ${askerKey(asker)}`;
 }
 
-/** The first seq that the asker can see in a chat; null if they cannot see the chat. */
+/** Loads the first seq that the asker can see in a chat, or null if they cannot see the chat. */
 export const visibleFromOf = defineLoader({
   load: readVisibleFrom,
   keyOf: chatReaderKey,
 });
 
-/** The seq below which a chat's history is hidden from at least one member; 1 if nothing is hidden from anyone. */
+/**
+ * Loads the seq below which a chat's history is hidden from at least one member, or 1 if nothing is hidden from anyone.
+ */
 export const hiddenBelowOf = defineLoader({ load: readHiddenBelow });
 
-/** Raw SQL, at half Prisma's cost: events and pages of messages run this, for many readers in one statement. */
+/**
+ * Raw SQL, at half the cost of Prisma, because events and pages of messages run this, for many readers in one
+ * statement.
+ */
 async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Promise<(number | null)[]> {
   const { rows } = await pool.query<{ index: number; seq: number | null }>({
     name: 'visible_from',
@@ -80,7 +91,7 @@ async function readVisibleFrom({ pool }: Db, readers: readonly ChatReader[]): Pr
   return pairOne(rows, readers, { value: ({ seq }) => seq, missing: null });
 }
 
-/** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many chats in one statement. */
+/** Raw SQL, at half the cost of Prisma, because this runs when events are rendered, for many chats in one statement. */
 async function readHiddenBelow({ pool }: Db, chatIds: readonly bigint[]): Promise<number[]> {
   const { rows } = await pool.query<{ id: bigint; seq: number | null }>({
     name: 'hidden_below',

@@ -13,8 +13,8 @@ type Pages = {
 type ReadField = FieldFunctionOptions['readField'];
 
 /**
- * The pages of `Chat.messages` as one stretch of the history without gaps, whichever query loaded them. A page that is
- * not adjacent to the known messages replaces them.
+ * Merges the pages of `Chat.messages` into one part of the history without gaps, whichever query loaded them. A page
+ * that is not adjacent to the known messages replaces those messages.
  */
 export const messagePages: FieldPolicy<Pages> = {
   keyArgs: false,
@@ -22,8 +22,8 @@ export const messagePages: FieldPolicy<Pages> = {
 };
 
 /**
- * The pages with a new message at their end. If the end of the history is not loaded, the message would leave a gap, so
- * it is left out.
+ * Returns the pages with a new message added at their end. If the end of the history is not loaded, the message would
+ * leave a gap, so it is not added.
  */
 export function addEdge(pages: Pages | undefined, edge: Edge, readField: ReadField): Pages | undefined {
   if (pages === undefined || pages.pageInfo?.hasNextPage === true) return pages;
@@ -63,7 +63,10 @@ function join(known: Pages, page: Pages, readField: ReadField): Pages {
   };
 }
 
-/** The seqs of the first and the last message; NaN without messages, or if their seqs are not known. */
+/**
+ * Returns the seqs of the first and the last message. They are NaN if there are no messages, or if the seqs are not
+ * known.
+ */
 function endsOf({ edges }: Pages, readField: ReadField): [number, number] {
   const [first, last] = [edges[0], edges.at(-1)];
   return [first ? seqOf(first, readField) : NaN, last ? seqOf(last, readField) : NaN];

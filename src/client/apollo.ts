@@ -16,9 +16,9 @@ import { addEdge, messagePages } from './apollo-message.ts';
 export { possibleTypes } from './generated/possible-types.ts';
 
 /**
- * For apps that keep Apollo Client's cache: the last link. Requests carry the token of the client's session, and
- * subscriptions resume after their last event. After a Reset, all queries on the screen are fetched again, and the rest
- * of the cache is dropped.
+ * The last link for an app that keeps its data in Apollo Client's cache. Requests carry the token of the client's
+ * session, and subscriptions resume after the last event that they received. After a Reset, all queries on the screen
+ * are fetched again, and everything else in the cache is dropped.
  */
 export function parleyLink(parley: Client): ApolloLink {
   const requests = new HttpLink({ uri: `${parley.server.url}/graphql`, fetch: authorizedFetch(parley) });
@@ -31,7 +31,7 @@ export function parleyLink(parley: Client): ApolloLink {
           { query: print(query), variables, operationName },
           {
             signal: abort.signal,
-            // Errors have the fields that the specification gives them.
+            // The cast is safe because errors have the fields that the specification requires.
             onResult: (result) => observer.next(result as ApolloLink.Result),
             onReset: () => void fetchAgain(client),
           },
@@ -46,17 +46,17 @@ export function parleyLink(parley: Client): ApolloLink {
   return ApolloLink.split(isSubscription, events, requests);
 }
 
-/** Drops everything: what is not on the screen is fetched when it is next shown. */
+/** Drops everything. Data that is not on the screen is fetched when it is next shown. */
 async function fetchAgain(client: ApolloClient): Promise<void> {
   const shown = client.getObservableQueries('active');
-  // The screen keeps what it shows until the new results have arrived.
+  // The screen continues to show the old data until the new results arrive.
   for (const id of Object.keys(client.cache.extract() ?? {})) client.cache.evict({ id, broadcast: false });
-  // A failing query reports its own error.
+  // A query that fails reports its error itself.
   await Promise.allSettled([...shown].map((query) => query.refetch()));
   client.cache.gc();
 }
 
-/** How `InMemoryCache` joins the pages of lists. Messages must be selected with their `id` and `seq`. */
+/** Tells `InMemoryCache` how to join the pages of lists. Queries must select messages with their `id` and `seq`. */
 export const typePolicies: TypePolicies = {
   Query: {
     fields: {
@@ -86,7 +86,7 @@ export type NewMessage = {
   edge: { cursor: string; node: { id: string; seq: number } };
 };
 
-/** Adds the message of an event at the end of its chat, if the cache has the end of its history. */
+/** Adds the message of an event at the end of its chat, if the end of the chat's history is in the cache. */
 export function addMessage(cache: ApolloCache, { message, edge }: NewMessage): void {
   const id = cache.identify({ __typename: 'Chat', id: message.chat.id });
   if (id === undefined) return;

@@ -1,8 +1,8 @@
 import type { Client } from './client.ts';
 
 /**
- * A `fetch` for other GraphQL clients: sends the session's token, and repeats the request once with a new token if the
- * server refuses the first. A refused request has had no effect.
+ * Creates a `fetch` for other GraphQL clients. It sends the session's token, and retries the request once with a new
+ * token if the server refuses the first token. A request that was refused has had no effect.
  */
 export function authorizedFetch(client: Client): typeof globalThis.fetch {
   return async (input, init) => {

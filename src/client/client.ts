@@ -28,14 +28,14 @@ export type { Upload, UploadOptions } from './upload.ts';
 export type { Envelope } from './wire.ts';
 export type * from './state.ts';
 
-/** Creates a client. The client does nothing until `start`, or until an operation is called. */
+/** Creates a client. The client does nothing until you call `start` or an operation. */
 export function createClient(options: ClientOptions): Client {
   return new Client(options);
 }
 
-/** One user on one device: their chats, kept in step with the server. */
+/** One user on one device. The client keeps the user's chats in sync with the server. */
 export class Client {
-  /** Where the API is, and the `fetch` to reach it with. */
+  /** The URL of the API, and the `fetch` with which to reach it. */
   readonly server: Server;
   readonly #engine: Engine;
 
@@ -45,12 +45,12 @@ export class Client {
     this.server = this.#engine.server;
   }
 
-  /** What the client knows now. */
+  /** Everything that the client currently knows. */
   get state(): State {
     return this.#engine.store.state;
   }
 
-  /** Calls the listener after every change of `state`; returns a function that unsubscribes it. */
+  /** Calls the listener after every change of `state`. Returns a function that removes the listener. */
   readonly subscribe = (listener: () => void): (() => void) => this.#engine.store.subscribe(() => listener());
 
   async signUp(input: {
@@ -71,8 +71,8 @@ export class Client {
   }
 
   /**
-   * Ends the session on this device or, with `everywhere`, on all of the user's devices, and forgets everything. If the
-   * server cannot be reached, it still forgets everything, and throws.
+   * Ends the session on this device (with `everywhere`, the sessions on all of the user's devices) and forgets
+   * everything. If the server cannot be reached, still forgets everything, and then throws.
    */
   async signOut(options: { everywhere?: boolean } = {}): Promise<void> {
     try {
@@ -83,7 +83,8 @@ export class Client {
   }
 
   /**
-   * Connects and stays in sync until `stop`; resolves once live or signed out, or when the stored state is loaded.
+   * Connects and stays in sync until `stop`. Resolves once the client is live or signed out, or when the stored state
+   * is loaded.
    */
   start(): Promise<void> {
     return this.#engine.start();
@@ -94,14 +95,17 @@ export class Client {
     return this.#engine.stop();
   }
 
-  /** Connects and sends now, without waiting for the next attempt: for when the network is known to be back. */
+  /**
+   * Connects and sends immediately, without waiting for the next attempt. Call this when you know that the network is
+   * back.
+   */
   reconnect(): void {
     this.#engine.reconnect();
   }
 
   /**
-   * Loads the newest page of a chat, the page before or after the loaded part (`before` or `after` is the seq at its
-   * end), or the page around a message.
+   * Loads one page of a chat: the newest page, the page before or after the loaded part (`before` or `after` is the seq
+   * at that end of the part), or the page around a message.
    */
   async loadMessages(
     chatId: string,
@@ -114,31 +118,34 @@ export class Client {
     else await this.#engine.sync.loadPage(chatId, 'newest');
   }
 
-  /** Loads the members of a chat into `state.members`, and whether they are online into `state.presence`. */
+  /** Loads the members of a chat into `state.members`, and their presence into `state.presence`. */
   async loadMembers(chatId: string): Promise<void> {
     await this.#engine.sync.loadMembers(chatId);
   }
 
   /**
-   * Shows the message at once as pending; resolves once the server has it. Without a network it is stored, and sent
-   * later. Files are uploaded first; until then, a message with files is not stored.
+   * Shows the message immediately as pending. Resolves once the server has it. If there is no network, the message is
+   * stored and sent later. Files are uploaded first. A message with files is not stored until its files are uploaded.
    *
-   * Rejects with ParleyError if the server refuses it. With `NOT_FOUND`, the user has lost access to the chat: if the
-   * connection broke before that, the server may have the message, and the client cannot tell.
+   * Rejects with a ParleyError if the server refuses the message. `NOT_FOUND` means that the user has lost access to
+   * the chat. If the connection broke before that, the server may have the message, and the client cannot tell.
    */
   async sendMessage(
     chatId: string,
     input: { content: string; replyToId?: string; files?: readonly Blob[]; fileIds?: readonly string[] },
   ): Promise<Message> {
     const { files = [], fileIds = [], ...rest } = input;
-    // Without files, the message must be shown before this function returns.
+    // A message without files must be shown before this function returns.
     const uploaded =
       files.length === 0 ? [] : await Promise.all(files.map(async (file) => (await this.upload(file)).done));
     const ids = [...fileIds, ...uploaded.map(({ id }) => id)];
     return this.#engine.outbox.send(chatId, { ...rest, ...(ids.length > 0 && { fileIds: ids }) });
   }
 
-  /** Begins to upload a file, which can then be sent by its id. The first call loads the upload code. */
+  /**
+   * Starts to upload a file. Once it is uploaded, a message can refer to it by its id. The first call loads the upload
+   * code.
+   */
   async upload(file: Blob, options?: UploadOptions): Promise<Upload> {
     const { startUpload } = await import('./upload.ts');
     return startUpload(this.server, this.#engine.session, file, options);
@@ -161,18 +168,18 @@ export class Client {
     await this.query(removeReactionDocument, { id: messageId, emoji });
   }
 
-  /** Moves the read marker forward. Does nothing if it is there already. */
+  /** Moves the read marker forward. Does nothing if the marker is already there. */
   async markRead(chatId: string, seq: number): Promise<void> {
     if (seq <= (this.state.chats[chatId]?.lastReadSeq ?? -1)) return;
     await this.query(markReadDocument, { id: chatId, seq });
   }
 
-  /** Shows the other members that the user is typing: call it repeatedly while the user types. */
+  /** Shows the other members that the user is typing. Call it repeatedly while the user types. */
   startTyping(chatId: string): void {
     this.query(typingDocument, { id: chatId }).catch(() => {});
   }
 
-  /** Keeps the text that the user has typed into a chat and not sent; an empty text removes it. */
+  /** Stores the text that the user has typed into a chat but not sent. An empty text removes the draft. */
   setDraft(chatId: string, text: string): void {
     this.#engine.store.dispatch({ type: 'draft', chatId, text });
   }
@@ -186,27 +193,29 @@ export class Client {
     return chat;
   }
 
-  /** Links to files and to smaller versions of pictures, by file id. Expired links are fetched again. */
+  /** Returns links to files and to smaller versions of pictures, by file id. Expired links are fetched again. */
   async fileLinks(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const { FileLinks } = await import('./file-link.ts');
     this.#engine.links ??= new FileLinks(this.#engine.session, this.server.url);
     return this.#engine.links.find(ids);
   }
 
-  /** The links that the client already has, without asking the server. */
+  /** Returns the links that the client already has, without asking the server. */
   knownFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     return this.#engine.links?.peek(ids) ?? new Map<string, FileLink>();
   }
 
   /**
-   * Runs any other operation of the API, with the client's token, which it refreshes. Expected failures are thrown as
-   * ParleyError.
+   * Runs any other operation of the API with the client's token, and refreshes the token if necessary. Throws expected
+   * failures as ParleyError.
    */
   query<Data>(document: string, variables: Record<string, unknown> = {}): Promise<Data> {
     return this.#engine.session.query<Data>(document, variables);
   }
 
-  /** The current access token, for requests of your own; a new one if the server has `refused` that one. */
+  /**
+   * Returns the current access token, for your own requests. If the server has `refused` that token, returns a new one.
+   */
   token(refused?: string): Promise<string> {
     return this.#engine.session.token(refused);
   }

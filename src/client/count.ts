@@ -1,16 +1,19 @@
 import type { Chat } from './state.ts';
 
-/** Unread messages are counted up to this many, as in the API. */
+/** The count of unread messages stops here, as in the API. */
 const maxUnread = 1_000;
 
 type Counts = Partial<Pick<Chat, 'lastReadSeq' | 'unreadCount' | 'unreadMentionCount'>>;
 
-/** How an event changes a chat's counts. Without `isExact`, only the server knows what they are now. */
+/**
+ * Describes how an event changes a chat's counts. If `isExact` is false, only the server knows what the counts are now.
+ */
 export type CountChange = (chat: Chat) => { counts: Counts; isExact: boolean };
 
 /**
- * Counts an event at that position once, however often it is applied. Returns the chat, and whether its counts are
- * uncertain now: the event may have been counted already, or does not say what it changes.
+ * Counts the event at this position once, however often the event is applied. Returns the chat, and whether its counts
+ * are now uncertain because the event may have been counted already, or because the event does not say how it changes
+ * the counts.
  */
 export function count(chat: Chat, position: number, change: CountChange): { chat: Chat; isUncertain: boolean } {
   if (position <= chat.countedAt) return { chat, isUncertain: false };
@@ -23,7 +26,10 @@ const exact = (counts: Counts) => ({ counts, isExact: true });
 
 type Origin = { isOwn: boolean; mentionsViewer: boolean };
 
-/** A new message: the viewer's own moves their read marker past everything; any other after the marker is unread. */
+/**
+ * A new message. The viewer's own message moves their read marker to the end. Any other message after the marker is
+ * unread.
+ */
 export const newMessage =
   (seq: number, { isOwn, mentionsViewer }: Origin): CountChange =>
   ({ lastReadSeq, unreadCount, unreadMentionCount }) => {
@@ -35,7 +41,7 @@ export const newMessage =
     });
   };
 
-/** A deleted message does not count as unread. The message no longer shows whether it mentioned the viewer. */
+/** A deleted message is no longer counted as unread. It does not show any more whether it mentioned the viewer. */
 export const deletedMessage =
   (seq: number, { isOwn }: Origin): CountChange =>
   ({ lastReadSeq, unreadCount, unreadMentionCount }) => {
@@ -44,7 +50,7 @@ export const deletedMessage =
     return { counts: { unreadCount: Math.max(unreadCount - 1, 0) }, isExact };
   };
 
-/** An edit may add or remove a mention; if none was counted, none was removed. */
+/** An edit may add or remove a mention. If no mention was counted, none was removed. */
 export const editedMessage =
   (seq: number, { isOwn, mentionsViewer }: Origin): CountChange =>
   ({ lastReadSeq, unreadMentionCount }) => {
@@ -54,7 +60,10 @@ export const editedMessage =
       : exact({ unreadMentionCount: Number(mentionsViewer) });
   };
 
-/** The read marker moved. If it is not at the end, only the server knows how many of the messages after it count. */
+/**
+ * The read marker has moved. If it is not at the end, only the server knows how many of the messages after it are
+ * counted.
+ */
 export const readTo =
   (lastReadSeq: number): CountChange =>
   ({ lastSeq, unreadCount }) =>
@@ -62,7 +71,7 @@ export const readTo =
       ? exact({ lastReadSeq, unreadCount: 0, unreadMentionCount: 0 })
       : { counts: { lastReadSeq, unreadCount: Math.min(unreadCount, lastSeq - lastReadSeq) }, isExact: false };
 
-/** Whether a chat counts in `Viewer.unreadChatCount`. */
+/** Returns whether `Viewer.unreadChatCount` includes a chat. */
 export function isUnread({ notificationLevel, unreadCount, unreadMentionCount }: Chat): boolean {
   if (notificationLevel === 'NONE') return false;
   return (notificationLevel === 'MENTIONS' ? unreadMentionCount : unreadCount) > 0;

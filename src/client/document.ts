@@ -12,8 +12,8 @@ const refusal = '...on Error{code message}';
 const failure = `${refusal}...on InvalidInput{fields{path message}}`;
 
 /**
- * All events of the viewer. Selects no fields that depend on who asks, such as `viewerMembership`, so that one
- * execution serves everyone.
+ * Subscribes to all events of the viewer. Selects no fields that depend on who asks, such as `viewerMembership`, so
+ * that the server can execute it once for everyone.
  */
 export const eventsDocument = `subscription($after:String){events(after:$after){cursor at event{__typename
 ...on NewMessage{message{${shared} chat{lastActivityAt}}}
@@ -35,7 +35,7 @@ export const eventsDocument = `subscription($after:String){events(after:$after){
 ...on CaughtUp{replayed}
 ...on Reset{reason}}}}${face}${message}`;
 
-/** How many chats one query fetches: their newest messages may be large. */
+/** How many chats one query fetches. The number is small because their newest messages may be large. */
 export const chatsPerQuery = 40;
 const pageSize = 50;
 
@@ -74,9 +74,9 @@ export const membersDocument = inChat(
 /** The presence of users. */
 export const presenceDocument = 'query($ids:[ID!]!){nodes(ids:$ids){...on User{id presence{status lastSeenAt}}}}';
 const tokens = '...on SignedIn{accessToken accessTokenExpiresAt refreshToken}';
-/** Signs up, and returns the session’s tokens. */
+/** Signs the user up, and returns the session’s tokens. */
 export const signUpDocument = `mutation($input:SignUpInput!){signUp(input:$input){__typename ${tokens}${failure}}}`;
-/** Signs in, and returns the session’s tokens. */
+/** Signs the user in, and returns the session’s tokens. */
 export const signInDocument = `mutation($input:SignInInput!){signIn(input:$input){__typename ${tokens}${failure}...on Forbidden{until reason}}}`;
 /** Exchanges the refresh token for new tokens. */
 export const refreshDocument = `mutation($token:String!){refreshSession(refreshToken:$token){__typename ${tokens}${refusal}}}`;
@@ -99,7 +99,7 @@ export const addReactionDocument = `mutation($id:ID!,$emoji:String!){addReaction
 export const removeReactionDocument = `mutation($id:ID!,$emoji:String!){removeReaction(messageId:$id,emoji:$emoji){__typename ${refusal}}}`;
 /** Moves the viewer’s read marker. */
 export const markReadDocument = `mutation($id:ID!,$seq:Int!){markRead(chatId:$id,seq:$seq){__typename ${failure}}}`;
-/** Says that the viewer is typing. */
+/** Tells the server that the viewer is typing. */
 export const typingDocument = 'mutation($id:ID!){startTyping(chatId:$id)}';
 /** Creates a chat. */
 export const createChatDocument = `mutation($input:CreateChatInput!){createChat(input:$input){__typename ...on Chat{id}${failure}}}`;

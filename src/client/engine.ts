@@ -12,7 +12,7 @@ import { Sync } from './sync.ts';
 import type { SharedLive } from './tabs.ts';
 import type { Envelope } from './wire.ts';
 
-/** The parts of a client, which start and stop together. */
+/** The parts of a client, which are started and stopped together. */
 export class Engine {
   readonly server: Server;
   readonly store = new Store();
@@ -41,7 +41,7 @@ export class Engine {
     const { store } = this;
     const prefix = `parley:${url}:`;
     const storage = openStorage(persistence, prefix);
-    // Only tabs that share their storage share locks.
+    // Only tabs that share their storage may share locks.
     const lockName = (this.#lockName = persistence === 'indexeddb' ? prefix : `${prefix}${Math.random()}:`);
     const server = (this.server = { url, fetch });
     const onEnd = (isElsewhere: boolean) => void (isElsewhere ? this.#rejoin() : this.forget());
@@ -69,7 +69,8 @@ export class Engine {
   }
 
   /**
-   * Connects and stays in sync until `stop`; resolves once live or signed out, or when the stored state is loaded.
+   * Connects and stays in sync until `stop`. Resolves once the client is live or signed out, or when the stored state
+   * is loaded.
    */
   async start(): Promise<void> {
     if (this.#isStarted) return;
@@ -94,13 +95,13 @@ export class Engine {
     await (this.#stopping = (async () => (await this.#keeper)?.close())());
   }
 
-  /** Connects and sends now, without waiting for the next attempt. */
+  /** Connects and sends immediately, without waiting for the next attempt. */
   reconnect(): void {
     this.#live.wake();
     this.outbox.wake();
   }
 
-  /** Shares one stream, and who is signed in, with the browser's other tabs. */
+  /** Shares one stream, and the information about who is signed in, with the browser's other tabs. */
   async #share(): Promise<void> {
     if (this.#options.persistence !== 'indexeddb' || !('BroadcastChannel' in globalThis)) return;
     const { SharedLive } = await import('./tabs.ts');
@@ -108,13 +109,13 @@ export class Engine {
     this.#live = this.#tabs = new SharedLive(this.#lockName, this.#liveOptions, onSession);
   }
 
-  /** What keeps the state; null if it is kept only in memory. */
+  /** Returns the object that saves the state, or null if the state is kept only in memory. */
   async #kept(): Promise<Keeper | null> {
     const { persistence = 'memory' } = this.#options;
     return persistence === 'memory' ? null : (this.#keeper ??= this.#openKeeper());
   }
 
-  /** Resolves at once if there is stored state, otherwise when the client is live, signed out or stopped. */
+  /** Resolves immediately if there is stored state, and otherwise when the client is live, signed out or stopped. */
   async #begin(isKept = false): Promise<void> {
     if (!this.#isStarted) return;
     await this.#sharing;
@@ -151,7 +152,7 @@ export class Engine {
     this.store.dispatch({ type: 'connection', connection });
   }
 
-  /** Starts again for the user who has just signed in. */
+  /** Starts over for the user who has just signed in. */
   async enter(): Promise<void> {
     await this.#clear();
     this.#tabs?.announce();
@@ -165,7 +166,7 @@ export class Engine {
     this.#tabs?.announce();
   }
 
-  /** Forgets everything but the session. */
+  /** Discards everything except the session. */
   async #clear(): Promise<void> {
     this.#drop();
     await this.outbox.clear();
@@ -179,7 +180,7 @@ export class Engine {
     this.store.dispatch({ type: 'signedOut' });
   }
 
-  /** Another tab has signed out or in: starts again with what that tab has stored. */
+  /** Called when another tab has signed out or in. Starts over with what that tab has stored. */
   async #rejoin(): Promise<void> {
     this.session.leave();
     this.#drop();

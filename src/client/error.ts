@@ -1,14 +1,14 @@
-/** An expected failure of the API (`code` as in ErrorCode), or a refused request (`code` as in extensions.code). */
+/** An expected failure of the API (`code` as in ErrorCode) or a refused request (`code` as in extensions.code). */
 export class ParleyError extends Error {
   override readonly name = 'ParleyError';
   readonly code: string;
-  /** The input fields that were refused, with the reason for each. */
+  /** The input fields that were refused, each with the reason. */
   readonly fields: readonly { readonly path: readonly string[]; readonly message: string }[];
-  /** How long to wait before another attempt, for RATE_LIMITED; otherwise null. */
+  /** For RATE_LIMITED, how long to wait before another attempt; otherwise null. */
   readonly retryAfterSeconds: number | null;
   /**
-   * For FORBIDDEN because of a suspension, a ban or a mute: when it ends by itself, and why it was imposed; null
-   * without an end or a reason.
+   * For a FORBIDDEN that is caused by a suspension, a ban or a mute: when it ends by itself, and why it was imposed.
+   * Each is null if there is no end or no reason.
    */
   readonly until: string | null;
   readonly reason: string | null;
@@ -32,12 +32,12 @@ export class ParleyError extends Error {
   }
 }
 
-/** The server cannot be reached, or something else answered in its place: try again later. */
+/** The server cannot be reached, or something else answered in its place. Try again later. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
-/** Whether the same request may succeed later. */
+/** Returns whether the same request may succeed later. */
 export function isTemporary(error: unknown): boolean {
   return (
     error instanceof Unreachable ||

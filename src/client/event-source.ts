@@ -2,34 +2,37 @@ import { Unreachable } from './error.ts';
 import { headersWith, reach, toError, type Refusal, type Server } from './request.ts';
 import type { ParleyError } from './error.ts';
 
-/** After this time without a byte, in ms, a stream counts as dead: heartbeats arrive every 20 to 25 s. */
+/** A stream that is silent for this long, in ms, is considered dead. Heartbeats arrive every 20 to 25 s. */
 const silenceMs = 60_000;
 const tickMs = 5_000;
 
-/** A result of a subscription. Its document determines the shape of `data`. */
+/** One result of a subscription. The subscription's document determines the shape of `data`. */
 export type Result = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 
-/** How to read one stream. */
+/** How to read a stream. */
 export type Reading = {
   token: string;
   /** The document and its variables. */
   body: object;
-  /** The cursor to continue after, if the variables do not contain one. */
+  /** The cursor after which to continue, if the variables do not contain one. */
   lastEventId?: string | null;
   signal: AbortSignal;
-  /** `cursor`: the position of the result. */
+  /** `cursor` is the position of the result. */
   onResult: (result: Result, cursor: string) => void;
-  /** How long the server asks clients to wait before they reconnect, in ms. */
+  /** Receives the time, in ms, that the server asks clients to wait before they reconnect. */
   onRetry: (ms: number) => void;
 };
 
-/** How a stream ended: for good, or because the token was refused; null if the client should reconnect. */
+/**
+ * How a stream ended. 'complete': for good; a ParleyError: the token was refused; null: the client should reconnect.
+ */
 export type StreamEnd = 'complete' | ParleyError | null;
 
 /**
- * Reads the results of a subscription until the stream ends, as in the distinct connections mode of graphql-sse. Throws
- * ParleyError if the request is refused for any reason but the token, and Unreachable if the stream breaks or stays
- * silent, or if something other than the API answered. https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+ * Reads the results of a subscription until the stream ends, in the distinct connections mode of graphql-sse. Throws a
+ * ParleyError if the request is refused for any reason other than the token, and Unreachable if the stream breaks or
+ * stays silent, or if something other than the API answered.
+ * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */
 export async function readStream({ url, fetch }: Server, reading: Reading): Promise<StreamEnd> {
   const { token, body, lastEventId, signal } = reading;
@@ -58,7 +61,7 @@ export async function readStream({ url, fetch }: Server, reading: Reading): Prom
   }
 }
 
-/** Returns the refusal, or null for a stream; throws if the response is neither. */
+/** Returns the refusal, or null if the response is a stream. Throws if it is neither. */
 async function readRefusal(response: Response): Promise<ParleyError | null> {
   if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) return null;
   return toError((await response.json()).errors[0]);
@@ -95,7 +98,10 @@ function parseBlock(block: string): { event: string; data: string; id: string; r
   return { ...fields, retry: fields.retry === '' ? null : Number(fields.retry) };
 }
 
-/** Notices when a stream has been silent too long, or when the device has slept: streams die unnoticed during sleep. */
+/**
+ * Detects that a stream has been silent for too long, or that the device has slept, because streams die unnoticed
+ * during sleep.
+ */
 class Watch {
   #heardAt = Date.now();
   #tickedAt = Date.now();

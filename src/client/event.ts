@@ -6,7 +6,10 @@ import type { Envelope, WireEvent, WireMessage } from './wire.ts';
 
 type EventOf<Name extends WireEvent['__typename']> = Extract<WireEvent, { __typename: Name }>;
 
-/** What each kind of event changes. Other kinds, including those that this version does not know, change nothing. */
+/**
+ * How each kind of event changes the state. Other kinds of events, including those that this version does not know,
+ * change nothing.
+ */
 const appliers: {
   [Name in WireEvent['__typename']]?: (state: State, event: EventOf<Name>, position: number) => State;
 } = {
@@ -30,14 +33,14 @@ const appliers: {
   ChatUpdated: updateChat,
 };
 
-/** Applies one event to what the client knows. */
+/** Applies one event to the state. */
 export function applyEvent(state: State, { cursor, event }: Envelope): State {
-  // Each applier is listed under the kind of event that it takes.
+  // The cast is safe because each applier is listed under the kind of event that it handles.
   const apply = appliers[event.__typename] as ((...args: [State, WireEvent, number]) => State) | undefined;
   return apply?.(state, event, positionOf(cursor)) ?? state;
 }
 
-/** Whether, after the event, earlier reads of the chat may show too much or too little. */
+/** Returns whether, because of this event, data of the chat that was read earlier may show too much or too little. */
 export function changesAccess({ event }: Envelope, chatId: string, viewerId: string | undefined): boolean {
   const { __typename: kind } = event;
   if (kind === 'AddToChat') return event.chat.id === chatId && event.members.some(({ user }) => user.id === viewerId);
@@ -46,12 +49,12 @@ export function changesAccess({ event }: Envelope, chatId: string, viewerId: str
   return (kind === 'NewChat' || kind === 'ChatUpdated') && event.chat.id === chatId;
 }
 
-/** Notes that the chat must be fetched. */
+/** Records that the chat must be fetched. */
 function markStale(state: State, chatId: string): State {
   return { ...state, sync: { ...state.sync, stale: { ...state.sync.stale, [chatId]: true } } };
 }
 
-/** Removes a chat with everything in it: the viewer has lost access to it. */
+/** Removes a chat and everything in it, because the viewer has lost access to it. */
 export function loseChat(state: State, chatId: string): State {
   return {
     ...state,
@@ -61,7 +64,7 @@ export function loseChat(state: State, chatId: string): State {
     typing: without(state.typing, chatId),
     members: without(state.members, chatId),
     drafts: without(state.drafts, chatId),
-    // Members of the chat may share no other chat with the viewer; everyone else's presence is fetched again.
+    // Some members of the chat may share no other chat with the viewer. The presence of everyone else is fetched again.
     presence: {},
     sync: { ...state.sync, stale: without(state.sync.stale, chatId) },
   };
@@ -109,7 +112,7 @@ function replaceMessage(
   return requote(putUsers(replaced, [wire.sender]), toMessage(wire), wire.chat.id);
 }
 
-/** Replies also quote messages that are not loaded. */
+/** Updates the quotes of a message in replies. Replies also quote messages that are not loaded. */
 function requote(
   state: State,
   { id, seq, content, senderId, deletedAt }: ReturnType<typeof toMessage>,
@@ -149,7 +152,7 @@ function countIn(state: State, chatId: string, position: number, change: CountCh
   return isUncertain ? markStale(counted, chatId) : counted;
 }
 
-/** Discards the part of a chat's history that is loaded. */
+/** Discards the loaded part of a chat's history. */
 function dropWindow(state: State, chatId: string): State {
   const window = state.messages[chatId];
   if (window === undefined) return state;
@@ -166,7 +169,7 @@ function updateChat(state: State, { chat: face }: EventOf<'ChatUpdated'>): State
   const known = state.chats[face.id];
   const updated = patchChat(state, face.id, face);
   if (known === undefined || known.type === face.type) return updated;
-  // The viewer may see more of the history now, or less: nothing that was loaded can be relied on.
+  // The viewer may now see more or less of the history, so no loaded data is reliable.
   return markStale(dropWindow(patchChat(updated, face.id, { lastMessage: null }), face.id), face.id);
 }
 
@@ -174,7 +177,7 @@ function addMembers(state: State, { chat, addedCount, members: added }: EventOf<
   const known = state.chats[chat.id];
   const isViewer = added.some(({ user }) => user.id === state.viewer?.user.id);
   if (known === undefined || (isViewer && position > known.countedAt)) {
-    // The visible part of the history may differ from what an earlier membership showed.
+    // The visible part of the history may differ from the part that was visible during an earlier membership.
     return markStale(dropWindow(state, chat.id), chat.id);
   }
   const next = putUsers(
@@ -183,7 +186,7 @@ function addMembers(state: State, { chat, addedCount, members: added }: EventOf<
   );
   const members = next.members[chat.id];
   if (members === undefined) return next;
-  // The event lists the first hundred. The rest must be loaded again.
+  // The event lists only the first hundred members. The member list must be loaded again to get the rest.
   if (addedCount > added.length) return { ...next, members: without(next.members, chat.id) };
   const joined: Record<string, Member> = { ...members };
   for (const { user, role, mutedUntil } of added) joined[user.id] = { role, mutedUntil };
@@ -192,7 +195,7 @@ function addMembers(state: State, { chat, addedCount, members: added }: EventOf<
 
 function removeMember(state: State, { chatId, userId }: EventOf<'RemoveFromChat'>, position: number): State {
   if (userId === state.viewer?.user.id) {
-    // If the chat was read after the removal, the viewer has it again.
+    // If the chat was read after the removal, the viewer is a member again.
     return position <= (state.chats[chatId]?.countedAt ?? 0) ? state : loseChat(state, chatId);
   }
   const members = state.members[chatId];

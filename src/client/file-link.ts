@@ -1,6 +1,6 @@
 import type { Session } from './session.ts';
 
-/** The links to a file; `small` and `large` are its thumbnails, null if it has none. */
+/** The links to a file. `small` and `large` are the links to its thumbnails, or null if it has none. */
 export interface FileLink {
   readonly url: string;
   readonly small: string | null;
@@ -12,14 +12,15 @@ const linksDocument =
 
 const idsPerQuery = 50;
 
-/** More links than an app shows at once. Each link takes less than a kilobyte. */
+/** This is more links than an app shows at the same time. Each link takes less than one kilobyte. */
 const maxKnown = 2_000;
 
 /** Links work for at least 23 hours. */
 const lifetimeMs = 22 * 3_600_000;
 
 /**
- * Keeps links until they expire. Before it fetches more, it drops all but the `maxKnown` most recently used.
+ * Caches links until they expire. Before it fetches more links, it drops all but the `maxKnown` most recently used
+ * ones.
  */
 export class FileLinks {
   readonly #session: Session;
@@ -34,14 +35,14 @@ export class FileLinks {
     this.#baseUrl = baseUrl;
   }
 
-  /** The links by file id, without files that the user cannot see. */
+  /** Returns the links by file id. Files that the user cannot see are missing. */
   async find(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const missing = ids.filter((id) => (this.#known.get(id)?.until ?? 0) < Date.now());
     if (missing.length > 0) await this.#want(missing);
     return this.peek(ids);
   }
 
-  /** The links that are already known, without asking the server. */
+  /** Returns the links that are already known, without asking the server. */
   peek(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     const links = new Map<string, FileLink>();
     for (const id of ids) {
@@ -54,7 +55,7 @@ export class FileLinks {
     return links;
   }
 
-  /** Fetches together the links that many components of an app want at the same time. */
+  /** Combines requests, so that links that many components of an app want at the same time are fetched together. */
   #want(ids: readonly string[]): Promise<void> {
     this.#trim();
     for (const id of ids) this.#wanted.add(id);
@@ -68,7 +69,7 @@ export class FileLinks {
     }));
   }
 
-  /** Runs before links are added, so that a request for more than `maxKnown` still gets all of them. */
+  /** Runs before links are added, so that a request for more than `maxKnown` links still gets all of them. */
   #trim(): void {
     for (const id of this.#known.keys()) {
       if (this.#known.size <= maxKnown) return;

@@ -5,21 +5,21 @@ import { toError } from './request.ts';
 import { onOnline } from './online.ts';
 import { backOff, Pause } from './timer.ts';
 
-/** A subscription to events, as the body of a request. */
+/** A subscription to events, in the form of a request body. */
 export type Subscription = { query: string; variables?: object | undefined; operationName?: string | undefined };
 
 /** What to do with a subscription’s results, and when to end it. */
 export type Following = {
   signal: AbortSignal;
   onResult: (result: Result) => void;
-  /** Events were missed and cannot be replayed: what was fetched before must be fetched again. */
+  /** Called when events were missed and cannot be replayed, so that all data fetched before must be fetched again. */
   onReset: () => void;
 };
 
 /**
- * Follows a subscription of the app's own: resumes after the last event whenever the stream breaks or the token
- * expires. Resolves when the signal is aborted, when the subscription is complete, or when it is refused, after a
- * result that says why.
+ * Follows one of the app's own subscriptions. Whenever the stream breaks or the token expires, resumes after the last
+ * event. Resolves when the signal is aborted, when the subscription is complete, or when the subscription is refused.
+ * In the last case, `onResult` first receives a result with the reason.
  */
 export async function followSubscription(client: Client, body: Subscription, following: Following): Promise<void> {
   const { signal } = following;
@@ -53,7 +53,8 @@ class Follower {
   }
 
   /**
-   * Follows one stream to its end. Resolves to the pause before the next stream, in ms; null if there is no next one.
+   * Follows one stream until it ends. Resolves to the time to wait before the next stream, in ms, or to null if there
+   * is no next stream.
    */
   async connect(): Promise<number | null> {
     const { signal } = this.#following;
@@ -69,8 +70,8 @@ class Follower {
         },
         onRetry: (ms) => (this.#retryMs = ms),
       });
-      // An expired token closes its stream: there is no reason to wait. After any other end, the wait that the server
-      // chose spreads the clients out.
+      // The server closes a stream when its token expires. In that case, there is no reason to wait. After any other
+      // end, clients wait for the time that the server chose, so that they do not all reconnect at once.
       if (end === null) return (await this.#client.token()) === token ? this.#retryMs : 0;
       const failure = end === 'complete' ? failures[0] : end;
       return failure === undefined ? null : await this.#recover(failure, token);
@@ -95,7 +96,7 @@ class Follower {
     }
     if (this.#cursor === null && !isTemporary(failure)) return this.#refuse(failure);
     if (this.#cursor !== null && failure.code !== 'RATE_LIMITED') {
-      // The server cannot show an event: continue from now, as if events had been missed.
+      // The server cannot show an event. Continue from the current position, as if events had been missed.
       const { viewer } = await this.#client.query<{ viewer: { eventCursor: string } }>('{viewer{eventCursor}}');
       this.#cursor = viewer.eventCursor;
       this.#following.onReset();

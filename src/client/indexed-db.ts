@@ -1,6 +1,6 @@
 import type { KeyValueStore } from './key-value-store.ts';
 
-/** The part of IndexedDB that is used here. https://w3c.github.io/IndexedDB/ */
+/** The parts of IndexedDB that this file uses. https://w3c.github.io/IndexedDB/ */
 type Request<Value> = {
   result: Value;
   error: unknown;
@@ -19,7 +19,10 @@ type Factory = { open: (name: string, version: number) => Request<Database> };
 
 const [databaseName, storeName] = ['parley', 'values'];
 
-/** Keeps values in the browser's IndexedDB. Opens the database on first use, which rejects if there is no IndexedDB. */
+/**
+ * Returns a store that keeps values in the browser's IndexedDB. Opens the database on first use. That first use rejects
+ * if there is no IndexedDB.
+ */
 export function openIndexedDb(): KeyValueStore {
   let opening: Promise<Database> | undefined;
   const run = async <Value>(mode: string, work: (store: ObjectStore) => Request<Value>): Promise<Value> => {

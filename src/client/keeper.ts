@@ -3,19 +3,22 @@ import type { KeyValueStore } from './key-value-store.ts';
 import type { Store } from './store.ts';
 import { withLock } from './tab.ts';
 
-/** Increase this when a change makes the stored state unreadable: clients then discard theirs and fetch it again. */
+/**
+ * Increase this number when a change makes the stored state unreadable. Clients then discard their stored state and
+ * fetch it again.
+ */
 const version = 1;
-/** At most this many messages of each chat are stored. */
+/** The maximum number of messages that are stored per chat. */
 const maxMessages = 100;
 const delayMs = 500;
 
 type Kept = { version: number; state: Partial<State>; windows: string[] };
 
 /**
- * Keeps the state while the app is closed. The histories are written before the cursor, so that after a crash some
- * events are applied twice, which changes nothing, and none is missed. What the user can no longer see is deleted
- * immediately. Of the tabs that share storage, only one writes, because one tab's histories do not match another tab's
- * cursor.
+ * Saves the state, so that it survives when the app is closed. It writes the histories before the cursor. After a
+ * crash, some events are therefore applied twice, which changes nothing, and no event is missed. Data that the user can
+ * no longer see is deleted immediately. Only one of the tabs that share storage writes, because the histories of one
+ * tab do not match the cursor of another.
  */
 export class Keeper {
   readonly #store: Store;
@@ -32,7 +35,7 @@ export class Keeper {
   }
 
   /**
-   * Reads the saved state into the store, and saves changes from then on. Resolves to whether there was a saved state.
+   * Reads the saved state into the store, and from then on saves changes. Resolves to true if there was a saved state.
    */
   async open(): Promise<boolean> {
     if (this.#end !== null) return false;
@@ -49,14 +52,14 @@ export class Keeper {
     return state !== null;
   }
 
-  /** Writes what has not been written yet, and stops. */
+  /** Writes all unsaved changes, and stops. */
   async close(): Promise<void> {
     await this.flush();
     this.#end?.();
     this.#end = null;
   }
 
-  /** Writes everything that has changed, if this tab is the one that writes. */
+  /** Writes all changes, if this tab is the one that writes. */
   flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -65,7 +68,7 @@ export class Keeper {
   }
 
   /**
-   * Stops without writing, because another tab has signed out or in; deletes what this tab has kept for the previous
+   * Stops without writing, because another tab has signed out or in. Deletes what this tab has saved for the previous
    * user.
    */
   async leave(): Promise<void> {
@@ -74,12 +77,12 @@ export class Keeper {
     this.#end = null;
   }
 
-  /** Deletes everything that was kept. */
+  /** Deletes everything that was saved. */
   async clear(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#saving.catch(() => {});
-    // Another tab may have written the histories.
+    // Another tab may have written the stored histories.
     const kept = await this.#read().catch(() => null);
     for (const id of Object.keys({ ...kept?.messages, ...this.#saved.messages })) {
       await this.#storage.delete(windowKey(id));
@@ -98,8 +101,8 @@ export class Keeper {
   }
 
   /**
-   * From now on, this tab writes. It does not know what another tab has stored, so it writes everything and deletes the
-   * rest.
+   * Makes this tab the one that writes, until `closed` resolves. This tab does not know what another tab has stored, so
+   * it writes everything and deletes the rest.
    */
   async #writeUntil(closed: Promise<void>): Promise<void> {
     if (this.#end === null) return;

@@ -7,20 +7,22 @@ import type { Connection } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 import type { Envelope } from './wire.ts';
 
-/** What the stream of events needs, and its callbacks. */
+/** What the stream of events needs, including its callbacks. */
 export type LiveOptions = {
   server: Server;
   session: Session;
-  /** Fetches the state that the events after `cursor` build on. */
+  /** Fetches the state on which the events after `cursor` build. */
   prepare: () => Promise<void>;
   cursor: () => string | null;
   onEnvelope: (envelope: Envelope) => void;
   onConnection: (connection: Connection) => void;
-  /** The server could not show an event: everything must be fetched again. */
+  /** Called when the server could not show an event, so that everything must be fetched again. */
   onLoss: () => void;
 };
 
-/** Keeps one stream of events open until it is stopped: reconnects, and resumes after the last event. */
+/**
+ * Keeps one stream of events open until it is stopped. It reconnects as necessary, and resumes after the last event.
+ */
 export class Live {
   readonly #options: LiveOptions;
   readonly #pause = new Pause();
@@ -49,7 +51,7 @@ export class Live {
     this.#pause.end();
   }
 
-  /** Makes the next attempt to connect at once. */
+  /** Makes the next attempt to connect immediately. */
   wake(): void {
     this.#failures = 0;
     this.#pause.end();
@@ -62,7 +64,7 @@ export class Live {
     }
   }
 
-  /** Follows one stream to its end. Resolves with how long to wait before the next, in ms. */
+  /** Follows one stream until it ends. Resolves to the time to wait before the next stream, in ms. */
   async #connect(signal: AbortSignal): Promise<number> {
     const { session, server, prepare, onConnection } = this.#options;
     try {
@@ -71,7 +73,7 @@ export class Live {
       const body = { query: eventsDocument, variables: { after: this.#options.cursor() } };
       const failures: ParleyError[] = [];
       const onResult = ({ data, errors = [] }: Result) => {
-        // The document says so.
+        // The cast is safe because the document selects these fields.
         const envelope = data?.['events'] as Envelope | null | undefined;
         if (envelope != null) this.#take(envelope, signal);
         else failures.push(...errors.map(toError));
@@ -82,8 +84,8 @@ export class Live {
       onConnection('connecting');
       if (end === 'complete') end = failures[0] ?? null;
       if (end === null) {
-        // An expired token closes its stream: there is no reason to wait. After any other end, the wait that the server
-        // chose spreads the clients out.
+        // An expired token closes its stream: there is no reason to wait. After any other end, clients wait for the
+        // time that the server chose, so that they do not all reconnect at once.
         const isRenewed = (await session.token()) !== token;
         return isRenewed ? 0 : this.#retryMs;
       }

@@ -1,7 +1,10 @@
 import type { Message, Reaction, State, User } from './state.ts';
 import type { WireMessage, WireReaction } from './wire.ts';
 
-/** A message as the store holds it. An event cannot say whether the viewer reacted: that is taken from `before`. */
+/**
+ * Converts a message into the form in which the store keeps it. An event cannot say whether the viewer reacted, so that
+ * information comes from `before`.
+ */
 export function toMessage({ sender, replyTo, mentions, reactions, ...wire }: WireMessage, before?: Message): Message {
   const { id, seq, kind, content, clientMessageId, createdAt, editedAt, deletedAt, custom, files } = wire;
   return {
@@ -19,7 +22,7 @@ export function toMessage({ sender, replyTo, mentions, reactions, ...wire }: Wir
   };
 }
 
-/** Fills in `viewerReacted`: the value that a reaction came with, or else the previous one. */
+/** Fills in `viewerReacted` with the value that came with the reaction, or else with the previous value. */
 export function toReactions(reactions: readonly WireReaction[], before: readonly Reaction[] = []): Reaction[] {
   return reactions.map(({ emoji, count, viewerReacted }) => ({
     emoji,
@@ -28,13 +31,16 @@ export function toReactions(reactions: readonly WireReaction[], before: readonly
   }));
 }
 
-/** The message with that id, if the store has it. */
+/** Returns the message with this id, if the store has it. */
 export function findMessage(state: State, chatId: string, id: string): Message | undefined {
   const last = state.chats[chatId]?.lastMessage;
   return state.messages[chatId]?.messages.find((message) => message.id === id) ?? (last?.id === id ? last : undefined);
 }
 
-/** Changes a message, if the store has it: in its window, as the newest of its chat, and quoted in replies. */
+/**
+ * Changes a message wherever the store has it: in the chat's window, as the chat's newest message, and as a quote in
+ * replies.
+ */
 export function changeMessage(state: State, chatId: string, id: string, change: (message: Message) => Message): State {
   const before = findMessage(state, chatId, id);
   const window = state.messages[chatId];
@@ -56,7 +62,7 @@ export function changeMessage(state: State, chatId: string, id: string, change: 
   };
 }
 
-/** Puts newer profiles into the store, including where they appear as a peer or as the viewer. */
+/** Puts newer profiles into the store, including places where the user appears as a peer or as the viewer. */
 export function putUsers(state: State, users: readonly (User | null)[]): State {
   let next = state;
   for (const user of users) {

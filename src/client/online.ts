@@ -1,8 +1,10 @@
 type Listen = (kind: 'online', listener: () => void) => void;
 
-/** Calls the listener when the browser says that the network is back; returns a function that unsubscribes it. */
+/**
+ * Calls the listener when the browser reports that the network is back. Returns a function that removes the listener.
+ */
 export function onOnline(listener: () => void): () => void {
-  // React Native has no such event.
+  // React Native does not have this event.
   const { addEventListener, removeEventListener } = globalThis as {
     addEventListener?: Listen;
     removeEventListener?: Listen;

@@ -9,10 +9,10 @@ import { withLock } from './tab.ts';
 import { backOff, Pause } from './timer.ts';
 import type { WireMessage } from './wire.ts';
 
-/** What a message consists of, once its files are uploaded. */
+/** The content of a message, once its files are uploaded. */
 export type Sendable = { content: string; replyToId?: string; fileIds?: readonly string[]; custom?: object };
 type Kept = { clientMessageId: string; chatId: string; input: Sendable };
-/** `isSent`: the server has it, and its event is on the way. */
+/** `isSent`: the server has the message, and the event for it has yet to arrive. */
 type Entry = Kept & { status: PendingMessage['status']; isSent: boolean; settle: Settle | null };
 type Settle = { resolve: (message: Message) => void; reject: (error: Error) => void };
 
@@ -22,8 +22,8 @@ export type Refused = PendingMessage & { chatId: string };
 const storageKey = 'outbox';
 
 /**
- * What the outbox needs. Tabs with the same `lockName` share what is stored; each sends its own messages, and those
- * that it finds stored when it opens.
+ * What the outbox needs to work. Tabs with the same `lockName` share their stored messages. Each tab sends its own
+ * messages, and those that it finds in the store when it opens.
  */
 export type OutboxOptions = {
   store: Store;
@@ -34,8 +34,8 @@ export type OutboxOptions = {
 };
 
 /**
- * Sends messages, in order within each chat, and retries for as long as it takes, even after a restart. The server
- * recognises a message that it already has by its clientMessageId, so none is stored twice.
+ * Sends messages in order within each chat, and retries for as long as necessary, even after a restart. The server
+ * recognises a message that it already has by its clientMessageId, so no message is stored twice.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
@@ -49,7 +49,7 @@ export class Outbox {
     this.#options = options;
     options.store.subscribe((before) => {
       const { chats, viewer, sync } = options.store.state;
-      // While everything is fetched again, some chats that the user is still in are missing.
+      // While everything is being fetched again, some chats that the user is still a member of are missing.
       if (chats === before.chats || viewer === null || sync.isLost) return;
       const lost = new ParleyError('NOT_FOUND', 'You no longer have access to this chat.');
       for (const entry of [...this.#entries]) {
@@ -58,7 +58,7 @@ export class Outbox {
     });
   }
 
-  /** Sends what was waiting when the app closed, and what has been added since. */
+  /** Sends the messages that were waiting when the app closed, and those that have been added since. */
   async open(): Promise<void> {
     const known = new Set(this.#entries.map(({ clientMessageId }) => clientMessageId));
     for (const kept of await this.#read()) {
@@ -70,15 +70,15 @@ export class Outbox {
     this.wake();
   }
 
-  /** Stops sending; keeps what is waiting. */
+  /** Stops sending, but keeps the waiting messages. */
   close(): void {
     this.#isOpen = false;
     for (const pause of this.#pause) pause.end();
   }
 
   /**
-   * Adds a message. Resolves once the server has it; rejects if the server refuses it, the user loses access to the
-   * chat, or the session ends.
+   * Adds a message. Resolves once the server has the message. Rejects if the server refuses it, the user loses access
+   * to the chat, or the session ends.
    */
   async send(chatId: string, input: Sendable): Promise<Message> {
     const entry: Entry = {
@@ -97,7 +97,7 @@ export class Outbox {
     return sent;
   }
 
-  /** Tries again now, because the server can be reached. */
+  /** Retries immediately, because the server can be reached. */
   wake(): void {
     for (const pause of this.#pause) pause.end();
     for (const chatId of new Set(this.#entries.map((entry) => entry.chatId))) {
@@ -106,19 +106,19 @@ export class Outbox {
     }
   }
 
-  /** Every event so far has arrived, including those of the sent messages. */
+  /** Called when every event so far has arrived, including the events for the sent messages. */
   caughtUp(): void {
     for (const entry of this.#entries.filter(({ isSent }) => isSent)) this.#drop(entry);
     this.wake();
   }
 
-  /** Discards everything: the session has ended. */
+  /** Discards everything, because the session has ended. */
   async clear(): Promise<void> {
     this.leave();
     await this.#save(() => []);
   }
 
-  /** Discards everything here, and leaves what is stored to the other tabs. */
+  /** Discards everything in this tab, but leaves the stored messages to the other tabs. */
   leave(): void {
     const ended = new ParleyError('UNAUTHENTICATED', 'The session has ended.');
     for (const { settle } of this.#entries.splice(0)) settle?.reject(ended);
@@ -139,8 +139,8 @@ export class Outbox {
   }
 
   /**
-   * Sends a message once. Resolves with how long to wait before the next attempt, in ms; 0 if no other attempt is
-   * needed.
+   * Tries once to send a message. Resolves to the time to wait before the next attempt, in ms, or to 0 if no other
+   * attempt is needed.
    */
   async #attempt(entry: Entry, failures: number): Promise<number> {
     const { chatId, clientMessageId } = entry;
@@ -169,7 +169,7 @@ export class Outbox {
     store.dispatch({ type: 'sent', chatId, message });
     const window = store.state.messages[chatId];
     const end = window?.messages.at(-1)?.seq ?? 0;
-    // Otherwise the message stays visible until its event arrives, which moves it to its place.
+    // Otherwise, the pending message stays visible until its event arrives, which moves the message to its place.
     if (window === undefined || window.hasNewer || end >= message.seq) this.#drop(entry);
     entry.settle?.resolve(toMessage(message));
   }
@@ -218,7 +218,7 @@ export class Outbox {
     return JSON.parse((await this.#options.storage.get(storageKey)) ?? '[]');
   }
 
-  /** Changes what is kept. Other tabs keep their messages in the same place, so all tabs take turns. */
+  /** Changes the stored messages. Other tabs store their messages in the same place, so the tabs take turns. */
   async #save(change: (kept: Kept[]) => Kept[]): Promise<void> {
     const { storage, lockName } = this.#options;
     const write = () =>
@@ -236,7 +236,7 @@ function pick({ clientMessageId, chatId, input }: Entry): Kept {
   return { clientMessageId, chatId, input };
 }
 
-/** A random id of 128 bits. `crypto.randomUUID` exists only in secure contexts (HTTPS or localhost). */
+/** Returns a random id of 128 bits. `crypto.randomUUID` exists only in secure contexts (HTTPS or localhost). */
 function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

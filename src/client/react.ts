@@ -20,8 +20,8 @@ const Context = createContext<Client | null>(null);
 const none: readonly never[] = [];
 
 /**
- * Gives the client to the hooks below it, and starts it. The client is not stopped: it outlives the components that
- * show it.
+ * Provides the client to the hooks below it, and starts the client. It does not stop the client, which outlives the
+ * components that show it.
  */
 export function ParleyProvider({ client, children }: { client: Client; children?: ReactNode }): ReactElement {
   useEffect(() => {
@@ -31,7 +31,7 @@ export function ParleyProvider({ client, children }: { client: Client; children?
   return createElement(Context, { value: client }, children);
 }
 
-/** The client that the provider was given. */
+/** Returns the client that was passed to the provider. */
 export function useClient(): Client {
   const client = useContext(Context);
   if (client === null) throw new Error('Put a ParleyProvider around the components that use parley.');
@@ -39,8 +39,8 @@ export function useClient(): Client {
 }
 
 /**
- * A part of the state. The component is rendered again when that part changes: select something that the state
- * contains, not a new object or array.
+ * Returns a part of the state. The component is rendered again when that part changes, so select something that the
+ * state contains instead of creating a new object or array.
  */
 export function useParley<Part>(select: (state: State) => Part): Part {
   const client = useClient();
@@ -48,36 +48,39 @@ export function useParley<Part>(select: (state: State) => Part): Part {
   return useSyncExternalStore(client.subscribe, read, read);
 }
 
-/** Whether events arrive; see `State.connection`. */
+/** Returns whether events arrive; see `State.connection`. */
 export function useConnection(): Connection {
   return useParley(({ connection }) => connection);
 }
 
-/** The user who is signed in; null if there is none, or until they are loaded. */
+/** Returns the user who is signed in, or null if no user is signed in or the user is not loaded yet. */
 export function useViewer(): Viewer | null {
   return useParley(({ viewer }) => viewer);
 }
 
-/** The viewer's chats, newest activity first. */
+/** Returns the viewer's chats, newest activity first. */
 export function useChats(): readonly Chat[] {
   const ids = useParley(({ chatIds }) => chatIds);
   const chats = useParley((state) => state.chats);
   return useMemo(() => ids.flatMap((id) => chats[id] ?? []), [ids, chats]);
 }
 
-/** A chat; undefined if it is not loaded yet or the viewer is not a member. */
+/** Returns a chat, or undefined if it is not loaded yet or the viewer is not a member. */
 export function useChat(chatId: string | undefined): Chat | undefined {
   return useParley(({ chats }) => (chatId === undefined ? undefined : chats[chatId]));
 }
 
-/** A user that the store knows; undefined for any other. */
+/** Returns a user, or undefined if the store does not know the user. */
 export function useUser(userId: string | null | undefined): User | undefined {
   return useParley(({ users }) => (userId == null ? undefined : users[userId]));
 }
 
-/** A message as a list shows it: one that the server has, or one of the viewer's own that is waiting to be sent. */
+/**
+ * A message in the form in which a list shows it. It is either a message that the server has, or one of the viewer's
+ * own messages that is waiting to be sent.
+ */
 export interface Item {
-  /** Stays the same when a pending message has been sent. */
+  /** Does not change when a pending message has been sent. */
   readonly key: string;
   /** Null for a deleted message. */
   readonly content: string | null;
@@ -88,19 +91,19 @@ export interface Item {
 
 /** The loaded part of a chat's history, and how to load more. */
 export type Messages = MessageWindow & {
-  /** The messages, followed by the pending ones. */
+  /** The messages, followed by the pending messages. */
   readonly items: readonly Item[];
   readonly isLoading: boolean;
-  /** Why the last attempt to load failed; null if it did not. */
+  /** Why the last attempt to load failed, or null if it did not fail. */
   readonly error: unknown;
   /** Loads another page. Does nothing while a page is loading, or if there are no more messages. */
   readonly loadOlder: () => void;
   readonly loadNewer: () => void;
-  /** Jumps to a message, or without `seq` to the newest one. */
+  /** Jumps to a message, or to the newest message if `seq` is omitted. */
   readonly jumpTo: (seq?: number) => void;
 };
 
-/** The messages of a chat. Loads the newest page if nothing is loaded yet. */
+/** Returns the messages of a chat. Loads the newest page if nothing is loaded yet. */
 export function useMessages(chatId: string | undefined): Messages {
   const client = useClient();
   const connection = useConnection();
@@ -129,7 +132,7 @@ export function useMessages(chatId: string | undefined): Messages {
   );
   const { messages, hasOlder, hasNewer } = window;
   const isMissing = hasChat && messages.length === 0 && hasNewer;
-  // Tries again whenever the connection comes back.
+  // Retries whenever the connection comes back.
   useEffect(() => {
     if (isMissing) void load({});
   }, [isMissing, load, connection]);
@@ -170,7 +173,7 @@ function useItems({ messages, pending }: MessageWindow): readonly Item[] {
   }, [messages, pending, users, viewer]);
 }
 
-/** The other users who are typing in a chat now. */
+/** Returns the other users who are currently typing in a chat. */
 export function useTyping(chatId: string | undefined): readonly User[] {
   const ids = useParley(({ typing }) => (chatId === undefined ? none : (typing[chatId] ?? none)));
   const users = useParley((state) => state.users);
@@ -179,14 +182,14 @@ export function useTyping(chatId: string | undefined): readonly User[] {
 }
 
 /**
- * Whether a user is online; undefined if that is unknown: it is loaded for peers and loaded members, as far as the
- * viewer may see it.
+ * Returns whether a user is online, or undefined if that is unknown. Presence is loaded for peers and for loaded
+ * members, as far as the viewer may see it.
  */
 export function usePresence(userId: string | undefined): Presence | undefined {
   return useParley(({ presence }) => (userId === undefined ? undefined : presence[userId]));
 }
 
-/** The members of a chat, which this hook loads; empty until then. */
+/** Returns the members of a chat, and loads them. The list is empty until they are loaded. */
 export function useMembers(chatId: string | undefined): readonly (Member & { readonly user: User })[] {
   const client = useClient();
   const connection = useConnection();
@@ -195,7 +198,7 @@ export function useMembers(chatId: string | undefined): readonly (Member & { rea
   const users = useParley((state) => state.users);
   const isMissing = hasChat && members === undefined;
   useEffect(() => {
-    // If there is no network, this is repeated when the connection comes back.
+    // If there is no network, this runs again when the connection comes back.
     if (isMissing && chatId !== undefined) client.loadMembers(chatId).catch(() => {});
   }, [client, chatId, isMissing, connection]);
   return useMemo(
@@ -208,7 +211,7 @@ export function useMembers(chatId: string | undefined): readonly (Member & { rea
   );
 }
 
-/** The user's unsent text in a chat, and a function that changes it. It survives a restart. */
+/** Returns the user's unsent text in a chat, and a function that changes it. The text survives a restart. */
 export function useDraft(chatId: string): [string, (text: string) => void] {
   const client = useClient();
   const draft = useParley(({ drafts }) => drafts[chatId] ?? '');
@@ -228,11 +231,12 @@ export function useReadMarker(chatId: string | undefined): void {
   }, [client, chatId, isLive, isVisible, isUnread, last]);
 }
 
-/** Links to files, by file id; empty until they are loaded. Expired links are fetched again. */
+/** Returns links to files, by file id. The map is empty until the links are loaded. Expired links are fetched again. */
 export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLink> {
   const client = useClient();
   const isLive = useConnection() === 'live';
-  // Links that another component has loaded are used at once, so that a picture that reappears does not flicker.
+  // Links that another component has already loaded are used immediately, so that a picture that reappears does not
+  // flicker.
   const [links, setLinks] = useState<ReadonlyMap<string, FileLink>>(() => client.knownFileLinks(ids));
   const key = ids.join();
   useEffect(() => {
@@ -254,12 +258,12 @@ export function useFileLinks(ids: readonly string[]): ReadonlyMap<string, FileLi
 
 const linkCheckMs = 3_600_000;
 
-/** The name to show for a user. */
+/** Returns the name to show for a user. */
 export function nameOf(user: User | null | undefined): string {
   return user?.displayName ?? user?.username ?? 'Deleted user';
 }
 
-/** The title to show for a chat: its name, the peer's, or 'Group'. */
+/** Returns the title to show for a chat: the chat's name, the peer's name, or 'Group'. */
 export function titleOf({ name, peer, type }: Chat): string {
   return name ?? (type === 'SINGLE' ? nameOf(peer) : 'Group');
 }
@@ -269,7 +273,7 @@ type Page = { visibilityState: string } & Record<
   (kind: 'visibilitychange', listener: () => void) => void
 >;
 
-/** Absent in React Native, where the app must unmount what it does not show. */
+/** React Native has no `document`. There, the app must unmount the components that it does not show. */
 const { document: page }: { document?: Page } = globalThis as { document?: Page };
 
 function onVisibility(listener: () => void): () => void {

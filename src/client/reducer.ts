@@ -7,16 +7,16 @@ import { appendMessage, putPage, type PageKind } from './window.ts';
 import type { Envelope, WireChat, WireMember, WireMessage, WirePage, WireUser } from './wire.ts';
 
 /**
- * What belongs to the answer to a query: the cursor that the query read first, and the later events that were applied
- * in the meantime.
+ * Accompanies the answer to a query: the cursor that the query read first, and the later events that were applied while
+ * the query was in progress.
  */
 export type Answered = { readonly cursor: string; readonly replays: readonly Envelope[] };
 
-/** Everything that changes the state. */
+/** All actions that change the state. */
 export type Action =
   | { type: 'event'; envelope: Envelope }
   | { type: 'connection'; connection: Connection }
-  /** `isFirst`: replaces everything that was known, except drafts and pending messages. */
+  /** `isFirst`: this page replaces everything that was known, except drafts and pending messages. */
   | ({
       type: 'chats';
       isFirst: boolean;
@@ -24,10 +24,13 @@ export type Action =
       chats: readonly WireChat[];
       through: string | null;
     } & Answered)
-  /** The answer to a query for certain chats. `missing`: requested chats that are not the viewer's. */
+  /**
+   * The answer to a query for specific chats. `missing`: chats that were requested but that the viewer is not a member
+   * of.
+   */
   | ({ type: 'refreshed'; chats: readonly WireChat[]; missing: readonly string[]; through: string } & Answered)
   | { type: 'settled'; through: string }
-  /** Events were missed, and cannot be replayed. */
+  /** Events were missed and cannot be replayed. */
   | { type: 'lost' }
   | ({ type: 'page'; chatId: string; kind: PageKind; page: WirePage } & Answered)
   | ({ type: 'members'; chatId: string; members: readonly WireMember[] } & Answered)
@@ -42,13 +45,13 @@ export type Action =
 /** The viewer, with the fields that the documents select. */
 export type WireViewer = { id: string; user: WireUser };
 
-/** The state after an action. Pure: the same actions always lead to the same state. */
+/** Returns the state after an action. This function is pure: the same actions always lead to the same state. */
 export function reduce(state: State, action: Action): State {
   const next = apply(state, action);
   return next === state || next.chats === state.chats ? next : arrange(next);
 }
 
-/** The same for one event of the subscription in document.ts. */
+/** Does the same for one event of the subscription in document.ts. */
 export function reduceEvent(state: State, envelope: Envelope): State {
   return reduce(state, { type: 'event', envelope });
 }
@@ -82,29 +85,29 @@ const appliers: { [Type in Action['type']]: (state: State, action: ActionOf<Type
 };
 
 function apply(state: State, action: Action): State {
-  // Each applier is listed under the type of action that it takes.
+  // The cast is safe because each applier is listed under the type of action that it handles.
   return (appliers[action.type] as (...args: [State, Action]) => State)(state, action);
 }
 
-/** Shows an accepted message at the end of its chat. */
+/** Shows a message that the server has accepted at the end of its chat. */
 function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
   const window = state.messages[chatId];
-  // A message that does not follow directly arrives as an event, after the missing ones.
+  // A message that does not directly follow the last one arrives as an event, after the missing messages.
   if (window === undefined || window.hasNewer || (window.messages.at(-1)?.seq ?? 0) !== message.seq - 1) return state;
   const next = putUsers(state, [message.sender]);
   return { ...next, messages: { ...next.messages, [chatId]: appendMessage(window, toMessage(message)) } };
 }
 
 /**
- * Whether events that were applied since the query was sent change what its answer may show of the chat: the query must
- * then be repeated.
+ * Returns whether events that were applied since the query was sent affect what its answer may show of the chat. If so,
+ * the query must be repeated.
  */
 export function isOvertaken(state: State, chatId: string, { replays }: Answered): boolean {
   if (state.chats[chatId] === undefined) return true;
   return replays.some((envelope) => changesAccess(envelope, chatId, state.viewer?.user.id));
 }
 
-/** Reapplies the events that an answer may not contain yet, so that a late answer undoes nothing. */
+/** Reapplies the events that an answer may not include yet, so that a late answer does not undo them. */
 function replay(state: State, { replays }: Answered): State {
   return replays.reduce(applyEvent, state);
 }
@@ -119,7 +122,7 @@ function putSnapshot(state: State, action: ActionOf<'chats'>): State {
         messages: keepPending(state),
         viewer: { ...viewer, unreadChatCount: 0 },
         users: { [viewer.user.id]: viewer.user },
-        // Until all chats are loaded, a client that restarts must begin again.
+        // Until all chats are loaded, a client that restarts must start from the beginning.
         sync: { cursor, isLost: true, stale: {} },
       }
     : state;
@@ -127,7 +130,7 @@ function putSnapshot(state: State, action: ActionOf<'chats'>): State {
   return replay(putChats(base, wanted, action), action);
 }
 
-/** Whether the viewer gained or lost the chat while the response was on its way. */
+/** Returns whether the viewer gained or lost access to the chat while the response was on its way. */
 function isTouched(state: State, chatId: string, { replays }: Answered): boolean {
   return replays.some(
     (envelope) => envelope.event.__typename !== 'ChatUpdated' && changesAccess(envelope, chatId, state.viewer?.user.id),
@@ -164,7 +167,7 @@ function putChats(
   return { ...next, chats: { ...next.chats, ...put } };
 }
 
-/** From now on it is known which events the first answers may have counted already: those up to `through`. */
+/** Records which events the first answers may already have counted: the events up to `through`. */
 function settle(state: State, { through }: ActionOf<'settled'>): State {
   const chats = { ...state.chats };
   for (const chat of Object.values(chats)) {
@@ -199,7 +202,7 @@ function putPending(state: State, { chatId, pending }: ActionOf<'pending'>): Sta
   const window = state.messages[chatId];
   const isKnown = state.chats[chatId] !== undefined;
   if (window === undefined && (pending.length === 0 || !isKnown)) return state;
-  // The chat was gone when everything was fetched again, and its pending messages have been refused.
+  // The chat was missing when everything was fetched again, and its pending messages have been refused.
   if (pending.length === 0 && !isKnown) return { ...state, messages: without(state.messages, chatId) };
   return { ...state, messages: { ...state.messages, [chatId]: { ...(window ?? unloaded), pending } } };
 }
@@ -209,7 +212,7 @@ function keepPending(state: State): State['messages'] {
   return Object.fromEntries(waiting.map(([id, { pending }]) => [id, { ...unloaded, pending }]));
 }
 
-/** Orders the chats as `Viewer.chats` does, and counts the unread ones. */
+/** Orders the chats as `Viewer.chats` does, and counts the unread chats. */
 function arrange(state: State): State {
   const chats = Object.values(state.chats).toSorted(byActivity);
   const chatIds = chats.map(({ id }) => id);
@@ -229,7 +232,7 @@ function byActivity(one: Chat, other: Chat): number {
   return keyOf(other.id) - keyOf(one.id);
 }
 
-/** The number in a chat's id, by which the server orders chats with the same `lastActivityAt`. */
+/** Returns the number in a chat's id, by which the server orders chats that have the same `lastActivityAt`. */
 function keyOf(id: string): number {
   return Number(atob(id.replaceAll('-', '+').replaceAll('_', '/')).split(':')[1]);
 }

@@ -1,6 +1,6 @@
 import { ParleyError, Unreachable } from './error.ts';
 
-/** Where the API is, and the `fetch` to reach it with. */
+/** The URL of the API, and the `fetch` with which to reach it. */
 export type Server = { readonly url: string; readonly fetch: typeof globalThis.fetch };
 
 type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
@@ -8,8 +8,8 @@ type Answer = { data?: Record<string, unknown> | null; errors?: Refusal[] };
 export type Refusal = { message: string; extensions?: { code?: string; retryAfterSeconds?: number } };
 
 /**
- * Runs a query or mutation. Throws ParleyError for a refused request and for an expected failure among the results, and
- * Unreachable if something other than the API answered, such as the sign-in page of a public network.
+ * Runs a query or mutation. Throws a ParleyError for a refused request and for an expected failure among the results,
+ * and Unreachable if something other than the API answered, such as the sign-in page of a public network.
  */
 export async function post<Data>(
   { url, fetch }: Server,
@@ -27,11 +27,11 @@ export async function post<Data>(
   const [refusal] = answer.errors ?? [];
   if (refusal !== undefined) throw toError(refusal);
   for (const result of Object.values(answer.data ?? {})) throwFailure(result);
-  // The document determines the type of the data.
+  // The cast is safe because the document determines the type of the data.
   return answer.data as Data;
 }
 
-/** The headers of a request with a JSON body. */
+/** Returns the headers for a request with a JSON body. */
 export function headersWith(token: string | null, accept: string): Record<string, string> {
   return {
     'content-type': 'application/json',
@@ -40,14 +40,14 @@ export function headersWith(token: string | null, accept: string): Record<string
   };
 }
 
-/** The refusal of a request as an error. */
+/** Converts the refusal of a request into an error. */
 export function toError({ message, extensions }: Refusal): ParleyError {
   return new ParleyError(extensions?.code ?? 'INTERNAL', message, {
     retryAfterSeconds: extensions?.retryAfterSeconds ?? null,
   });
 }
 
-/** Runs `work`, which uses the network; rejects with Unreachable if it fails. */
+/** Runs `work`, which uses the network. Rejects with Unreachable if it fails. */
 export async function reach<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work();
@@ -59,7 +59,7 @@ export async function reach<Value>(work: () => Promise<Value>): Promise<Value> {
 function throwFailure(result: unknown): void {
   if (typeof result !== 'object' || result === null) return;
   const { code, message, fields, until, reason } = result as Record<string, unknown>;
-  // Only failures have both an ErrorCode and a message.
+  // Only failures have both a `code` that is an ErrorCode and a message.
   if (typeof code !== 'string' || typeof message !== 'string' || !/^[A-Z_]+$/.test(code)) return;
   throw new ParleyError(code, message, {
     ...(Array.isArray(fields) && { fields: fields as ParleyError['fields'] }),

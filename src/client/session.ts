@@ -11,28 +11,30 @@ import { post, type Server } from './request.ts';
 import type { KeyValueStore } from './key-value-store.ts';
 import { withLock } from './tab.ts';
 
-/** `freshUntil`: in ms of this device's clock. `id`: differs from sign-in to sign-in. */
+/** `freshUntil` is in ms of this device's clock. `id` is different for each sign-in. */
 type Tokens = { access: string; refresh: string; freshUntil: number; id: number };
 type SignedIn = { accessToken: string; refreshToken: string };
 
 const storageKey = 'session';
-/** A token is renewed this long before it expires, or after half its lifetime if that is later. */
+/** A token is renewed this long before it expires, or after half of its lifetime if that is later. */
 const marginMs = 30_000;
 
-/** What a session needs. */
+/** What a session needs to work. */
 export type SessionOptions = {
   server: Server;
   storage: KeyValueStore;
-  /** Differs between the stores of different clients, and is the same in all tabs that share one. */
+  /** Different for the stores of different clients, but the same in all tabs that share a store. */
   lockName: string;
   getForeignToken: (() => Promise<string>) | undefined;
-  /** Called when the session has ended: on the server, or (`isElsewhere`) because another tab signed out or in. */
+  /**
+   * Called when the session has ended, either on the server or (`isElsewhere`) because another tab signed out or in.
+   */
   onEnd: (isElsewhere: boolean) => void;
 };
 
 /**
- * The session of the user who is signed in to this client. Gives each request the current token, and refreshes it, in
- * one tab at a time.
+ * The session of the user who is signed in to this client. It gives each request the current token. When the token must
+ * be refreshed, only one tab at a time does so.
  */
 export class Session {
   readonly #options: SessionOptions;
@@ -40,8 +42,8 @@ export class Session {
   #foreign: { token: string; freshUntil: number } | null = null;
   #refreshing: Promise<string> | null = null;
   /**
-   * Changes whenever the user signs out or another may have signed in: requests that began earlier no longer get a
-   * token.
+   * Changes whenever the user signs out or another user may have signed in. Requests that began before the change no
+   * longer get a token.
    */
   #turn = 0;
 
@@ -49,21 +51,23 @@ export class Session {
     this.#options = options;
   }
 
-  /** Whether requests will have a token; known once `restore` has resolved. */
+  /** Whether requests will have a token. This is known once `restore` has resolved. */
   get isOpen(): boolean {
     return this.#tokens !== null || this.#options.getForeignToken !== undefined;
   }
 
-  /** Continues the stored session. Resolves to whether there is one. */
+  /** Restores the stored session. Resolves to true if there is a session. */
   async restore(): Promise<boolean> {
     const turn = this.#turn;
     const kept = this.#tokens ?? (await this.#read());
-    // Another user may have signed in meanwhile.
+    // Another user may have signed in in the meantime.
     if (turn === this.#turn) this.#tokens ??= kept;
     return this.isOpen;
   }
 
-  /** Runs an operation with the current token, and once more with a new one if the token is refused. */
+  /**
+   * Runs an operation with the current token. If the token is refused, runs the operation once more with a new token.
+   */
   async query<Data>(document: string, variables: object = {}): Promise<Data> {
     const { server } = this.#options;
     const token = await this.token();
@@ -78,8 +82,8 @@ export class Session {
   }
 
   /**
-   * A token that is not about to expire: the current one, or else a new one. `refused`: a token that the server has
-   * refused, and that is not returned again.
+   * Returns a token that is not about to expire: the current token if possible, or else a new one. `refused` is a token
+   * that the server has refused, so this function does not return it again.
    */
   async token(refused: string | null = null): Promise<string> {
     if (this.#options.getForeignToken !== undefined) return this.#foreignToken(this.#options.getForeignToken, refused);
@@ -104,7 +108,10 @@ export class Session {
     await this.#keep((await this.#ask<{ signIn: SignedIn }>(signInDocument, { input })).signIn);
   }
 
-  /** Ends the session; with `everywhere`, those of the user's other devices too. Always ends it on this device. */
+  /**
+   * Ends the session. With `everywhere`, also ends the sessions of the user's other devices. Always ends the session on
+   * this device.
+   */
   async signOut({ everywhere = false } = {}): Promise<void> {
     try {
       if (everywhere) await this.#revokeOthers();
@@ -114,14 +121,14 @@ export class Session {
     }
   }
 
-  /** Forgets the tokens, and the stored ones too unless another tab has stored its own. */
+  /** Forgets the tokens. Also deletes the stored tokens, unless another tab has stored its own. */
   async forget(): Promise<void> {
     const id = this.#tokens?.id;
     this.leave();
     if ((await this.#read())?.id === id) await this.#options.storage.delete(storageKey);
   }
 
-  /** Forgets the tokens here, and leaves the stored ones to the other tabs. */
+  /** Forgets the tokens in this tab, but leaves the stored tokens to the other tabs. */
   leave(): void {
     this.#turn += 1;
     this.#tokens = null;
@@ -144,7 +151,7 @@ export class Session {
     return token;
   }
 
-  /** Another tab may have refreshed, signed out or signed in, while this one waited for its turn. */
+  /** Another tab may have refreshed the token, signed out or signed in while this tab waited for its turn. */
   async #refresh({ access, id }: Tokens, turn: number): Promise<string> {
     const kept = await this.#read();
     this.#check(turn);
@@ -168,7 +175,7 @@ export class Session {
     }
   }
 
-  /** Throws if, since that turn, the user has signed out here or another user has signed in. */
+  /** Throws if the user has signed out here, or another user has signed in, since that turn. */
   #check(turn: number): void {
     if (turn !== this.#turn) throw signedOut();
   }
@@ -195,15 +202,15 @@ function signedOut(): ParleyError {
 }
 
 /**
- * Until when a new token is used, by this device's clock. That clock may be wrong, so only the token's lifetime counts.
- * A token without an expiry is used until it is refused.
+ * Returns the time until which a new token is used, by this device's clock. That clock may be wrong, so only the
+ * token's lifetime matters. A token that has no expiry is used until the server refuses it.
  */
 function freshUntil(token: string): number {
   try {
     const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
     const { exp, iat } = JSON.parse(atob(part)) as { exp: number; iat: number };
     const lifetimeMs = (exp - iat) * 1_000;
-    // A foreign token may be old already: it is then used until it is refused.
+    // A foreign token may already be old. In that case, it is used until the server refuses it.
     return Number.isNaN(lifetimeMs) ? Infinity : Date.now() + Math.max(lifetimeMs - marginMs, lifetimeMs / 2);
   } catch {
     return Infinity;

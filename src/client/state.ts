@@ -1,44 +1,45 @@
-/** Whether the client is in step with the server; see `State.connection`. */
+/** Whether the client is in sync with the server; see `State.connection`. */
 export type Connection = 'signed-out' | 'connecting' | 'live' | 'behind' | 'offline';
 
 /**
  * An immutable snapshot of everything that the client knows. Each change creates a new object, which shares the
- * unchanged parts.
+ * unchanged parts with the previous one.
  */
 export interface State {
   /**
-   * `signed-out` without a session, `connecting` until a stream begins, `behind` while missed events arrive, `live`
-   * when nothing is missing, `offline` while the server cannot be reached, and after `stop`.
+   * `signed-out`: there is no session. `connecting`: no stream has begun yet. `behind`: missed events are still
+   * arriving. `live`: nothing is missing. `offline`: the server cannot be reached, or the client was stopped.
    */
   readonly connection: Connection;
   readonly viewer: Viewer | null;
-  /** Ids of the viewer's chats, newest activity first. */
+  /** The ids of the viewer's chats, newest activity first. */
   readonly chatIds: readonly string[];
   readonly chats: Readonly<Record<string, Chat>>;
   readonly users: Readonly<Record<string, User>>;
   /**
-   * By chat: the loaded part of its history, oldest first, and the viewer's messages that are waiting to be sent.
+   * For each chat: the loaded part of its history, oldest message first, and the viewer's messages that are waiting to
+   * be sent.
    */
   readonly messages: Readonly<Record<string, MessageWindow>>;
-  /** By chat: ids of the users who are typing there now. */
+  /** For each chat: the ids of the users who are currently typing in it. */
   readonly typing: Readonly<Record<string, readonly string[]>>;
-  /** By chat: its members by user id, for chats whose members were loaded. */
+  /** For each chat whose members were loaded: the members by user id. */
   readonly members: Readonly<Record<string, Readonly<Record<string, Member>>>>;
-  /** By user: whether they are online, as far as the viewer may know. */
+  /** For each user: whether they are online, as far as the viewer may know. */
   readonly presence: Readonly<Record<string, Presence>>;
-  /** By chat: the text that the user has not sent yet. */
+  /** For each chat: the text that the user has not sent yet. */
   readonly drafts: Readonly<Record<string, string>>;
-  /** How the store keeps in step with the server; not for display. */
+  /** Internal data that keeps the store in sync with the server; not for display. */
   readonly sync: Sync;
 }
 
-/** The position of the store in the event log, and what it has to fetch again. */
+/** The store's position in the event log, and what the store must fetch again. */
 export interface Sync {
-  /** The cursor of the last event that was applied; null before the first snapshot. */
+  /** The cursor of the last event that was applied, or null before the first snapshot. */
   readonly cursor: string | null;
-  /** Set when the events since the cursor cannot be replayed, until all chats have been fetched again. */
+  /** True from when the events since the cursor cannot be replayed until all chats have been fetched again. */
   readonly isLost: boolean;
-  /** Ids of chats that must be fetched: unknown ones, and those whose counts are uncertain. */
+  /** The ids of chats that must be fetched: unknown chats, and chats whose counts are uncertain. */
   readonly stale: Readonly<Record<string, true>>;
 }
 
@@ -49,7 +50,7 @@ export interface Viewer {
   readonly unreadChatCount: number;
 }
 
-/** A user as others see them. */
+/** A user as other people see them. */
 export interface User {
   readonly id: string;
   readonly username: string;
@@ -59,8 +60,8 @@ export interface User {
 }
 
 /**
- * Whether a user is online. `lastSeenAt`: when an `OFFLINE` user was last online; null if they never were, and for
- * users who are not `OFFLINE`.
+ * Whether a user is online. `lastSeenAt` is the time when an `OFFLINE` user was last online. It is null if they never
+ * were, and for users who are not `OFFLINE`.
  */
 export interface Presence {
   readonly status: 'ONLINE' | 'AWAY' | 'OFFLINE';
@@ -73,7 +74,7 @@ export interface Member {
   readonly mutedUntil: string | null;
 }
 
-/** A chat of the viewer’s. */
+/** One of the viewer’s chats. */
 export interface Chat {
   readonly id: string;
   readonly type: 'SINGLE' | 'GROUP' | 'PRIVATE_CHANNEL' | 'PUBLIC_CHANNEL';
@@ -92,24 +93,24 @@ export interface Chat {
   readonly notificationLevel: string;
   /** The viewer's role in the chat. */
   readonly role: string;
-  /** Until then the viewer can read but not write. */
+  /** Until this time, the viewer can read but not write. */
   readonly mutedUntil: string | null;
   /**
-   * The counts are those at log position `countedAt`. They may already include events up to `exactAfter`; null: they
-   * may include any event.
+   * The counts are correct as of log position `countedAt`. They may already include events up to `exactAfter`. If
+   * `exactAfter` is null, they may include any event.
    */
   readonly countedAt: number;
   readonly exactAfter: number | null;
 }
 
-/** All reactions to a message with one emoji. */
+/** All reactions to a message that use the same emoji. */
 export interface Reaction {
   readonly emoji: string;
   readonly count: number;
   readonly viewerReacted: boolean;
 }
 
-/** A file without its link, which would expire; see `Client.fileLinks`. */
+/** A file without its link, because links expire; see `Client.fileLinks`. */
 export interface FileInfo {
   readonly id: string;
   readonly name: string;
@@ -133,7 +134,9 @@ export interface Message {
   readonly deletedAt: string | null;
   readonly custom: unknown;
   readonly replyTo: Quote | null;
-  /** User ids, empty while an account is being erased; null stands for everyone. */
+  /**
+   * The ids of the mentioned users. An id is empty while that user's account is being erased; null stands for everyone.
+   */
   readonly mentions: readonly (string | null)[];
   readonly files: readonly FileInfo[];
   readonly reactions: readonly Reaction[];
@@ -148,7 +151,7 @@ export interface Quote {
   readonly deletedAt: string | null;
 }
 
-/** A message of the viewer's that the server does not have yet. */
+/** One of the viewer's messages that the server does not have yet. */
 export interface PendingMessage {
   readonly clientMessageId: string;
   readonly content: string;
@@ -156,20 +159,20 @@ export interface PendingMessage {
   readonly error: Error | null;
 }
 
-/** A stretch of a chat's history without gaps: `messages` have consecutive seqs. */
+/** A part of a chat's history without gaps: `messages` have consecutive seqs. */
 export interface MessageWindow {
   readonly messages: readonly Message[];
   readonly pending: readonly PendingMessage[];
   /** Whether there are earlier messages that are not loaded. */
   readonly hasOlder: boolean;
-  /** Whether there are later messages that are not loaded: new ones are then not added at the end. */
+  /** Whether there are later messages that are not loaded. If so, new messages are not added at the end. */
   readonly hasNewer: boolean;
 }
 
-/** The window of a chat without loaded messages. */
+/** The window of a chat that has no loaded messages. */
 export const unloaded: MessageWindow = { messages: [], pending: [], hasOlder: true, hasNewer: true };
 
-/** What a client knows before it has signed in. */
+/** The state of a client before it has signed in. */
 export const nothing: State = {
   connection: 'signed-out',
   viewer: null,
@@ -184,14 +187,14 @@ export const nothing: State = {
   sync: { cursor: null, isLost: false, stale: {} },
 };
 
-/** The same record without that key; the same object if it has no such key. */
+/** Returns the record without the key, or the same object if it does not have the key. */
 export function without<Value>(record: Readonly<Record<string, Value>>, key: string): Readonly<Record<string, Value>> {
   if (!(key in record)) return record;
   const { [key]: _, ...rest } = record;
   return rest;
 }
 
-/** The position in the log that a cursor names. Positions of one epoch are in commit order. */
+/** Returns the position in the log that a cursor names. Positions within one epoch are in commit order. */
 export function positionOf(cursor: string | null): number {
   return cursor === null ? 0 : Number(cursor.slice(cursor.indexOf('.') + 1));
 }

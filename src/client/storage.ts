@@ -1,11 +1,15 @@
 import type { KeyValueStore } from './key-value-store.ts';
 
 /**
- * Where a client keeps its state when the app is closed: 'memory' (nowhere), 'indexeddb' (browsers), or your own store.
+ * Where a client keeps its state while the app is closed: 'memory' (nowhere), 'indexeddb' (in browsers), or your own
+ * store.
  */
 export type Persistence = 'memory' | 'indexeddb' | KeyValueStore;
 
-/** Opens the store that the app chose. Keys begin with `prefix`, so that clients of several servers can share it. */
+/**
+ * Opens the store that the app has chosen. All keys begin with `prefix`, so that clients of several servers can share
+ * one store.
+ */
 export function openStorage(persistence: Persistence, prefix: string): KeyValueStore {
   let opening: Promise<KeyValueStore> | undefined;
   const store = () => (opening ??= openStore(persistence));
@@ -18,7 +22,7 @@ export function openStorage(persistence: Persistence, prefix: string): KeyValueS
 
 async function openStore(persistence: Persistence): Promise<KeyValueStore> {
   if (persistence === 'memory') return inMemory();
-  // Loaded only where it is used, so that others do not pay for it.
+  // Loaded only when it is used, so that other apps do not pay for it.
   return persistence === 'indexeddb' ? (await import('./indexed-db.ts')).openIndexedDb() : persistence;
 }
 

@@ -1,7 +1,7 @@
 import { reduce, type Action } from './reducer.ts';
 import { nothing, type State } from './state.ts';
 
-/** Holds the state, and tells listeners of each change. */
+/** Holds the state, and notifies listeners of each change. */
 export class Store {
   #state: State = nothing;
   readonly #listeners = new Set<(before: State) => void>();
@@ -10,7 +10,7 @@ export class Store {
     return this.#state;
   }
 
-  /** Applies an action. Listeners are called if it changed anything. */
+  /** Applies an action. Calls the listeners if the action changed anything. */
   dispatch(action: Action): void {
     const before = this.#state;
     this.#state = reduce(before, action);
@@ -18,9 +18,9 @@ export class Store {
     for (const listener of this.#listeners) listener(before);
   }
 
-  /** Calls the listener after every change; returns a function that unsubscribes it. */
+  /** Calls the listener after every change. Returns a function that removes the listener. */
   subscribe(listener: (before: State) => void): () => void {
-    // A function can be subscribed twice, and must then be unsubscribed twice.
+    // The same function can be subscribed twice, and must then be removed twice.
     const own = (before: State) => listener(before);
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);

@@ -22,19 +22,20 @@ import type { Envelope, WireChat, WireMember, WirePage } from './wire.ts';
 type Position = { eventCursor: string };
 type Connection<Node> = { edges: { node: Node }[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } };
 
-/** How long a user is shown as typing after the last notice, as the API specifies. */
+/** How long after the last notice a user is shown as typing, as the API specifies. */
 const typingMs = 5_000;
 const isNotice = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);
 const pageDocuments = { newest: newestDocument, older: olderDocument, newer: newerDocument, around: aroundDocument };
 
 /**
- * Keeps the store in step with the server: applies events, and fetches what they do not contain. The answer to a query
- * may be older than events that arrived before it; these are applied again on top of it.
+ * Keeps the store in sync with the server. It applies events, and fetches the data that events do not contain. The
+ * answer to a query may be older than events that arrived before the answer, so these events are applied again on top
+ * of it.
  */
 export class Sync {
   readonly #store: Store;
   readonly #session: Session;
-  /** The events that were applied while queries were under way. */
+  /** The events that were applied while queries were in progress. */
   #recent: Envelope[] = [];
   #asking = 0;
   #loading: Promise<void> | null = null;
@@ -42,10 +43,10 @@ export class Sync {
   #isOpen = false;
   #failures = 0;
   readonly #typing = new Map<string, ReturnType<typeof setTimeout>>();
-  /** Chats whose history or members the app has asked for: loaded again after everything was lost. */
+  /** The chats whose history or members the app has asked for. They are loaded again after everything was lost. */
   readonly #opened = new Set<string>();
   readonly #listed = new Set<string>();
-  /** Users whose presence changed while it was being fetched. */
+  /** The users whose presence changed while it was being fetched. */
   readonly #changed = new Set<string>();
 
   constructor(store: Store, session: Session) {
@@ -68,7 +69,7 @@ export class Sync {
     this.#refreshSoon();
   }
 
-  /** Fetches the chats if necessary. Resolves once all chats are loaded. */
+  /** Fetches the chats if necessary. Resolves once all chats have been loaded. */
   async prepare(): Promise<void> {
     const { sync } = this.#store.state;
     if (sync.cursor !== null && !sync.isLost) return;
@@ -84,7 +85,7 @@ export class Sync {
     }
   }
 
-  /** Loads a page of a chat's history. Throws ParleyError NOT_FOUND if the viewer has no such chat. */
+  /** Loads one page of a chat's history. Throws a ParleyError with NOT_FOUND if the viewer has no such chat. */
   async loadPage(chatId: string, kind: PageKind, seq?: number): Promise<void> {
     this.#opened.add(chatId);
     await this.#inChat(chatId, async () => {
@@ -118,7 +119,7 @@ export class Sync {
     void this.#loadPresence();
   }
 
-  /** Fetches these chats now. */
+  /** Fetches these chats immediately. */
   async fetchChats(ids: readonly string[]): Promise<void> {
     await this.#during(async () => {
       type Data = { viewer: Position; nodes: (WireChat | null)[] };
@@ -131,12 +132,14 @@ export class Sync {
     });
   }
 
-  /** From now on, what is missing is fetched. */
+  /** From now on, fetches missing data. */
   open(): void {
     this.#isOpen = true;
   }
 
-  /** Fetches nothing more. With `forget`, also forgets what the app has opened, because the session has ended. */
+  /**
+   * Fetches nothing more. With `forget`, also forgets which chats the app has opened, because the session has ended.
+   */
   close({ forget = false } = {}): void {
     this.#isOpen = false;
     for (const timer of this.#typing.values()) clearTimeout(timer);
@@ -146,7 +149,7 @@ export class Sync {
     this.#listed.clear();
   }
 
-  /** Fetches what was found to be missing or uncertain, until nothing is. */
+  /** Fetches data that is missing or uncertain, until there is none left. */
   #refreshSoon(): void {
     const ids = Object.keys(this.#store.state.sync.stale).slice(0, chatsPerQuery);
     if (this.#isRefreshing || ids.length === 0 || !this.#isOpen) return;
@@ -162,11 +165,11 @@ export class Sync {
       this.#isRefreshing = false;
       this.#refreshSoon();
     };
-    // A burst of events is answered with one query.
+    // One query is enough for a burst of events.
     setTimeout(() => void refresh(), backOff(this.#failures, 60));
   }
 
-  /** Reloads what the app has opened if an event has made it unreliable. */
+  /** Reloads data that the app has opened if an event has made that data unreliable. */
   async #reload(): Promise<void> {
     const { chats, messages, members } = this.#store.state;
     for (const id of this.#opened) {
@@ -212,7 +215,7 @@ export class Sync {
     type Data = { nodes: ({ id: string; presence: Presence | null } | null)[] };
     const data = await this.#session.query<Data>(presenceDocument, { ids }).catch(() => null);
     const presence: Record<string, Presence | null> = {};
-    // A change that arrived in the meantime is at least as new as the answer.
+    // A change that arrived in the meantime is at least as recent as the answer.
     for (const node of data?.nodes ?? []) if (node && !this.#changed.has(node.id)) presence[node.id] = node.presence;
     this.#store.dispatch({ type: 'presence', presence });
   }
@@ -224,7 +227,9 @@ export class Sync {
     this.#typing.set(key, setTimeout(end, typingMs));
   }
 
-  /** Fetches a part of a chat, up to five times if an event changes the viewer's access to the chat in the meantime. */
+  /**
+   * Fetches a part of a chat. Tries up to five times if events change the viewer's access to the chat in the meantime.
+   */
   async #inChat(
     chatId: string,
     ask: () => Promise<(answered: (cursor: string) => Answered) => Extract<Action, Answered>>,
@@ -243,7 +248,7 @@ export class Sync {
     throw new Unreachable('The chat keeps changing.');
   }
 
-  /** The events after the answer's position that were applied while it was on its way. */
+  /** Returns the cursor of an answer, and the later events that were applied while the answer was on its way. */
   #answered(cursor: string): Answered {
     const position = positionOf(cursor);
     return { cursor, replays: this.#recent.filter((envelope) => positionOf(envelope.cursor) > position) };

@@ -1,8 +1,8 @@
-/** What browsers, and Node, offer to let the tabs of one app take turns. Absent in React Native. */
+/** The API with which browsers and Node let the tabs of an app take turns. It is absent in React Native. */
 type Locks = { request: <Value>(name: string, work: () => Promise<Value>) => Promise<Value> };
 
 /**
- * Does the work while no other tab does something under that name. Where there are no locks, it does the work at once.
+ * Runs `work` while no other tab runs work under the same name. Where there are no locks, runs it immediately.
  */
 export function withLock<Value>(name: string, work: () => Promise<Value>): Promise<Value> {
   const { navigator }: { navigator?: { locks?: Locks } } = globalThis;

@@ -4,8 +4,8 @@ import { withLock } from './tab.ts';
 import type { Envelope } from './wire.ts';
 
 /**
- * A message from one tab to the others. `before`: the cursor of the tab with the stream, just before the event, or now
- * if there is no event; it tells the others whether they have missed something.
+ * A message that one tab sends to the others. `before` is the cursor that the tab with the stream had just before the
+ * event, or its current cursor if there is no event. It tells the other tabs whether they have missed anything.
  */
 type Notice =
   | { kind: 'event'; before: string | null; envelope: Envelope }
@@ -15,7 +15,7 @@ type Notice =
   | { kind: 'wake' }
   | { kind: 'session' };
 
-/** The part of a BroadcastChannel that is used here. */
+/** The parts of a BroadcastChannel that this file uses. */
 type Channel = {
   postMessage: (notice: Notice) => void;
   addEventListener: (kind: 'message', listener: (message: { data: Notice }) => void) => void;
@@ -24,17 +24,18 @@ type Channel = {
 
 const aliveMs = 10_000;
 /**
- * After this many ms without a sign of life from the tab with the stream, which may be frozen, each other tab opens its
- * own.
+ * If the tab with the stream, which may be frozen, is silent for this many ms, each of the other tabs opens its own
+ * stream.
  */
 const silenceMs = 25_000;
 const tickMs = 2_500;
 
 /**
- * One stream for all tabs of a browser. Each tab first catches up by itself. From then on, the tab that holds the lock
- * passes on what its stream brings, and the others close theirs. A tab that misses something catches up by itself, and
- * when the tab with the stream is closed, another takes over from its own last event. So nothing depends on what the
- * tabs tell each other, except the number of streams.
+ * Shares one stream among all tabs of a browser. Each tab first catches up on its own. From then on, the tab that holds
+ * the lock passes on the events of its stream, and the other tabs close their streams. A tab that misses something
+ * catches up on its own. When the tab with the stream is closed, another tab takes over, starting after the last event
+ * that it received itself. The messages between the tabs therefore affect only the number of streams, and nothing else
+ * depends on them.
  */
 export class SharedLive {
   readonly #options: LiveOptions;
@@ -96,7 +97,7 @@ export class SharedLive {
     else this.#own.wake();
   }
 
-  /** Tells the other tabs that another user, or none, is signed in now. */
+  /** Tells the other tabs that another user, or no user, is signed in now. */
   announce(): void {
     this.#say({ kind: 'session' });
   }
@@ -149,14 +150,14 @@ export class SharedLive {
     if (!isOld || notices.has(envelope.event.__typename)) this.#options.onEnvelope(envelope);
   }
 
-  /** Whether everything up to that cursor has arrived here. */
+  /** Returns whether everything up to this cursor has arrived in this tab. */
   #hasAll(cursor: string | null): boolean {
     const own = this.#options.cursor();
     const isSameLog = own?.split('.')[0] === cursor?.split('.')[0];
     return isSameLog && positionOf(cursor) <= positionOf(own);
   }
 
-  /** Uses this tab's own stream until the tab has received what it missed. */
+  /** Uses this tab's own stream until the tab has received everything that it missed. */
   #catchUp(): void {
     if (!this.#isFollowing) return;
     this.#isFollowing = this.#isCaughtUp = false;
@@ -178,5 +179,5 @@ export class SharedLive {
   }
 }
 
-/** These events are not part of the log, so they have no position of their own. */
+/** These events are not part of the log, so they have no positions. */
 const notices = new Set(['Typing', 'PresenceChanged', 'CaughtUp', 'Reset']);

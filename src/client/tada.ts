@@ -6,8 +6,8 @@ import type { introspection } from './generated/introspection.ts';
 export { readFragment, type FragmentOf, type ResultOf, type VariablesOf } from 'gql.tada';
 
 /**
- * Makes a document for the API, with types for its result and variables. The document can also be given to urql and to
- * Apollo Client. https://gql-tada.0no.co
+ * Creates a document for the API, with types for its result and variables. You can also pass the document to urql and
+ * to Apollo Client. https://gql-tada.0no.co
  */
 export const graphql = initGraphQLTada<{
   introspection: introspection;
@@ -17,7 +17,7 @@ export const graphql = initGraphQLTada<{
 type Parameters<Variables> = Record<string, never> extends Variables ? [variables?: Variables] : [variables: Variables];
 
 /**
- * Runs a query or mutation with the client's token, which is refreshed if necessary. Expected failures are thrown as
+ * Runs a query or mutation with the client's token, and refreshes the token if necessary. Throws expected failures as
  * ParleyError.
  */
 export function query<Data, Variables extends object>(

@@ -1,8 +1,8 @@
-/** A wait that can be cut short. */
+/** A pause that can be ended early. */
 export class Pause {
   #wake: (() => void) | null = null;
 
-  /** Resolves after that time, or earlier if `end` is called. */
+  /** Resolves after this time, or earlier if `end` is called. */
   async wait(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
@@ -22,8 +22,8 @@ export class Pause {
 const longestMs = 30_000;
 
 /**
- * How many ms to wait after that many failures in a row: longer each time, up to `longestMs`, with a random part, so
- * that clients spread out.
+ * Returns how many ms to wait after this many consecutive failures. The time grows with each failure, up to
+ * `longestMs`, and is partly random, so that clients do not all retry at once.
  */
 export function backOff(failures: number, leastMs = 500): number {
   const most = Math.min(longestMs, leastMs * 2 ** failures);

@@ -4,29 +4,32 @@ import type { Session } from './session.ts';
 import type { FileInfo } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 
-/** Bytes per request; progress is reported after each. */
+/** The number of bytes per request. Progress is reported after each request. */
 const pieceBytes = 1_048_576;
 
-/** How to upload one file. */
+/** The options for uploading one file. */
 export type UploadOptions = {
-  /** By default the name of a File, or 'file'. */
+  /** The default is the name of a File, or 'file'. */
   name?: string;
   onProgress?: (sentBytes: number, totalBytes: number) => void;
 };
 
-/** An upload that is under way. */
+/** An upload that is in progress. */
 export interface Upload {
-  /** Resolves with the file once the server has all of it; rejects with ParleyError if it is refused or cancelled. */
+  /**
+   * Resolves with the file once the server has all of it. Rejects with a ParleyError if the upload is refused or
+   * cancelled.
+   */
   readonly done: Promise<FileInfo>;
-  /** Stops sending after the current piece, until `resume`. */
+  /** Stops sending after the current piece, until `resume` is called. */
   pause(): void;
   resume(): void;
-  /** Cancels the upload, and deletes what the server has of it. */
+  /** Cancels the upload, and deletes the part that the server already has. */
   cancel(): void;
 }
 
 /**
- * Uploads a file in pieces. When the network comes back, it resumes by itself where it stopped.
+ * Uploads a file in pieces. When the network comes back, the upload automatically resumes where it stopped.
  * https://tus.io/protocols/resumable-upload
  */
 export function startUpload(server: Server, session: Session, file: Blob, options: UploadOptions = {}): Upload {
@@ -83,7 +86,7 @@ class TusUpload {
         failures = 0;
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error;
-        // It is not known how much arrived.
+        // The client does not know how much has arrived.
         offset = null;
         failures += 1;
         await this.#wake.wait(backOff(failures));
@@ -121,7 +124,7 @@ class TusUpload {
     return new ParleyError('CANCELLED', 'The upload was cancelled.');
   }
 
-  /** Throws Unreachable if it is worth trying again, and ParleyError otherwise. */
+  /** Throws Unreachable if the request is worth retrying, and a ParleyError otherwise. */
   async #request(
     method: string,
     path: string,
@@ -138,7 +141,7 @@ class TusUpload {
         token = await this.#session.token(token);
         continue;
       }
-      // 409: another offset is expected. 423: an earlier request still holds the upload.
+      // 409: the server expects another offset. 423: an earlier request still holds the upload.
       if ([409, 423, 429].includes(response.status) || response.status >= 500) throw new Unreachable(method);
       const problem = await response.json().catch(() => ({}));
       throw new ParleyError(

@@ -4,9 +4,9 @@ import type { Client } from './client.ts';
 import { followSubscription, type Subscription } from './follow.ts';
 
 /**
- * For apps that keep urql's cache: put it before the cache, and `fetchExchange` last. Requests carry the token of the
- * client's session, and subscriptions resume after their last event. After a Reset, queries are fetched again: those on
- * the screen immediately, the others when they are next used.
+ * An exchange for apps that keep their data in urql's cache. Put it before the cache, and put `fetchExchange` last.
+ * Requests carry the token of the client's session, and subscriptions resume after the last event that they received.
+ * After a Reset, queries are fetched again: those on the screen immediately, and the others when they are next used.
  */
 export function parleyExchange(parley: Client): Exchange {
   const fetchOnce = authorizedFetch(parley);
@@ -18,7 +18,7 @@ export function parleyExchange(parley: Client): Exchange {
       const before = known;
       known = new Map();
       for (const query of before.values()) {
-        // This call does nothing for a query that is not on the screen.
+        // This call has no effect for a query that is not on the screen.
         input.client.reexecuteOperation(
           makeOperation('query', query, { ...query.context, requestPolicy: 'network-only' }),
         );
@@ -30,7 +30,7 @@ export function parleyExchange(parley: Client): Exchange {
       const isStale = kind === 'query' && hasReset && !known.has(key) && context.requestPolicy === 'cache-first';
       if (kind === 'query') known.set(key, operation);
       const isSubscription = kind === 'subscription';
-      // Adds `__typename`, by which a Reset is recognised.
+      // Adds `__typename`, which is needed to recognise a Reset.
       const query = isSubscription ? (formatDocument(operation.query) as Operation['query']) : operation.query;
       return makeOperation(kind, { ...operation, query } as Operation, {
         ...context,
@@ -45,10 +45,10 @@ export function parleyExchange(parley: Client): Exchange {
   };
 }
 
-/** A `fetch` whose response is one stream of events, over as many connections as it takes. */
+/** Returns a `fetch` whose response is a single stream of events, even if that takes several connections. */
 function resumingFetch(parley: Client, onReset: () => void): typeof globalThis.fetch {
   return async (_, init) => {
-    // The last exchange, which sends the request, makes the body a string.
+    // `fetchExchange`, which sends the request, passes the body as a string.
     if (typeof init?.body !== 'string') throw new TypeError('A subscription must be sent as JSON.');
     const subscription: Subscription = JSON.parse(init.body);
     const abort = new AbortController();

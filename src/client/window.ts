@@ -2,12 +2,15 @@ import { toMessage } from './message.ts';
 import { unloaded, type Message, type MessageWindow, type State } from './state.ts';
 import type { WirePage } from './wire.ts';
 
-/** Which part of the history a page is: its newest end, the part before or after a window, or around a message. */
+/**
+ * The part of the history that a page covers: the newest end, the part before or after a window, or the part around a
+ * message.
+ */
 export type PageKind = 'newest' | 'older' | 'newer' | 'around';
 
 /**
- * Adds a new message at the end of a window, or replaces the old state of one that is there. A message that does not
- * follow the last one stays out, and the window records that newer messages are missing.
+ * Adds a new message at the end of a window, or replaces the old version of a message that is already in it. A message
+ * that does not directly follow the last one is not added; instead, the window records that newer messages are missing.
  */
 export function appendMessage(before: MessageWindow, message: Message): MessageWindow {
   const window = { ...before, pending: stillPending(before, [message]) };
@@ -22,8 +25,8 @@ export function appendMessage(before: MessageWindow, message: Message): MessageW
 }
 
 /**
- * Joins a page to the window of its chat. If they do not touch, an older or newer page is left out, and any other page
- * replaces the window.
+ * Joins a page and the window of its chat. If the two do not touch, an older or newer page is ignored, and any other
+ * page replaces the window.
  */
 export function putPage(state: State, chatId: string, { kind, page }: { kind: PageKind; page: WirePage }): State {
   const window = state.messages[chatId] ?? unloaded;
@@ -33,7 +36,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
     pending: stillPending(window, loaded),
     messages: loaded,
     hasOlder,
-    // Nothing follows the newest page; the messages loaded before follow an older one.
+    // Nothing follows the newest page. An older page is followed by the messages that were loaded before it.
     hasNewer: kind === 'newest' ? false : kind === 'older' ? true : hasNextPage,
   };
   const isApart = !touches(window, loaded);
@@ -41,7 +44,7 @@ export function putPage(state: State, chatId: string, { kind, page }: { kind: Pa
   return { ...state, messages: { ...state.messages, [chatId]: joined } };
 }
 
-/** The pending messages that are not among `messages`, which come from the server. */
+/** Returns the pending messages that are not among `messages`, which come from the server. */
 function stillPending({ pending }: MessageWindow, messages: readonly Message[]): MessageWindow['pending'] {
   if (pending.length === 0) return pending;
   const arrived = new Set(messages.map(({ clientMessageId }) => clientMessageId));
@@ -58,14 +61,14 @@ function touches({ messages }: MessageWindow, loaded: readonly Message[]): boole
 function join(window: MessageWindow, page: MessageWindow): MessageWindow {
   const pageStart = page.messages[0]?.seq ?? 0;
   const pageEnd = page.messages.at(-1)?.seq ?? 0;
-  // A history may be long, so it is neither sorted nor put into a map.
+  // A history may be long, so this code neither sorts it nor puts it into a map.
   const earlier = window.messages.filter(({ seq }) => seq < pageStart);
   const messages = [...earlier, ...page.messages, ...window.messages.filter(({ seq }) => seq > pageEnd)];
   const reachesBack = earlier.length === 0;
   const reachesOn = pageEnd === messages.at(-1)?.seq;
   const windowEnd = window.messages.at(-1)?.seq ?? 0;
-  // If both end at the same message and either has `hasNewer: false`, that message is the newest: messages sent since
-  // then arrive as events and are appended.
+  // If both end at the same message and `hasNewer` is false for either of them, that message is the newest one.
+  // Messages sent since then arrive as events and are appended.
   const hasNewer =
     pageEnd === windowEnd ? window.hasNewer && page.hasNewer : reachesOn ? page.hasNewer : window.hasNewer;
   return { ...page, messages, hasOlder: reachesBack ? page.hasOlder : window.hasOlder, hasNewer };

@@ -1,10 +1,10 @@
 import type { Chat, FileInfo, Member, Message, Presence, Reaction, User } from './state.ts';
 
-/** The types of what the documents in document.ts select. */
+/** The types of the data that the documents in document.ts select. */
 type Id = { id: string };
 /** A user, with the fields that the documents select. */
 export type WireUser = User;
-/** A message, with the users that the store keeps apart from it. */
+/** A message with its users, which the store keeps separately from it. */
 export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'reactions' | 'files'> & {
   sender: WireUser | null;
   mentions: readonly { isEveryone: boolean; user: Id | null }[];
@@ -12,10 +12,10 @@ export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'r
   files: readonly FileInfo[];
   reactions: readonly WireReaction[];
 };
-/** In an event, which is the same for all viewers, a reaction does not say whether the viewer reacted. */
+/** Events are the same for all viewers, so a reaction in an event does not say whether the viewer reacted. */
 export type WireReaction = Omit<Reaction, 'viewerReacted'> & { viewerReacted?: boolean };
 type ChatFace = Pick<Chat, 'id' | 'type' | 'name' | 'description' | 'slowModeSeconds' | 'avatar' | 'custom'>;
-/** A chat, with the viewer’s membership, which is null in a chat that they only read. */
+/** A chat with the viewer’s membership, which is null if they only read the chat. */
 export type WireChat = ChatFace &
   Pick<Chat, 'lastSeq' | 'lastActivityAt'> & {
     peer: WireUser | null;
@@ -30,7 +30,7 @@ export type WireMember = Member & { user: WireUser };
 
 type InChat<Fields> = Fields & { chat: Id };
 
-/** An event of the log, or a notice about the stream, as the subscription selects it. */
+/** An event of the log, or a notice about the stream, with the fields that the subscription selects. */
 export type WireEvent =
   | { __typename: 'NewMessage'; message: WireMessage & { chat: Id & { lastActivityAt: string } } }
   | { __typename: 'MessageEdited' | 'MessageDeleted'; message: InChat<WireMessage> }
@@ -49,7 +49,7 @@ export type WireEvent =
   | { __typename: 'ChatUpdated'; chat: ChatFace }
   | { __typename: 'ChatDeleted'; chatId: string }
   | { __typename: 'MemberUpdated'; member: InChat<Member & { user: Id }> }
-  /** The store holds no pins: the app gets this event through `onEvent`. */
+  /** The store does not keep pins. The app gets this event through `onEvent`. */
   | { __typename: 'PinsChanged'; pinned: boolean; message: InChat<Id> }
   | { __typename: 'UserUpdated'; user: WireUser | null }
   | { __typename: 'PresenceChanged'; userId: string; presence: Presence }
@@ -57,7 +57,7 @@ export type WireEvent =
   | { __typename: 'CaughtUp'; replayed: number }
   | { __typename: 'Reset'; reason: string };
 
-/** An event with its position. */
+/** An event, with its position in the log. */
 export type Envelope = { readonly cursor: string; readonly at: string; readonly event: WireEvent };
 
 /** A page of messages, in the order of the chat. */

@@ -1,19 +1,22 @@
 import ipaddr from 'ipaddr.js';
 
-/** A range of IP addresses: its first address, and how many leading bits all its addresses share. */
+/** A range of IP addresses: its first address, and the number of leading bits that all its addresses share. */
 export type AddressRange = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
-/** Contains all public IPv6 addresses; the rest is local or reserved, or embeds an IPv4 address that could be local. */
+/**
+ * Contains all public IPv6 addresses. All other IPv6 addresses are local or reserved, or embed an IPv4 address that
+ * could be local.
+ */
 const publicIpv6 = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /**
- * Reads addresses and ranges separated by commas, e.g. `127.0.0.1, 10.0.0.0/8`. Throws an Error that says which one is
- * not valid.
+ * Reads addresses and ranges separated by commas, e.g. `127.0.0.1, 10.0.0.0/8`. Throws an Error that says which entry
+ * is not valid.
  */
 export function parseRanges(text: string): AddressRange[] {
   return text.split(',').map((each) => {
     const entry = each.trim();
-    // Only the usual form: ipaddr.js also accepts 0x7f.1, which few readers would recognise.
+    // Accepts only the usual notation. ipaddr.js also accepts 0x7f.1, which few readers would recognise.
     if (ipaddr.IPv4.isValidFourPartDecimal(entry)) return [ipaddr.IPv4.parse(entry), 32];
     if (ipaddr.IPv4.isValidCIDRFourPartDecimal(entry)) return ipaddr.IPv4.parseCIDR(entry);
     if (ipaddr.IPv6.isValid(entry)) return [ipaddr.IPv6.parse(entry), 128];
@@ -23,9 +26,9 @@ export function parseRanges(text: string): AddressRange[] {
 }
 
 /**
- * Whether the server may connect to the address: a public one, or one in `allowed`. Loopback, private, link-local,
- * shared (carrier-grade NAT), reserved and multicast addresses are not public, and neither are IPv6 addresses that embed
- * an IPv4 address (mapped, NAT64, 6to4, Teredo), even if that address is public.
+ * Returns whether the server may connect to the address, that is, whether it is public or listed in `allowed`.
+ * Loopback, private, link-local, shared (carrier-grade NAT), reserved and multicast addresses are not public. Neither
+ * are IPv6 addresses that embed an IPv4 address (mapped, NAT64, 6to4, Teredo), even if that IPv4 address is public.
  */
 export function mayConnectTo(address: string, allowed: readonly AddressRange[]): boolean {
   const parsed = ipaddr.parse(address);
@@ -34,7 +37,7 @@ export function mayConnectTo(address: string, allowed: readonly AddressRange[]):
   return parsed.kind() === 'ipv4' || parsed.match(...publicIpv6);
 }
 
-/** Whether it is a loopback address, and so on this machine. */
+/** Returns whether the address is a loopback address and therefore on this machine. */
 export function isLoopback(address: string): boolean {
   return ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback';
 }

@@ -1,19 +1,19 @@
 import { askerKey, sessionKey, type Asker, type Caller, type ServerKey } from './asker.ts';
 
-/** The asker of one execution, and a record of who may share its result. */
+/** The asker of one execution, and a record of who may share the result of that execution. */
 export type WatchedAsker<Watched extends Caller = Caller> = {
-  /** The asker. Call it only where a result depends on who asks. */
+  /** Returns the asker. Call this function only if the result depends on who asks. */
   ask: () => Watched;
   /**
-   * Who may get the result: null for everyone if the execution never asked, `askerKey` if it asked for the user, and
-   * `sessionKey` if it read anything of the session, as file links do.
+   * Returns who may get the result: null for everyone, if the execution never asked; `askerKey`, if it asked for the
+   * user; or `sessionKey`, if it read anything about the session, as file links do.
    */
   personalTo: () => string | null;
 };
 
 /**
  * Records what an execution learns about its asker. The properties of the session are getters, so copying the asker
- * counts as reading the session: the result is then shared with fewer sessions, never with too many.
+ * counts as reading the session. The result is then shared with fewer sessions than possible, but never with too many.
  */
 export function watchAsker(asker: Asker): WatchedAsker<Asker>;
 export function watchAsker(asker: Caller): WatchedAsker;
@@ -21,7 +21,7 @@ export function watchAsker(asker: Caller): WatchedAsker {
   return asker.userId === null ? watchServerKey(asker) : watchUser(asker);
 }
 
-/** A server key has no session, so there is only one thing to record. */
+/** A server key has no session, so there is only one fact to record. */
 function watchServerKey(key: ServerKey): WatchedAsker {
   let personalTo: string | null = null;
   const ask = () => {
@@ -37,7 +37,7 @@ function watchUser(asker: Asker): WatchedAsker<Asker> {
     personalTo = sessionKey(asker);
     return asker;
   };
-  // Most executions never ask.
+  // Created on demand, because most executions never ask.
   let watched: Asker | null = null;
   const ask = () => {
     personalTo ??= askerKey(asker);

@@ -1,19 +1,21 @@
 import type { FieldError } from '../errors.ts';
 
-/** What an embedding product stores with a user, a chat or a message: a JSON object. */
+/** The data that an embedding product stores with a user, a chat or a message: a JSON object. */
 export type Custom = Record<string, unknown>;
 
 /**
- * How long the JSON may be, in bytes, as PostgreSQL writes it (`{"a": 1, "b": [2, 3]}`). The checks in the database
- * apply the same rule.
+ * The maximum length of the JSON in bytes, in the form in which PostgreSQL writes it (`{"a": 1, "b": [2, 3]}`). The
+ * constraints in the database apply the same rule.
  */
 export const maxCustomBytes = 4_096;
-/** How deep its objects and lists may be nested: with deeper ones, a recursive reader might run out of stack. */
+/**
+ * The maximum nesting depth of its objects and lists. With deeper nesting, a recursive reader might run out of stack.
+ */
 export const maxCustomDepth = 32;
 
 type Problem = Omit<FieldError, 'path'>;
 
-/** Reads an object that the database can store. */
+/** Validates an object, so that the database can store it. */
 export function readCustom(value: Custom, path: string[], errors: FieldError[]): Custom {
   const problems: Problem[] = [];
   const bytes = measure(value, problems);
@@ -25,12 +27,12 @@ export function readCustom(value: Custom, path: string[], errors: FieldError[]):
   return value;
 }
 
-/** Whether the object has no properties. */
+/** Returns whether the object has no properties. */
 export function isEmpty(custom: Custom): boolean {
   return Object.keys(custom).length === 0;
 }
 
-/** The length of a value in PostgreSQL's text form of jsonb, in bytes. */
+/** Returns the length of a value in bytes, in PostgreSQL's text form of jsonb. */
 function measure(value: unknown, problems: Problem[], depth = 1): number {
   if (typeof value === 'string') return measureText(value, problems);
   if (typeof value === 'number') return measureNumber(value);
@@ -53,7 +55,7 @@ function measureText(text: string, problems: Problem[]): number {
   return Buffer.byteLength(JSON.stringify(text));
 }
 
-/** PostgreSQL writes numbers without an exponent: 1e21 takes 22 digits. */
+/** PostgreSQL writes numbers without an exponent, so 1e21 takes 22 digits. */
 function measureNumber(value: number): number {
   const [, sign = '', digits = '', exponent] = /^(-?)([\d.]+)(?:e([-+]\d+))?$/.exec(JSON.stringify(value)) ?? [];
   if (exponent === undefined) return JSON.stringify(value).length;

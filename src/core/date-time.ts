@@ -1,9 +1,10 @@
-/** `date-time` of RFC 3339, section 5.6. A leap second has no instant of its own, and is refused. */
+/** The `date-time` of RFC 3339, section 5.6. Leap seconds are refused, because a Date cannot represent them. */
 const pattern =
   /^(\d{4})-(\d\d)-(\d\d)t([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(\.\d{1,30})?(?:z|([+-])([01]\d|2[0-3]):([0-5]\d))$/i;
 
 /**
- * Reads an instant, to the millisecond. Null if the text does not follow RFC 3339, or names a day that does not exist.
+ * Parses an instant with a precision of one millisecond. Returns null if the text does not follow RFC 3339, or names a
+ * day that does not exist.
  */
 export function parseDateTime(text: string): Date | null {
   const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHours, offsetMinutes] =
@@ -18,21 +19,21 @@ export function parseDateTime(text: string): Date | null {
   return new Date(local.getTime() - (sign === '-' ? -offset : offset));
 }
 
-/** The last minute that was printed: messages on one page are often from the same minute. */
+/** The minute of the last call, because messages on one page are often from the same minute. */
 let minute = Number.NaN;
 let minuteText = '';
 
 const minuteMs = 60_000;
 
 /**
- * A time as `Date.toISOString` prints it, e.g. 2026-11-22T10:29:00.000Z, but three times as fast for a series of times
+ * Formats a time like `Date.toISOString`, e.g. 2026-11-22T10:29:00.000Z, but three times as fast for a series of times
  * within the same minute. Throws a RangeError for an invalid date.
  */
 export function printDateTime(date: Date): string {
   const time = date.getTime();
   const start = Math.floor(time / minuteMs);
   if (start !== minute) {
-    // `minute` is set only afterwards, because an invalid date throws.
+    // `minute` is set only after this line, because an invalid date throws.
     minuteText = date.toISOString().slice(0, -'00.000Z'.length);
     minute = start;
   }

@@ -4,7 +4,10 @@ import { isIP, type LookupFunction } from 'node:net';
 import { isLoopback, mayConnectTo, type AddressRange } from './address-range.ts';
 import { resolveHost, type HostAddress } from './host-address.ts';
 
-/** A request that the server sends: always with a limit on the time, in ms, and on the response's body, in bytes. */
+/**
+ * A request that the server sends. It always has limits on the time, in ms, and on the size of the response's body, in
+ * bytes.
+ */
 export type EgressRequest = {
   method?: 'GET' | 'POST';
   headers?: Record<string, string>;
@@ -15,26 +18,27 @@ export type EgressRequest = {
   signal?: AbortSignal;
 };
 
-/** What another server answered. Its status may be anything but a redirect. */
+/** The response of another server. Its status can be any status except a redirect. */
 export type EgressResponse = { status: number; headers: http.IncomingHttpHeaders; body: Buffer };
 
-/** A request that was not sent, or that got no usable response. Its message never contains the URL. */
+/** A request that was not sent, or that received no usable response. The error message never contains the URL. */
 export class EgressFailed extends Error {}
 
 /**
  * Sends the server's own requests, whose addresses come from settings or from other systems. The socket connects to the
- * addresses that were checked, so a host name that resolves differently a moment later (DNS rebinding) gains nothing.
- * A redirect is a failure, because it would lead elsewhere unchecked. Unencrypted requests go to this machine only.
+ * addresses that were checked, so an attacker gains nothing from a host name that resolves differently a moment later
+ * (DNS rebinding). A redirect counts as a failure, because its target has not been checked. Unencrypted requests can go
+ * only to this machine.
  */
 export class Egress {
   readonly #allowed: readonly AddressRange[];
 
-  /** `allowed`: local addresses that requests may go to; public ones are always allowed. */
+  /** `allowed` lists the local addresses to which requests may go. Public addresses are always allowed. */
   constructor(allowed: readonly AddressRange[]) {
     this.#allowed = allowed;
   }
 
-  /** Throws EgressFailed unless the response arrives whole, within its limits. */
+  /** Throws EgressFailed unless the complete response arrives within the limits. */
   async send(url: URL, request: EgressRequest): Promise<EgressResponse> {
     const timeout = AbortSignal.timeout(request.maxMs);
     const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
@@ -55,7 +59,7 @@ export class Egress {
     }
   }
 
-  /** The addresses of the URL's host that the server may connect to. */
+  /** Returns the addresses of the URL's host to which the server may connect. */
   async #check(url: URL): Promise<HostAddress[]> {
     const { protocol } = url;
     if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
@@ -69,7 +73,7 @@ export class Egress {
   }
 }
 
-/** The address that the URL has in place of a host name; null if it has a name. */
+/** Returns the address that the URL has instead of a host name, or null if it has a host name. */
 export function addressIn({ hostname }: URL): HostAddress | null {
   const address = hostname.replace(/^\[(.*)\]$/, '$1');
   const family = isIP(address);
@@ -85,7 +89,8 @@ function connect(
     method,
     headers: { ...headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) },
     signal,
-    // A connection of its own: a pooled one could lead to an address that was checked for another request.
+    // Opens a separate connection, because a pooled connection could lead to an address that was checked for another
+    // request.
     agent: false,
     lookup: lookupIn(addresses),
   };
@@ -98,7 +103,7 @@ function connect(
   });
 }
 
-/** Answers Node's DNS lookup with the addresses that were checked. */
+/** Creates a lookup function that answers Node's DNS lookups with the addresses that were checked. */
 export function lookupIn(addresses: HostAddress[]): LookupFunction {
   return (_, { all }, callback) => {
     const [first] = addresses;
@@ -119,7 +124,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
   return Buffer.concat(chunks);
 }
 
-/** A DNS lookup cannot be aborted, so this only stops waiting for it. */
+/** A DNS lookup cannot be aborted, so aborting only ends the wait for it. */
 function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });

@@ -1,11 +1,11 @@
 import type { FieldError } from '../errors.ts';
 
-/** In characters, which are all ASCII. */
+/** The length in characters, which are all ASCII. */
 export const maxExternalKeyLength = 255;
 
 /**
- * Reads an embedding product's key for a user or a chat: visible ASCII, so that it fits into a header and a URL. Case
- * matters. The checks in the database apply the same rule.
+ * Validates an embedding product's key for a user or a chat. It must be visible ASCII, so that it fits into a header
+ * and a URL. Case matters. The constraints in the database apply the same rule.
  */
 export function readExternalKey(value: string, path: string[], errors: FieldError[]): string {
   const problem = problemWith(value);
@@ -13,7 +13,10 @@ export function readExternalKey(value: string, path: string[], errors: FieldErro
   return value;
 }
 
-/** Whether the text could be the key of a user or a chat: PostgreSQL refuses some other texts even in a comparison. */
+/**
+ * Returns whether the text can be the key of a user or a chat. Check this before a query, because PostgreSQL refuses
+ * some other texts even in a comparison.
+ */
 export function isExternalKey(value: string): boolean {
   return problemWith(value) === null;
 }

@@ -2,50 +2,51 @@ import { createLru } from './lru.ts';
 import { RateLimited } from '../errors.ts';
 import { Heap } from './heap.ts';
 
-/** How many users without queued work are remembered because they have used more time than others. */
+/** The maximum number of users without queued work who are remembered because they have used more time than others. */
 const maxRemembered = 10_000;
-/** The weight of the latest turn in the expected length of the next one. */
+/** The weight of the latest turn in the estimate for the next turn. */
 const smoothing = 0.2;
 
 /** The limits of a queue. */
 export type FairQueueOptions = {
-  /** What is waiting, as a plural for the error message: `searches`. */
+  /** A plural noun for what is waiting, used in the error message: `searches`. */
   work: string;
-  /** How many turns may run at the same time. */
+  /** The maximum number of turns that may run at the same time. */
   concurrency: number;
-  /** How many of them may belong to one user; by default, all of them. */
+  /** The maximum number of these turns that may belong to one user. By default, one user may have all of them. */
   concurrencyPerPerson?: number;
-  /** How many turns may wait, per user and in total. */
+  /** The maximum number of turns that may wait, per user and in total. */
   maxWaitingPerPerson: number;
   maxWaiting: number;
   /** A monotonic clock in milliseconds. */
   now?: () => number;
 };
 
-/** Whose turn it is. A user with twice the weight may use twice the time. */
+/** The user whose turn it is. A user with twice the weight may use twice as much time. */
 export type Turn = { person: string; weight?: number; signal?: AbortSignal | undefined };
 
 type Waiting = { weight: number; start: (chargedMs: number) => void };
 
 /**
- * One user's place in the queue. `time` is the virtual time of their next turn: it grows by the milliseconds that they
- * use, divided by their weight.
+ * One user's place in the queue. `time` is the virtual time of their next turn. It grows by the milliseconds that the
+ * user consumes, divided by their weight.
  */
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
 /**
- * A claim to the next turn, with its place's `time` as it was when the claim was issued. It is stale once the place has
- * a newer ticket.
+ * A claim to the next turn. `time` is the place's `time` when the claim was issued. The claim is stale once the place
+ * has a newer ticket.
  */
 type Ticket = { place: Place; time: number; number: number };
 
 /**
- * Shares work among users: the next turn goes to the user who has used the least time while others were waiting, in
- * milliseconds divided by the user's weight. A user with a thousand tasks and one with a single task alternate, so the
- * latter waits until a running turn ends, not for the rest of the other's queue. Unused time is not saved up.
+ * Shares work fairly among users. The next turn goes to the user who has used the least time while others were waiting,
+ * in milliseconds divided by the user's weight. A user with a thousand tasks and a user with a single task alternate,
+ * so the second user waits only until a running turn ends, not until the first user's queue is empty. Users cannot save
+ * up unused time.
  *
- * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). The length of a turn is known only at its end, so an
- * expected length is charged when it starts and corrected when it ends.
+ * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). The length of a turn is known only at its end. An
+ * expected length is therefore charged when the turn starts, and corrected when it ends.
  */
 export class FairQueue {
   readonly #options: FairQueueOptions;
@@ -54,7 +55,9 @@ export class FairQueue {
   readonly #next = new Heap<Ticket>((one, other) =>
     one.time === other.time ? one.number < other.number : one.time < other.time,
   );
-  /** The virtual times of users who have no place in the queue but are ahead of its virtual time. */
+  /**
+   * The virtual times of users who have no place in the queue but whose times are ahead of the queue's virtual time.
+   */
   readonly #ahead = createLru<string, number>(maxRemembered);
   /** The queue's virtual time: the highest virtual time of a turn that has started. */
   #time = 0;
@@ -68,15 +71,15 @@ export class FairQueue {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** How many turns are waiting. */
+  /** The number of waiting turns. */
   get waitingCount(): number {
     return this.#waitingCount;
   }
 
   /**
-   * Runs `work` when it is this user's turn, and resolves or rejects as it does. Rejects with RateLimited, which names
-   * the limit, if too many turns are already waiting, and with the signal's reason if it aborts before the turn starts;
-   * from then on, `work` itself must watch the signal.
+   * Runs `work` when it is this user's turn, and resolves or rejects with its result. Rejects with a RateLimited that
+   * names the limit if too many turns are already waiting. Rejects with the signal's reason if the signal aborts before
+   * the turn starts. Once the turn has started, `work` itself must watch the signal.
    */
   async run<Result>({ person, weight = 1, signal }: Turn, work: () => Promise<Result> | Result): Promise<Result> {
     signal?.throwIfAborted();
@@ -92,8 +95,8 @@ export class FairQueue {
   }
 
   /**
-   * The first of these users who has no work waiting or running and has used no more time than the others; if there is
-   * none, the one whose turn is next.
+   * Returns the first of these users who has no work waiting or running and has used no more time than the others. If
+   * there is no such user, returns the user whose turn is next.
    */
   mostToSpare(people: Iterable<string>): string {
     let [found, earliest] = ['', Infinity];
@@ -101,7 +104,7 @@ export class FairQueue {
       const place = this.#places.get(person);
       const ahead = place === undefined ? (this.#ahead.get(person) ?? this.#time) : null;
       if (ahead !== null && ahead <= this.#time) return person;
-      // Waiting turns have not been charged yet.
+      // Waiting turns have not yet been charged.
       const time = ahead ?? (place?.time ?? 0) + this.#expectedMs * (place?.waiting.length ?? 0);
       if (time < earliest) [found, earliest] = [person, time];
     }
@@ -111,7 +114,7 @@ export class FairQueue {
   #placeOf(person: string): Place {
     let place = this.#places.get(person);
     if (place === undefined) {
-      // An idle user starts at the queue's time; one who has used more than others continues from their own.
+      // An idle user starts at the queue's time. A user who has used more than others continues from their own time.
       const time = Math.max(this.#time, this.#ahead.get(person) ?? 0);
       this.#ahead.delete(person);
       place = { person, time, running: 0, waiting: [], ticket: 0 };
@@ -165,7 +168,7 @@ export class FairQueue {
     }
   }
 
-  /** Starts a turn and returns the milliseconds charged for it. */
+  /** Starts a turn, and returns the number of milliseconds charged for it. */
   #start(place: Place, weight: number): number {
     place.running += 1;
     this.#running += 1;
@@ -186,7 +189,7 @@ export class FairQueue {
     if (this.#places.size === 0) this.#ahead.clear();
   }
 
-  /** Issues a ticket for the place's current time, if the place has a turn that could start. */
+  /** Issues a ticket for the place's current time, if the place has a turn that may start. */
   #queue(place: Place): void {
     if (place.waiting.length === 0 || !this.#isBelowShare(place)) return;
     this.#tickets += 1;

@@ -1,18 +1,18 @@
-/** How much several caches may hold in total. */
+/** The maximum that several caches may hold together. */
 export type CacheBudget = { used: number; readonly max: number };
 
-/** The limits of one cache. Weights are in any one unit, such as bytes. */
+/** The limits of one cache. All weights use the same unit, for example bytes. */
 export type FifoLimits = {
   /** The maximum total weight of the entries. */
   max: number;
-  /** What the cache may hold even if all caches together exceed their budget. */
+  /** The weight that the cache may hold even if all caches together exceed their budget. */
   least?: number;
   budget?: CacheBudget;
-  /** How long an entry is kept, in ms; it may be kept for a quarter longer. */
+  /** How long an entry is kept, in ms. An entry may stay for up to a quarter longer. */
   ttlMs: number;
 };
 
-/** `value`: undefined once the entry has been dropped; the queue may still hold the entry. */
+/** `value` is undefined once the entry has been dropped, although the queue may still contain the entry. */
 type Entry<Key, Value> = {
   readonly key: Key;
   value: Value | undefined;
@@ -20,19 +20,19 @@ type Entry<Key, Value> = {
   readonly until: number;
 };
 
-/** How many dropped entries the queue may have at its front before it is shortened. */
+/** The maximum number of dropped entries at the front of the queue before the queue is shortened. */
 const maxDropped = 1_024;
 
 /**
- * A cache that drops its oldest entries first, for things that are wanted again within seconds or never: an entry costs a
- * tenth of one in an LRU cache, which keeps its entries in order of last use (in a replay of 50,000 events, LRU caches
- * took 3.5 of 39 µs per event).
+ * A cache that drops its oldest entries first, for data that is needed again within seconds or never. An entry costs a
+ * tenth of an entry in an LRU cache, because an LRU cache keeps its entries in order of last use. (In a replay of
+ * 50,000 events, LRU caches took 3.5 of the 39 µs per event.)
  */
 export class FifoCache<Key, Value> {
   readonly #limits: FifoLimits;
   readonly #entries = new Map<Key, Entry<Key, Value>>();
   #queue: Entry<Key, Value>[] = [];
-  /** The index of the oldest entry in the queue. */
+  /** The index of the queue's oldest entry. */
   #first = 0;
   #weight = 0;
   #isSweepDue = false;
@@ -50,7 +50,7 @@ export class FifoCache<Key, Value> {
     return this.#entries.get(key)?.value;
   }
 
-  /** Keeps a value, unless it alone is too heavy. */
+  /** Stores a value, unless the value alone exceeds the limit. */
   set(key: Key, value: Value, weight: number): void {
     this.#drop(this.#entries.get(key));
     const { max, ttlMs } = this.#limits;
@@ -85,7 +85,7 @@ export class FifoCache<Key, Value> {
   }
 
   #drop(entry: Entry<Key, Value> | undefined): void {
-    // The key may have another entry by now.
+    // The key may have a different entry by now.
     if (entry === undefined || this.#entries.get(entry.key) !== entry) return;
     this.#entries.delete(entry.key);
     this.#weigh(-entry.weight);
@@ -100,7 +100,10 @@ export class FifoCache<Key, Value> {
     this.#first = 0;
   }
 
-  /** Without this sweep, an unused cache would keep its last entries. One timer costs less than one for each entry. */
+  /**
+   * Removes expired entries. Without this sweep, an unused cache would keep its last entries. A single timer costs less
+   * than one timer per entry.
+   */
   #sweepLater(): void {
     if (this.#isSweepDue) return;
     this.#isSweepDue = true;

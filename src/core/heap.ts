@@ -20,7 +20,7 @@ export class Heap<Item> {
     items[index] = item;
   }
 
-  /** Removes and returns the first item; undefined if there is none. */
+  /** Removes and returns the first item, or returns undefined if there is none. */
   pop(): Item | undefined {
     const [first] = this.#items;
     const last = this.#items.pop();
@@ -28,7 +28,7 @@ export class Heap<Item> {
     return first;
   }
 
-  /** Puts an item at the root and moves it down to its place. */
+  /** Puts an item at the root and moves it down to its position. */
   #sink(item: Item): void {
     const items = this.#items;
     let index = 0;

@@ -1,29 +1,29 @@
 import dns from 'node:dns/promises';
 import { Semaphore } from './semaphore.ts';
 
-/** An address that a host name resolves to. */
+/** One address that a host name resolves to. */
 export type HostAddress = { address: string; family: number };
 
 /**
- * How long one name server has to answer, in ms, and how many times it is asked. The product is less than the time
- * limit of every request that the server sends.
+ * How long a name server has to answer, in ms, and how many times it is asked. The product of the two is less than the
+ * time limit of any request that the server sends.
  */
 const patience = { timeout: 2_000, tries: 2 };
 
 /**
- * How many of the system's own lookups may run at once: they use the four threads that Node also needs for files and
- * hashes.
+ * How many of the system's own lookups may run at the same time. They use the same four threads that Node needs for
+ * files and hashes.
  */
 const systemLookups = new Semaphore(2);
 
-/** The DNS errors for a name that does not exist or has no address, and for a missing name server. */
+/** The DNS errors for a name that does not exist, for a name without an address, and for a missing name server. */
 const unknownCodes = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
 
 /**
- * The addresses of a host. Asks the name servers without occupying a thread, because users choose the host: the
- * system's lookup holds one of Node's four threads for as long as a dead name server does not answer, and passwords and
- * files wait for those threads. The system's lookup is used for names without a dot and for those that the name servers
- * do not know, which may be in /etc/hosts. Rejects with the DNS error.
+ * Returns the addresses of a host. Asks the name servers without occupying a thread, because users choose the host. If
+ * a name server is dead, the system's lookup occupies one of Node's four threads until it times out, and passwords and
+ * files wait for those threads. The system's lookup is used only for names without a dot and for names that the name
+ * servers do not know, because these may be in /etc/hosts. Rejects with the DNS error.
  */
 export async function resolveHost(hostname: string): Promise<HostAddress[]> {
   if (!hostname.includes('.')) return lookUp(hostname);

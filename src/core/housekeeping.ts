@@ -8,13 +8,14 @@ const intervalMs = 60_000;
 export type Chore = { name: string; clear: (limit: number) => Promise<number> };
 
 /**
- * Runs its chores about once a minute, or immediately after `hurry`: each in batches, until nothing is left to clear.
+ * Runs its tasks about once a minute, or immediately after a call to `hurry`. Each task runs in batches until it has
+ * nothing left to remove.
  */
 export class Housekeeping {
   readonly #chores: Chore[];
   readonly #report: Report;
   readonly #metrics: Metrics;
-  /** When the last round ended, in seconds of Unix time; null before the first one. */
+  /** The time when the last round ended, in seconds of Unix time, or null before the first round. */
   #lastRoundAt: number | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -29,13 +30,14 @@ export class Housekeeping {
   }
 
   /**
-   * Starts after 30 to 90 seconds, so that nodes that start at the same time don't run their chores at the same time.
+   * Runs the first round after 30 to 90 seconds, so that nodes that start at the same time don't run their tasks at the
+   * same time.
    */
   open(): void {
     this.#begin(someTime());
   }
 
-  /** Runs the chores now, or again right after the current round. */
+  /** Runs the tasks now, or again right after the current round. */
   hurry(): void {
     this.#isHurried = true;
     if (this.#timer !== null && !this.#isClosed) this.#begin(0);

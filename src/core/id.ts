@@ -18,7 +18,10 @@ export type NodeType =
 
 const maxBigint = 2n ** 63n - 1n;
 
-/** Returns a global id: base64url of `Type:key`, opaque to clients. A key is a number, or several joined by `_`. */
+/**
+ * Returns a global id, which is opaque to clients: the base64url form of `Type:key`. A key is one number, or several
+ * numbers joined by `_`.
+ */
 export function encodeId(type: string, key: bigint | number | string): string {
   return encodeBase64url(`${type}:${key}`);
 }
@@ -31,13 +34,13 @@ export function parseId(id: string): { type: string; key: string } | null {
   );
   if (match?.[1] === undefined || match[2] === undefined) return null;
   if (match[2].split('_').some((part) => BigInt(part) > maxBigint)) return null;
-  // Each object has exactly one id: other spellings of the same base64 or of the same number are refused.
+  // Each object has exactly one id, so other encodings of the same text or of the same number are refused.
   return encodeId(match[1], match[2]) === id && !/(^|_)0[0-9]/.test(match[2])
     ? { type: match[1], key: match[2] }
     : null;
 }
 
-/** Returns the key in a global id of this type. Throws InvalidInput at `path` for anything else. */
+/** Returns the key in a global id of the given type. Throws an InvalidInput at `path` for anything else. */
 export function decodeId(type: NodeType, id: string, path: string[]): bigint {
   const parsed = parseId(id);
   if (parsed?.type !== type || parsed.key.includes('_')) {

@@ -1,4 +1,7 @@
-/** Parses JSON; returns undefined if the text isn't valid, since no valid text parses to undefined. */
+/**
+ * Parses JSON. Returns undefined if the text isn't valid, which is unambiguous because no valid text parses to
+ * undefined.
+ */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -7,7 +10,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Whether a value is an object that is neither null nor an array. */
+/** Returns whether a value is an object other than null or an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

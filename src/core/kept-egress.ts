@@ -5,39 +5,46 @@ import { mayConnectTo, type AddressRange } from './address-range.ts';
 import { addressIn, EgressFailed, lookupIn } from './egress.ts';
 import { resolveHost, type HostAddress } from './host-address.ts';
 
-/** A message, and how long to wait for its answer, in ms. */
+/** A message, and how long to wait for the response, in ms. */
 export type EgressMessage = { headers: Record<string, string>; body: string; maxMs: number; signal: AbortSignal };
 
-/** What matters about the response to a message. Any status is possible, even a redirect, which is not followed. */
+/**
+ * The parts of a response that matter to the sender. Any status is possible. Even a redirect is returned, and not
+ * followed.
+ */
 export type EgressAnswer = { status: number; headers: IncomingHttpHeaders };
 
-/** Where messages may go, and how many at once. */
+/** Where messages may go, and how many connections may be open. */
 export type KeptEgressOptions = {
-  /** Local addresses that messages may go to, even unencrypted. Public addresses are always allowed, over https. */
+  /**
+   * The local addresses to which messages may go, even unencrypted. Public addresses are always allowed, but only over
+   * https.
+   */
   allowed: readonly AddressRange[];
-  /** Completes the error message about a local address: why it is not allowed. */
+  /** The end of the error message about a local address: why the address is not allowed. */
   because: string;
   /**
-   * How many connections may be open with each protocol. Further messages wait, and the wait counts towards their time
-   * limit: allow one connection per sender, so that a message without a response does not delay others.
+   * The maximum number of open connections for each protocol. Further messages wait, and the wait counts towards their
+   * time limits. Allow one connection per sender, so that a message without a response does not delay other messages.
    */
   maxConnections: number;
 };
 
-/** How long a connection is kept without a message, in ms. */
+/** How long an idle connection is kept open, in ms. */
 const idleMs = 30_000;
 /**
- * The maximum size of a response's body, in bytes, and the maximum time that it may take, in ms. Beyond either, the
- * connection is closed.
+ * The maximum size of a response's body, in bytes, and the maximum time for reading it, in ms. If the body exceeds
+ * either limit, the connection is closed.
  */
 const bodyLimits = { bytes: 64 * 1024, ms: 2_000 };
 
-/** The other side closed a kept connection just before a message was sent on it. */
+/** The receiver closed an idle connection just before a message was sent on it. */
 class StaleConnection extends Error {}
 
 /**
- * Sends many messages to the same hosts, on connections that are kept open. Each connection leads to an address that was
- * checked when it was opened, so a host name that resolves differently later gains nothing.
+ * Sends many messages to the same hosts over connections that stay open. Each connection leads to an address that was
+ * checked when the connection was opened, so an attacker gains nothing from a host name that resolves differently
+ * later.
  */
 export class KeptEgress {
   readonly #options: KeptEgressOptions;
@@ -56,9 +63,9 @@ export class KeptEgress {
   }
 
   /**
-   * Posts the message. Throws EgressFailed unless a response begins in time. Drops the body of the response, and
-   * resolves once the connection is free again or closed: a sender that posts one message at a time uses one connection
-   * at a time.
+   * Posts the message. Throws EgressFailed unless a response starts within the time limit. Discards the body of the
+   * response, and resolves once the connection is free again or closed. A sender that posts one message at a time
+   * therefore uses only one connection at a time.
    */
   async post(url: URL, message: EgressMessage): Promise<EgressAnswer> {
     const timeout = AbortSignal.timeout(message.maxMs);
@@ -66,7 +73,7 @@ export class KeptEgress {
     try {
       const response = await this.#post(url, { ...message, signal });
       const { statusCode: status = 0, headers } = response;
-      // Node also accepts a status of 000 to 099.
+      // Node also accepts statuses from 000 to 099.
       if (status < 100) {
         response.destroy();
         throw new EgressFailed('the response has no valid status');
@@ -88,7 +95,7 @@ export class KeptEgress {
   async #post(url: URL, message: EgressMessage): Promise<IncomingMessage> {
     const { protocol } = url;
     if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');
-    // Node looks up only names, so an address is checked here.
+    // Node calls the lookup function only for names, so a literal address is checked here.
     const literal = addressIn(url);
     if (literal !== null) this.#choose(protocol, [literal]);
     const options: RequestOptions = {
@@ -122,7 +129,7 @@ export class KeptEgress {
     lookupIn(chosen)(hostname, options, callback);
   }
 
-  /** The addresses, of those found, that a connection may use. Throws EgressFailed if there are none. */
+  /** Returns those of the addresses that a connection may use. Throws EgressFailed if there are none. */
   #choose(protocol: string, found: readonly HostAddress[]): HostAddress[] {
     const { allowed, because } = this.#options;
     const open = found.filter(({ address }) => mayConnectTo(address, allowed));
@@ -146,7 +153,8 @@ function send(url: URL, options: RequestOptions, body: string): Promise<Incoming
 }
 
 /**
- * Reads a short body, so that its connection can be used again; cuts off a longer one. Resolves when either is done.
+ * Reads a short body to the end, so that the connection can be reused, and cuts off a longer body. Resolves when it has
+ * done either.
  */
 function dropBody(response: IncomingMessage): Promise<void> {
   let left = bodyLimits.bytes;

@@ -1,22 +1,23 @@
-/** How many uses are allowed within a window, which starts with the first use. */
+/** The number of uses allowed within a window, which starts with the first use. */
 export type Quota = { count: number; windowSeconds: number };
 
 /**
- * One limit: its setting and default quota, the error message for the client, and what the limit counts. `isShared`:
- * without Redis, all nodes count together in PostgreSQL, instead of each on its own in memory.
+ * A limit: its setting and default quota, the error message for the client, and what the limit counts. If `isShared` is
+ * true, all nodes count together in PostgreSQL when there is no Redis; if it is false, each node then counts separately
+ * in memory.
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
-/** One activity, which has three limits. Without Redis, each node counts separately, in memory. */
+/** An activity, which has three limits. Without Redis, each node counts separately in memory. */
 type ActivityRule = {
   setting: string;
   quotas: { account: string; session: string; address: string };
-  /** The error message without its period. */
+  /** The error message without the period at its end. */
   complaint: string;
   activity: string;
 };
 
-/** The limits with a single quota, e.g. on sign-ins, sign-ups, emails and session refreshes. */
+/** Limits that have a single quota, e.g. on sign-ins, sign-ups, emails and session refreshes. */
 const accountRules = {
   guesses: {
     setting: 'RATE_LIMIT_GUESSES',
@@ -122,9 +123,9 @@ const accountRules = {
 } as const satisfies Record<string, LimitRule>;
 
 /**
- * What signed-in users do, with the quotas of one account, one session and one network address. The quota of one
- * session is usually lower, so that a runaway tab leaves some of it for the user's other devices. The quota of one
- * network address is much higher, because a whole office may share the address.
+ * The activities of signed-in users, each with a quota per account, per session and per network address. The quota per
+ * session is usually lower than the quota per account, so that a runaway tab leaves some of it for the user's other
+ * devices. The quota per network address is much higher, because a whole office may share one address.
  */
 export const activityRules = {
   sends: {
@@ -195,20 +196,20 @@ export const activityRules = {
   },
 } as const satisfies Record<string, ActivityRule>;
 
-/** Something that signed-in users do, counted per session, per account and per address. */
+/** Something that signed-in users do. It is counted per session, per account and per address. */
 export type Activity = keyof typeof activityRules;
 
 /**
- * A limit by its name in the code: `sends` counts per account; `sendsPerSession` and `sendsPerAddress` count the same
- * uses per session and per address.
+ * The name of a limit in the code: `sends` counts per account, while `sendsPerSession` and `sendsPerAddress` count the
+ * same uses per session and per address.
  */
 export type LimitName = keyof typeof accountRules | Activity | `${Activity}PerSession` | `${Activity}PerAddress`;
 
-/** Every rate limit. docs/configuration.md has the same table. */
+/** All rate limits. docs/configuration.md has the same table. */
 export const limitRules = {
   ...accountRules,
   ...Object.fromEntries(Object.entries(activityRules).flatMap(([name, rule]) => rulesOf(name, rule))),
-  // The keys are those of both tables.
+  // The cast is safe because the keys come from both tables.
 } as Record<LimitName, LimitRule>;
 
 function rulesOf(name: string, { setting, quotas, complaint, activity }: ActivityRule): [string, LimitRule][] {
@@ -239,7 +240,7 @@ function rulesOf(name: string, { setting, quotas, complaint, activity }: Activit
   ];
 }
 
-/** All quotas; null if limits are off. */
+/** All quotas, or null if limits are off. */
 export type Quotas = Record<LimitName, Quota> | null;
 
 /** Returns the quotas that the settings define. */

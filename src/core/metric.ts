@@ -1,6 +1,6 @@
 /**
- * What a metric measures. Each of the `labels` has few values, whose number does not grow with users, chats or
- * documents.
+ * A metric and what it measures. Each of the `labels` has a small number of values, which does not grow with the number
+ * of users, chats or documents.
  */
 type Metric = {
   name: string;
@@ -15,8 +15,9 @@ const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const sizes = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 
 /**
- * Every metric of the server, by its name in the code: its name, what it measures, and its labels. The names follow
- * OpenMetrics: base units, `_total` for counters. docs/monitoring.md has the same table, and a test compares them.
+ * All metrics of the server, by their names in the code. Each has its public name, what it measures, and its labels.
+ * The names follow OpenMetrics: they use base units, and counters end in `_total`. docs/monitoring.md has the same
+ * table, and a test compares the two.
  */
 export const metricTable = {
   httpRequests: {
@@ -230,7 +231,7 @@ type NamesOf<Kind extends Metric['kind']> = {
 /** The values of a metric's labels. */
 export type LabelsOf<Name extends MetricName> = Record<(typeof metricTable)[Name]['labels'][number], string>;
 
-/** One value of a metric at the time it is read. */
+/** One value of a metric, as of the time when it is read. */
 export type Sample<Name extends MetricName> = { value: number; labels: LabelsOf<Name> };
 
 /**
@@ -243,12 +244,13 @@ export type Metrics = {
   /** Adds a value to a histogram. */
   observe: <Name extends NamesOf<'histogram'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
   /**
-   * Reads a gauge, or a counter that is stored elsewhere, each time the metrics are read. Null: it has no value now.
+   * Calls `read` each time the metrics are read, to get a gauge or a counter that is stored elsewhere. Null means that
+   * the metric currently has no value.
    */
   watch: <Name extends NamesOf<'counter' | 'gauge'>>(name: Name, read: () => Sample<Name>[] | number | null) => void;
   /**
-   * Calls `read` before the metrics are read, with a function that sets a gauge. If it rejects or takes too long, the
-   * gauges that it sets have no values, and `databaseUp` is 0.
+   * Before the metrics are read, calls `read` with a function that sets gauges. If `read` rejects or takes too long,
+   * the gauges that it sets have no values, and `databaseUp` is 0.
    */
   survey: (read: (set: SetGauge) => Promise<void>) => void;
 };
@@ -256,7 +258,7 @@ export type Metrics = {
 /** Sets a gauge to a value. */
 export type SetGauge = <Name extends NamesOf<'gauge'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
 
-/** For a server without metrics. */
+/** The metrics of a server that records none. */
 export const noMetrics: Metrics = { count: ignore, observe: ignore, watch: ignore, survey: ignore };
 
 function ignore(): void {}

@@ -20,7 +20,7 @@ export class Attachments {
 
   /**
    * Queries the database only if a message has files.
-   * Raw SQL: part of the group commit.
+   * Raw SQL, because it is part of the group commit.
    */
   static async lock(client: Queryable, messages: readonly Sending[]): Promise<Attachments> {
     const fileIds = messages.flatMap((message) => message.fileIds);

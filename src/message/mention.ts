@@ -133,8 +133,8 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 
 /**
  * The seqs of the messages in chat `c` that mention its member `m` or everyone, and that `m` can see and has not read.
- * An SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do not
- * count, and deleted messages mention nobody. Each half of the union has its own limit, because otherwise the union
+ * This is an SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do
+ * not count, and deleted messages mention nobody. Each half of the union has its own limit, because otherwise the union
  * would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
@@ -164,7 +164,10 @@ export const unreadMentionCountOf = defineLoader({
   keyOf: memberKeyOf,
 });
 
-/** Raw SQL, at half Prisma's cost: every chat list that is opened runs this, and the count stops at its limit. */
+/**
+ * Raw SQL, at half the cost of Prisma, because every chat list that is opened runs this, and because the count stops at
+ * its limit.
+ */
 async function countUnreadMentions(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
     name: 'unread_mentions',

@@ -152,7 +152,7 @@ function withIds(placed: Placed[], inserted: ReadonlyMap<string, Message>) {
 
 /**
  * Inserts the messages and returns their rows, by `messageKeyOf`.
- * Raw SQL: part of the group commit.
+ * Raw SQL, because it is part of the group commit.
  */
 async function insert(client: Queryable, messages: Placed[]): Promise<Map<string, Message>> {
   if (messages.length === 0) return new Map();

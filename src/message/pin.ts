@@ -46,7 +46,7 @@ export function unpinMessage(writing: Writing, asker: Asker, input: { messageId:
  */
 export const pinnedIn = defineLoader({ load: listPinned });
 
-/** Raw SQL, at half Prisma's cost: this runs when events are rendered, for many chats in one statement. */
+/** Raw SQL, at half the cost of Prisma, because this runs when events are rendered, for many chats in one statement. */
 async function listPinned(db: Db, chatIds: readonly bigint[]): Promise<Message[][]> {
   const { rows } = await db.pool.query<Message>({
     name: 'pinned',

@@ -30,7 +30,7 @@ export function mutedUntil(chat: string, person: string): string {
 
 /**
  * Deletes up to `limit` restrictions that have expired, and returns how many it deleted. They no longer have any
- * effect, so deleting them causes neither an event nor an audit entry. Raw SQL: with `skip locked`, nodes that prune at
+ * effect, so deleting them causes neither an event nor an audit entry. Raw SQL, for `skip locked`: nodes that prune at
  * the same time do not wait for each other. Compares with the statement's start time, because PostgreSQL cannot use an
  * index for a comparison with a clock that advances during the statement.
  */

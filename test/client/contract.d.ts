@@ -30,12 +30,12 @@ export type Connection = 'signed-out' | 'connecting' | 'live' | 'behind' | 'offl
 
 /**
  * An immutable snapshot of everything that the client knows. Each change creates a new object, which shares the
- * unchanged parts.
+ * unchanged parts with the previous one.
  */
 export interface State {
   readonly connection: Connection;
   readonly viewer: Viewer | null;
-  /** Ids of the viewer's chats, newest activity first. */
+  /** The ids of the viewer's chats, newest activity first. */
   readonly chatIds: readonly string[];
   readonly chats: Readonly<Record<string, Chat>>;
   readonly users: Readonly<Record<string, User>>;
@@ -44,7 +44,7 @@ export interface State {
    * come last.
    */
   readonly messages: Readonly<Record<string, MessageWindow>>;
-  /** By chat: ids of the users who are typing there now. */
+  /** For each chat: the ids of the users who are currently typing in it. */
   readonly typing: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -114,8 +114,8 @@ export interface Client {
   /** Loads the newest page of a chat, the page before the loaded messages, or the page around a message. */
   loadMessages(chatId: string, options?: { before?: number; around?: number }): Promise<void>;
   /**
-   * Shows the message at once as pending; resolves once the server has it. Without a network, the message is stored and
-   * sent later.
+   * Shows the message immediately as pending. Resolves once the server has it. Without a network, the message is stored
+   * and sent later.
    */
   sendMessage(
     chatId: string,
@@ -130,8 +130,8 @@ export interface Client {
   createChat(input: { type: Chat['type']; memberIds?: readonly string[]; name?: string }): Promise<Chat>;
 
   /**
-   * Runs any other operation of the API, with the client's token, which it refreshes. Expected failures are thrown as
-   * ParleyError.
+   * Runs any other operation of the API with the client's token, and refreshes the token if necessary. Throws expected
+   * failures as ParleyError.
    */
   query<Data>(document: string, variables?: Record<string, unknown>): Promise<Data>;
 }

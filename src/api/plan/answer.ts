@@ -2,23 +2,23 @@ import type { ExecutionResult, GraphQLError } from 'graphql';
 import type { Soon } from '../../core/soon.ts';
 import { Frame } from './frame.ts';
 
-/** What matters about a value's place when the value fails. */
+/** The properties of a value's place that matter when the value fails. */
 type FailedPlace = { frame: Frame; key: string | number; value: { isRequired: boolean } };
 
 /**
- * The answer of one execution while it is being filled: it is complete when nothing in it is pending. An error sets the
+ * The answer of one execution while it is being built. It is complete when nothing in it is pending. An error sets the
  * nearest nullable place to null.
  */
 export class Answer {
   readonly root: Frame;
   readonly #errors: GraphQLError[] = [];
   #outcome: ExecutionResult | null = null;
-  /** Set if the result is wanted before it is complete. */
+  /** Set if a caller asks for the result before it is complete. */
   #awaited: PromiseWithResolvers<ExecutionResult> | null = null;
   readonly #continue: () => boolean;
 
   /**
-   * `typeName`: the type of the root. `onIdle` is called when nothing is pending; it returns whether it has started
+   * `typeName` is the type of the root. `onIdle` is called when nothing is pending, and returns whether it has started
    * more work.
    */
   constructor(typeName: string, onIdle: () => boolean) {
@@ -33,7 +33,7 @@ export class Answer {
   }
 
   /**
-   * Records the error of a value that failed. A required value may fail here only after its frame's fields have run.
+   * Records the error of a failed value. A required value may fail here only after the fields of its frame have run.
    */
   failPlace({ frame, key, value }: FailedPlace, error: Error): void {
     if (value.isRequired) return this.failFrame(frame, error);
@@ -44,7 +44,7 @@ export class Answer {
     frame.result[key] = null;
   }
 
-  /** Records that a frame has failed, because a value that it requires is missing. */
+  /** Records that a frame has failed because a required value is missing. */
   failFrame(frame: Frame, latest: Error): void {
     if (frame.isSettled) return;
     frame.isSettled = true;
@@ -59,7 +59,7 @@ export class Answer {
     this.countDown(up);
   }
 
-  /** Records that one of the frame's pending values has arrived or failed. */
+  /** Records that one of the frame's pending values has arrived or has failed. */
   countDown(frame: Frame): void {
     frame.pending -= 1;
     if (frame.pending === 0) this.finish(frame);
@@ -77,7 +77,7 @@ export class Answer {
   }
 
   #report(error: Error): void {
-    // Every error has been located, so it is a GraphQLError with the path of its value.
+    // Every error has been through `locatedError`, so it is a GraphQLError with the path of its value.
     this.#errors.push(error as GraphQLError);
   }
 
@@ -88,10 +88,11 @@ export class Answer {
 }
 
 /**
- * Whether an error has set the value, or one around it, to null. As in graphql-js, later errors there are not reported.
+ * Returns whether an error has set the value, or an object or list around it, to null. As in graphql-js, later errors
+ * in the same place are not reported.
  */
 function isNull(frame: Frame, key: string | number): boolean {
   if (frame.nulled?.has(key)) return true;
-  // Once the root is settled, the answer has been given.
+  // Once the root is settled, the answer is final.
   return frame.up === null ? frame.isSettled : isNull(frame.up, frame.key);
 }

@@ -17,13 +17,13 @@ import { memberOf, nameOf } from './member.ts';
 import { Place, type Shared } from './place.ts';
 import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 
-/** The coerced variables of an execution, and the arguments that have been read from them so far, by field. */
+/** The coerced variables of an execution, and the arguments read from them so far, by field. */
 export type Inputs = { variables: Variables; arguments: Map<FieldPlan, Readonly<Record<string, unknown>>> };
 
 /**
- * One execution of a plan. It calls the resolvers that graphql-js would call, in the same order, and gives the same
- * answer. Instead of a promise for each level of the answer, every frame counts its pending values, and a value that
- * arrives goes straight to its place.
+ * One execution of a plan. It calls the same resolvers as graphql-js, in the same order, and produces the same answer.
+ * Instead of creating a promise for each level of the answer, it counts the pending values of each frame, and puts each
+ * value that arrives directly in its place.
  */
 export class PlanExecution {
   readonly #plan: Plan;
@@ -42,7 +42,10 @@ export class PlanExecution {
     this.#answer = new Answer(plan.rootType.name, () => this.#runNext());
   }
 
-  /** Runs it, once. Returns the answer at once if nothing had to be awaited. Never rejects: errors are in the answer. */
+  /**
+   * Runs the execution. Call this method only once. Returns the answer synchronously if nothing had to be awaited.
+   * Never rejects, because errors are part of the answer.
+   */
   run(): Soon<ExecutionResult> {
     if (this.#plan.operation.operation === OperationTypeNode.MUTATION) this.#runNext();
     else {
@@ -61,7 +64,10 @@ export class PlanExecution {
     if (this.#answer.root.pending === 0) this.#answer.finish(this.#answer.root);
   }
 
-  /** Runs a mutation's next field, after everything selected under the previous one. Returns false if none is left. */
+  /**
+   * Runs a mutation's next field once everything selected under the previous field is complete. Returns false if no
+   * field is left.
+   */
   #runNext(): boolean {
     const field = this.#plan.root[this.#next];
     if (field === undefined) return false;
@@ -75,7 +81,7 @@ export class PlanExecution {
       for (const field of fields) this.#runField(frame, field, source);
     } catch (error) {
       if (frame.pending === 0) throw error;
-      // As in graphql-js, the errors of the fields before this one come first.
+      // As in graphql-js, errors of the earlier fields take precedence.
       frame.error = error as Error;
     }
   }
@@ -86,7 +92,7 @@ export class PlanExecution {
       return this.#resolveField(this.#placeOf(frame, field), source);
     }
     let found: unknown;
-    // Most leaves have their value already, and need no place unless they fail.
+    // Most leaf values are available synchronously, and need no `Place` unless they fail.
     try {
       found = read(source as Record<string, unknown>);
       if (value.leaf !== null && isScalar(found)) {
@@ -118,7 +124,7 @@ export class PlanExecution {
     this.#put(place, found);
   }
 
-  /** The same arguments serve all objects of a list. */
+  /** All objects of a list share the same arguments. */
   #argumentsOf(field: FieldPlan): Record<string, unknown> {
     if (field.constants !== null) return field.constants;
     const known = this.#arguments.get(field);
@@ -130,11 +136,14 @@ export class PlanExecution {
     return given;
   }
 
-  /** Puts a value in its place, now or when it arrives. Throws if the value failed and its frame requires it. */
+  /**
+   * Puts a value in its place, either now or when its promise resolves. Throws if the value has failed and its frame
+   * requires it.
+   */
   #put(place: Place, found: unknown): void {
     const { frame, key } = place;
     if (isPromise(found)) {
-      // Reserves the key's position in the answer.
+      // Reserves the position of the key in the answer.
       frame.result[key] = undefined;
       this.#await(place, found, (arrived) => this.#complete(place, arrived));
       return;
@@ -190,7 +199,7 @@ export class PlanExecution {
     try {
       for (const each of found as Iterable<unknown>) {
         const key = items.length;
-        // Keeps the next item's index correct, even if this item fails.
+        // Keeps the index of the next item correct, even if this item fails.
         items.push(undefined);
         this.#put(place.itemAt(list, key, item), each);
       }
@@ -242,7 +251,7 @@ export class PlanExecution {
     return locatedError(error, field.nodes, frame.keysTo(key));
   }
 
-  /** Records an error that occurs while the frame is being filled; throws it if the value is required. */
+  /** Records an error that occurs while the frame is being filled, or throws the error if the value is required. */
   #failValue(place: Place, error: unknown): void {
     const located = this.#locate(place, error);
     if (place.value.isRequired) throw located;
@@ -250,7 +259,7 @@ export class PlanExecution {
   }
 }
 
-/** Whether a leaf's value is certainly neither a promise nor an error. */
+/** Returns whether a leaf's value is certainly neither a promise nor an error. */
 function isScalar(found: unknown): boolean {
   return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' || found instanceof Date;
 }

@@ -1,29 +1,29 @@
-/** A place in an answer, as graphql-js describes it to resolvers. */
+/** The path to a place in an answer, in the form in which graphql-js passes it to resolvers. */
 export type Path = {
   readonly prev: Path | undefined;
   readonly key: string | number;
   readonly typename: string | undefined;
 };
 
-/** An object or a list of the answer that is being filled. */
+/** An object or a list in the answer that is being built. */
 export class Frame {
   /** The frame around it; null for the root. */
   readonly up: Frame | null;
-  /** Where it is in the frame around it. */
+  /** The key of this frame in the frame around it. */
   readonly key: string | number;
-  /** Whether null in its place is an error. */
+  /** Whether it is an error if null takes the place of this frame. */
   readonly isRequired: boolean;
   /** The name of the object's type; undefined for a list. */
   readonly typeName: string | undefined;
-  /** The object, or the list. */
+  /** The object or the list itself. */
   readonly result: Record<string | number, unknown>;
-  /** How many of its values are not complete yet. */
+  /** The number of values that are not complete yet. */
   pending = 0;
-  /** The error of one of its fields, while others are pending. */
+  /** The error of one of the fields, kept while other fields are pending. */
   error: Error | null = null;
-  /** Whether it is complete, or has failed. */
+  /** Whether the frame is complete or has failed. */
   isSettled = false;
-  /** The keys whose values were set to null because of errors; null if there are none. */
+  /** The keys whose values were set to null because of errors, or null if there are none. */
   nulled: Set<string | number> | null = null;
 
   constructor(
@@ -38,12 +38,12 @@ export class Frame {
     this.result = result;
   }
 
-  /** The path to one of the frame's values; only errors and a few resolvers need it. */
+  /** Returns the path to one of the frame's values. Only errors and a few resolvers need it. */
   pathTo(key: string | number): Path {
     return { prev: this.up?.pathTo(this.key), key, typename: this.typeName };
   }
 
-  /** The keys from the root of the answer to one of its values. */
+  /** Returns the keys that lead from the root of the answer to one of this frame's values. */
   keysTo(key: string | number): (string | number)[] {
     return [...(this.up?.keysTo(this.key) ?? []), key];
   }

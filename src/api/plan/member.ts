@@ -9,8 +9,8 @@ import { inspect } from 'graphql/jsutils/inspect.js';
 import type { FieldPlan } from './plan.ts';
 
 /**
- * The object type of a value of an interface or a union, by the name that the type's resolver returned. If it names no
- * possible type, throws the same error as graphql-js.
+ * Returns the object type of a value of an interface or a union, given the name that the type's resolver returned. If
+ * the name is not that of a possible type, throws the same error as graphql-js.
  */
 export function memberOf(
   type: GraphQLAbstractType,
@@ -31,7 +31,7 @@ function describe(
   return `${must}. Either the "${type}" type should provide a "resolveType" function or each possible type should provide an "isTypeOf" function.`;
 }
 
-/** A field as errors name it, `Type.field`. */
+/** Formats a field's name as `Type.field`, for error messages. */
 export function nameOf({ parentType, definition }: FieldPlan): string {
   return `${parentType.name}.${definition.name}`;
 }

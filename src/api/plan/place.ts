@@ -2,13 +2,13 @@ import type { FieldNode, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInf
 import type { Frame, Path } from './frame.ts';
 import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 
-/** What all fields of one execution share. */
+/** The data that all fields of one execution share. */
 export type Shared = { plan: Plan; variables: Variables; rootValue: unknown };
 
 /**
  * A value's place: a frame, a key in it, and the field of the document. It is also the `info` argument of the field's
- * resolver. graphql-js makes an object of ten properties and a path for each value; few resolvers read any of these, so
- * here they are looked up only when they are read. Do not spread it.
+ * resolver. graphql-js creates an object with ten properties, and a path, for each value. Few resolvers read any of
+ * these, so this class computes each property only when it is read. Do not spread this object.
  */
 export class Place implements GraphQLResolveInfo {
   readonly frame: Frame;
@@ -25,12 +25,15 @@ export class Place implements GraphQLResolveInfo {
     this.#shared = of.shared;
   }
 
-  /** The place of an item in the list that is completed here. */
+  /** Returns the place of an item in the list at this place. */
   itemAt(list: Frame, index: number, item: ValuePlan): Place {
     return new Place(list, index, { field: this.field, value: item, shared: this.#shared });
   }
 
-  /** The `info` argument of a type's own resolvers; an item gets the `info` of the field that returned the list. */
+  /**
+   * The `info` argument of a type's own resolvers. For an item of a list, it is the `info` of the field that returned
+   * the list.
+   */
   get info(): Place {
     let { frame, key } = this;
     if (frame.typeName !== undefined) return this;

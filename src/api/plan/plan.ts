@@ -31,38 +31,38 @@ import { mentionsVariable } from '../measure.ts';
 /** The coerced variables of an execution. */
 export type Variables = Record<string, unknown>;
 
-/** One key of an answer: which field it takes, and how its value becomes a part of the answer. */
+/** One key of an answer: the field that it comes from, and how the field's value becomes part of the answer. */
 export type FieldPlan = {
   key: string;
   nodes: readonly FieldNode[];
   definition: GraphQLField<unknown, unknown>;
   parentType: GraphQLObjectType;
   /**
-   * Reads the field's value if that needs nothing but the field's object: no arguments, no context, and no resolver
-   * that reads anything else. Null otherwise.
+   * Reads the field's value if that requires only the field's object: no arguments, no context, and no resolver that
+   * reads anything else. Null otherwise.
    */
   read: ((source: Record<string, unknown>) => unknown) | null;
-  /** Its arguments, if they are the same in all executions. */
+  /** The field's arguments, if they are the same in all executions. */
   constants: Readonly<Record<string, unknown>> | null;
   value: ValuePlan;
 };
 
-/** How a value is completed: one level of the field's type. */
+/** How a value is completed. One value plan covers one level of the field's type. */
 export type ValuePlan = {
   /** Whether null is an error. */
   isRequired: boolean;
-  /** Serialises the value of a leaf. Null for all others, like the next three. */
+  /** Serialises a leaf value. Null for all other types, and likewise for the next three properties. */
   leaf: ((value: unknown) => unknown) | null;
   item: ValuePlan | null;
   object: GraphQLObjectType | null;
   abstract: GraphQLAbstractType | null;
-  /** The fields of each type of object that has occurred here. */
+  /** The fields selected from each object type that has occurred here. */
   selections: Map<GraphQLObjectType, readonly FieldPlan[]>;
 };
 
 /**
- * A compiled operation: what graphql-js works out in each execution, for each object, is worked out once. Selections are
- * compiled when the first object of their type occurs, because most members of an interface never do.
+ * A compiled operation. It computes once what graphql-js computes in each execution for each object. A selection is
+ * compiled when the first object of its type occurs, because most members of an interface never do.
  */
 export class Plan {
   readonly schema: GraphQLSchema;
@@ -70,7 +70,7 @@ export class Plan {
   readonly fragments: Record<string, FragmentDefinitionNode>;
   readonly rootType: GraphQLObjectType;
   readonly root: readonly FieldPlan[];
-  /** The values of the variables in `@skip` and `@include`; every other combination has a plan of its own. */
+  /** The values of the variables in `@skip` and `@include`. Every other combination of values has its own plan. */
   readonly #conditions: Variables;
   readonly #onCompiled: (fieldCount: number) => void;
 
@@ -92,7 +92,7 @@ export class Plan {
     );
   }
 
-  /** The fields to take from an object of this type, in the order of the answer. */
+  /** Returns the fields to read from an object of this type, in the order of the answer. */
   select(value: ValuePlan, type: GraphQLObjectType, nodes: readonly FieldNode[]): readonly FieldPlan[] {
     const known = value.selections.get(type);
     if (known !== undefined) return known;
@@ -134,8 +134,8 @@ export class Plan {
 }
 
 /**
- * The extension of a field whose resolver takes nothing but the object, and never fails: `(source) => value`. A field
- * without a resolver reads the object's property of that name.
+ * The name of the extension that marks a field whose resolver reads only the object and never fails: `(source) =>
+ * value`. A field without a resolver reads the object's property of that name.
  */
 export const plainResolver = 'plainResolver';
 
@@ -176,7 +176,9 @@ function toValuePlan(type: GraphQLOutputType): ValuePlan {
   };
 }
 
-/** The types' own functions inspect a value several times; nearly every value already has the right form. */
+/**
+ * The serializers of these types inspect a value several times, although nearly every value already has the right form.
+ */
 function leafOf(type: GraphQLLeafType): (value: unknown) => unknown {
   const slowly = (value: unknown) => serializeLeaf(type, value);
   if (type === GraphQLString || type === GraphQLID)

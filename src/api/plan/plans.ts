@@ -2,15 +2,16 @@ import { Kind, visit, type GraphQLSchema, type OperationDefinitionNode } from 'g
 import type { PreparedOperation } from '../document.ts';
 import { Plan, type Variables } from './plan.ts';
 
-/** How many fields all compiled plans may have in total. */
+/** The maximum number of fields in all compiled plans together. */
 const maxFields = 50_000;
 
-/** With more variables in `@skip` and `@include`, an operation would need too many plans. */
+/** With more variables than this in `@skip` and `@include`, an operation would need too many plans. */
 const maxConditions = 6;
 
 /**
- * The plans of the operations in use. An operation has one plan for each combination of the variables in its `@skip` and
- * `@include`, so that a plan has no conditions left in it. Beyond the limit, the least recently used ones are dropped.
+ * The plans of the operations in use. An operation has one plan for each combination of the values of the variables in
+ * its `@skip` and `@include`, so a plan contains no conditions. When the plans exceed the limit, the least recently
+ * used operations are dropped.
  */
 export class Plans {
   readonly #maxFields: number;
@@ -22,12 +23,12 @@ export class Plans {
     this.#maxFields = limit;
   }
 
-  /** The total number of fields in the plans that are kept. */
+  /** The total number of fields in the cached plans. */
   get fieldCount(): number {
     return this.#fieldCount;
   }
 
-  /** The plan for these variables; null for an operation that must be executed without one. */
+  /** Returns the plan for these variables, or null if the operation must be executed without a plan. */
   find(schema: GraphQLSchema, prepared: PreparedOperation, variables: Variables): Plan | null {
     const of = this.#findAll(prepared);
     if (of.conditions === null) return null;
@@ -35,14 +36,14 @@ export class Plans {
     return of.byConditions.get(key) ?? this.#add(schema, prepared, { of, key, variables });
   }
 
-  /** The plans of an operation, which is now the most recently used one. */
+  /** Returns the plans of an operation, and marks the operation as the most recently used one. */
   #findAll(prepared: PreparedOperation): PlansOfOperation {
     const { operation } = prepared;
     // A replay uses the same operation for thousands of events.
     if (this.#latest?.operation === operation) return this.#latest.of;
     const known = this.#kept.get(operation);
     const of = known ?? readConditions(prepared);
-    // The operation used most recently comes last.
+    // The most recently used operation comes last.
     if (known !== undefined) this.#kept.delete(operation);
     else this.#fieldCount += of.fieldCount;
     this.#kept.set(operation, of);
@@ -80,7 +81,10 @@ export class Plans {
   }
 }
 
-/** `conditions`: the variables in `@skip` and `@include`; null if the operation is to be executed without a plan. */
+/**
+ * `conditions` lists the variables in `@skip` and `@include`. It is null if the operation is to be executed without a
+ * plan.
+ */
 type PlansOfOperation = { conditions: string[] | null; byConditions: Map<string, Plan>; fieldCount: number };
 
 function readConditions({ document }: PreparedOperation): PlansOfOperation {
@@ -90,10 +94,10 @@ function readConditions({ document }: PreparedOperation): PlansOfOperation {
     Directive: ({ arguments: given = [] }) => {
       for (const { value } of given) if (value.kind === Kind.VARIABLE) names.add(value.name.value);
     },
-    // An answer is a plain object, on which this key would set the prototype.
+    // The answer is a plain object, and assigning this key would set its prototype.
     Field: ({ alias, name }) => void (isPlannable &&= (alias ?? name).value !== '__proto__'),
   });
   const conditions = isPlannable && names.size <= maxConditions ? [...names] : null;
-  // Counts as one field before it has any.
+  // Counts as one field before any of its plans is compiled.
   return { conditions, byConditions: new Map(), fieldCount: 1 };
 }

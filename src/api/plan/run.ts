@@ -6,24 +6,25 @@ import { PlanExecution, type Inputs } from './execution.ts';
 import type { Plan } from './plan.ts';
 import { Plans } from './plans.ts';
 
-/** The execution plans that this process keeps. */
+/** The execution plans that this process caches. */
 const plans = new Plans();
 
-/** An operation of a valid document, and what to execute it with. */
+/** An operation of a valid document, and the inputs to execute it with. */
 export type Run = {
   schema: GraphQLSchema;
   operation: PreparedOperation;
   variables: Readonly<Record<string, unknown>> | null;
   context: unknown;
   rootValue?: unknown;
-  /** What `readInputs` returned for the variables, if the caller has called it. */
+  /** The result of `readInputs` for the variables, if the caller has called it. */
   inputs?: ReturnType<typeof readInputs>;
 };
 
 /**
- * Executes an operation with its compiled plan, or with graphql-js if it cannot have one (plan/plans.ts). Either way,
- * the data and the errors are the same, except for the order of the errors; where several errors set the same place to
- * null, a different one may be reported. Returns the result at once if the plan had nothing to await. Never rejects.
+ * Executes an operation with its compiled plan, or with graphql-js if the operation cannot have a plan (plan/plans.ts).
+ * Both ways give the same data and the same errors, with two exceptions: the order of the errors may differ, and if
+ * several errors set the same place to null, a different one of them may be reported. Returns the result synchronously
+ * if the plan had nothing to await. Never rejects.
  */
 export function runOperation(run: Run): Soon<ExecutionResult> {
   const { schema, operation, context, rootValue } = run;
@@ -33,7 +34,7 @@ export function runOperation(run: Run): Soon<ExecutionResult> {
   try {
     plan = plans.find(schema, operation, inputs.variables);
   } catch (error) {
-    // A `@skip` or `@include` at the root has a null condition: graphql-js gives the same answer.
+    // A `@skip` or `@include` at the root has a null condition. graphql-js returns the same answer.
     if (error instanceof GraphQLError) return { errors: [error], data: null };
     throw error;
   }
@@ -41,7 +42,7 @@ export function runOperation(run: Run): Soon<ExecutionResult> {
   return new PlanExecution(plan, { rootValue, context, inputs }).run();
 }
 
-/** Reads an operation's variables, once for all of its executions with the same ones. */
+/** Reads an operation's variables. The result can be used for all executions with the same variables. */
 export function readInputs({
   schema,
   operation,
