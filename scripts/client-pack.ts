@@ -8,7 +8,7 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 
-/** The package's exports besides its core. Each needs a package that an app using it already has. */
+/** The package's exports in addition to its core. Each one requires a package that an app using it already has. */
 const bindings = ['react', 'urql', 'apollo', 'tada'];
 const peers = ['react', '@urql/core', '@apollo/client', 'graphql', 'gql.tada', '@0no-co/graphql.web'];
 
@@ -23,7 +23,7 @@ export async function packClient(folder: string): Promise<string> {
     const manifest = {
       name: 'parley-client',
       version,
-      description: 'The parley client: chats that stay in step with the server.',
+      description: 'The parley client, which keeps chats in sync with the server.',
       license,
       type: 'module',
       sideEffects: false,

@@ -1,6 +1,6 @@
 /**
- * `npm run -s doctor`: checks what the server needs, with the settings that the server would use, and says what to do.
- * Exits with 1 if the server could not run.
+ * `npm run -s doctor`: checks everything that the server needs, with the settings that the server would use, and says
+ * what to fix. Exits with 1 if the server could not run.
  */
 import process from 'node:process';
 import { readConfig } from '../src/config.ts';
@@ -14,7 +14,7 @@ async function findDatabase({
   databasePoolSize,
   dataDir,
 }: ReturnType<typeof readConfig>) {
-  // Before the first start, there is no database yet.
+  // Before the first start, the database does not exist yet.
   const url = databaseUrl ?? (await findRunningPostgres(dataDir).catch(() => null));
   return url === null ? null : { url, directUrl: databaseDirectUrl ?? url, poolSize: databasePoolSize };
 }

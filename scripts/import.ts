@@ -1,6 +1,6 @@
 /**
- * `npm run -s import -- slack FOLDER|ZIP` and `… mattermost FILE`: write the lines that `POST /api/import` takes, from
- * the export of another system. See docs/import.md.
+ * `npm run -s import -- slack FOLDER|ZIP` and `… mattermost FILE`: convert an export from another system into the lines
+ * that `POST /api/import` accepts, and write them to the standard output. See docs/import.md.
  */
 import process from 'node:process';
 import { Readable } from 'node:stream';

@@ -1,6 +1,6 @@
 /**
  * Runs after each `npm install` and `npm ci`: generates the database client, and builds the server's chat page. An
- * installation without development dependencies can do neither; it keeps what is already there. Prints nothing unless
+ * installation without development dependencies can do neither, so it keeps the existing files. Prints nothing unless
  * something is wrong.
  */
 import { execFile } from 'node:child_process';
@@ -11,11 +11,11 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 
-/** The lowest version of Node that npm may run on: every package supports it. */
+/** The lowest version of Node that npm may run on. Every package supports it. */
 const supportedNode = 22.15;
 
-// npm's user agent names the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This script runs on the
-// bundled Node.
+// npm's user agent contains the version of the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This
+// script itself runs on the bundled Node.
 const [, installedBy = ''] = /\bnode\/v(\d+\.\d+)/.exec(process.env['npm_config_user_agent'] ?? '') ?? [];
 if (installedBy !== '' && Number(installedBy) < supportedNode) {
   process.stdout.write(
@@ -32,8 +32,8 @@ if (existsSync(prisma)) {
 }
 
 /**
- * Does nothing without the page's code, as in the build of an image, which installs the packages before it copies the
- * code.
+ * Does nothing if the page's code is missing, as it is in an image build, which installs the packages before it copies
+ * the code.
  */
 async function buildPage(): Promise<void> {
   if (!existsSync(join(root, 'src/web'))) return;

@@ -5,9 +5,9 @@ import { printApi, printPossibleTypes } from '../src/api/schema.ts';
 import { schema } from '../src/edges.ts';
 import { printClientSchema } from './client-schema.ts';
 
-// `npm run schema` writes schema.graphql and src/client/generated, and prints what Apollo Client needs as
-// `possibleTypes`. With `-- --check` it fails if the files do not match the code, or if the API has changed in a way that
-// docs/api-policy.md rules out. With `-- --release` it writes docs/schema-released.graphql.
+// `npm run schema` writes schema.graphql and src/client/generated, and prints the value of Apollo Client's
+// `possibleTypes` option. With `-- --check` it fails if the files do not match the code, or if the API has changed in a
+// way that docs/api-policy.md rules out. With `-- --release` it writes docs/schema-released.graphql.
 const file = new URL('../schema.graphql', import.meta.url);
 const releasedFile = new URL('../docs/schema-released.graphql', import.meta.url);
 const clientFolder = new URL('../src/client/generated/', import.meta.url);
@@ -36,7 +36,7 @@ if (process.argv.includes('--check')) {
   process.stdout.write(printPossibleTypes(schema));
 }
 
-/** The files that are generated from the code: their names, where they are, and what belongs in them. */
+/** Returns the files that are generated from the code: their names, their locations and their contents. */
 function written(): [string, URL, string][] {
   const forClients = [...printClientSchema(schema)].map(([name, text]): [string, URL, string] => [
     `src/client/generated/${name}`,

@@ -16,7 +16,10 @@ const root = join(import.meta.dirname, '..');
 const target = join(root, 'docs/pictures');
 const password = 'a password for pictures';
 
-/** Fonts that look the same on every machine. Only the pictures need them, so they are installed for this run. */
+/**
+ * Fonts that look the same on every machine. Only the pictures need these fonts, so they are installed just for this
+ * run.
+ */
 const fontPackages = ['@fontsource-variable/inter@5.3.0', '@fontsource/noto-color-emoji@5.3.2'];
 
 const people = [
@@ -27,7 +30,10 @@ const people = [
 ] as const;
 type Name = (typeof people)[number]['username'];
 
-/** Makes the pictures in docs/pictures: a server with a small conversation, shown in Chromium. */
+/**
+ * Takes the pictures in docs/pictures: starts a server with a small conversation and takes screenshots of it in
+ * Chromium.
+ */
 export async function makePictures(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'parley-pictures-'));
@@ -61,7 +67,7 @@ async function signUpAll(url: string, stack: AsyncDisposableStack): Promise<Reco
   return Object.fromEntries(await Promise.all(made)) as Record<Name, Client>;
 }
 
-/** Fills the chats with what people might say. Returns the id of the chat to open. */
+/** Fills the chats with realistic messages. Returns the id of the chat to open. */
 async function converse({ ada, grace, linus, mary }: Record<Name, Client>): Promise<string> {
   const idOf = (client: Client) => client.state.viewer?.user.id ?? '';
   const memberIds = [grace, linus, mary].map(idOf);
@@ -98,7 +104,7 @@ async function converse({ ada, grace, linus, mary }: Record<Name, Client>): Prom
   return chatId;
 }
 
-/** Gear wheels, as a picture to send. */
+/** Draws gear wheels, as a picture to send. */
 async function drawPicture(): Promise<File> {
   const wheel = (x: number, y: number, radius: number, hue: number) =>
     `<g transform="translate(${x} ${y})" fill="none" stroke="hsl(${hue} 42% 46%)">
@@ -120,7 +126,7 @@ async function readFonts(folder: string): Promise<string> {
   return `
     @font-face { font-family: Inter; font-weight: 100 900; src: url(data:font/woff2;base64,${inter}) }
     @font-face { font-family: "Noto Color Emoji"; src: url(data:font/woff2;base64,${emoji}) }
-    /* Before the fonts of this machine, which have emoji in black. */
+    /* Takes precedence over this machine's fonts, whose emoji are black and white. */
     :root { --font: Inter, "Noto Color Emoji", sans-serif }`;
 }
 
@@ -134,14 +140,14 @@ type Setting = {
 
 async function takePictures(browser: Browser, { url, colorScheme, chatId, fonts, clients }: Setting): Promise<void> {
   const take = async (name: string, device: BrowserContextOptions, prepare: (page: Page) => Promise<void>) => {
-    // The page itself allows no fonts from elsewhere.
+    // The page's content security policy would block these fonts.
     const options = { colorScheme, bypassCSP: true, locale: 'en-GB', deviceScaleFactor: 2, ...device };
     const context = await browser.newContext(options);
     const page = await context.newPage();
     await page.goto(url);
     await page.addStyleTag({ content: fonts });
     await prepare(page);
-    // So that nothing is under the pointer.
+    // Moves the pointer away, so that it does not hover over anything.
     await page.mouse.move(1, 1);
     await page.evaluate(`document.fonts.load('16px "Noto Color Emoji"', '👍🎉😂😅')`);
     await page.evaluate('document.fonts.ready.then(() => {})');

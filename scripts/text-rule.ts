@@ -1,6 +1,6 @@
 /**
- * Prints the characters that display nothing by themselves as a PostgreSQL character class, for the
- * checks of a migration. test/core/text.test.ts checks that the migrations have the same ones.
+ * Prints the invisible characters (those that display nothing by themselves) as a PostgreSQL character class, for the
+ * check constraints in a migration. test/core/text.test.ts verifies that the migrations list the same characters.
  */
 import process from 'node:process';
 import { isVisible } from '../src/core/text.ts';

@@ -9,11 +9,11 @@ import type { Rolldown } from 'vite';
 const root = join(import.meta.dirname, '..');
 const source = join(root, 'src/web');
 
-/** Where the server looks for the page. */
+/** The folder in which the server looks for the page. */
 const target = join(source, 'generated');
 const fingerprintFile = 'fingerprint';
 
-/** The page imports the client package by its name, as an app that has installed it does. */
+/** The page imports the client package by its name, as an app with the package installed does. */
 const alias = Object.fromEntries(
   ['client', 'react', 'tada'].map((name) => [
     name === 'client' ? 'parley-client' : `parley-client/${name}`,
@@ -22,13 +22,14 @@ const alias = Object.fromEntries(
 );
 
 /**
- * Builds the server's chat page at `/`: the HTML with its styles in it, and its scripts under names that change
- * with their contents. Each file exists in three forms: as it is, and compressed with gzip and with Brotli. Needs the
- * development dependencies.
+ * Builds the server's chat page at `/`: the HTML, with its styles inlined, and the scripts, whose names change with
+ * their contents. Each file is written in three forms: uncompressed, gzip and Brotli. Needs the development
+ * dependencies.
  */
 export async function buildWebPage(): Promise<void> {
   const texts = await bundleWebPage('production');
-  // The folder is complete from the moment it exists, because a server may start while the page is being built.
+  // Builds in a temporary folder and renames it at the end, so that a server that starts during the build never sees an
+  // incomplete page.
   const stage = `${target}.${process.pid}`;
   for (const [name, text] of withThemes(texts)) await writeCompressed(join(stage, name), text);
   await writeFile(join(stage, fingerprintFile), await fingerprint());
@@ -36,7 +37,10 @@ export async function buildWebPage(): Promise<void> {
   await rename(stage, target);
 }
 
-/** The files of the page by their names. In development, React says what is wrong, and runs each effect twice. */
+/**
+ * Bundles the page and returns its files by name. In development mode, React reports problems and runs each effect
+ * twice.
+ */
 export async function bundleWebPage(mode: 'production' | 'development'): Promise<Map<string, string>> {
   const { build } = await import('vite');
   const built = await build({
@@ -44,7 +48,7 @@ export async function bundleWebPage(mode: 'production' | 'development'): Promise
     configFile: false,
     logLevel: 'error',
     mode,
-    // Overrides NODE_ENV, so that a server under test serves what users get.
+    // Overrides NODE_ENV, so that a server under test serves the same page that users get.
     define: { 'process.env.NODE_ENV': JSON.stringify(mode) },
     oxc: { jsx: { runtime: 'automatic', development: false } },
     resolve: {
@@ -56,13 +60,13 @@ export async function bundleWebPage(mode: 'production' | 'development'): Promise
   return inlineStyles(new Map(output.map((file) => [file.fileName, 'code' in file ? file.code : String(file.source)])));
 }
 
-/** Builds the page unless it was built from the code that is here now. */
+/** Builds the page unless the existing one was built from the current code. */
 export async function refreshWebPage(): Promise<void> {
   const built = await readFile(join(target, fingerprintFile), 'utf8').catch(() => null);
   if (built !== (await fingerprint())) await buildWebPage();
 }
 
-/** A hash of what the page is built from: its code, the client package's, package.json and this script. */
+/** Hashes everything that the page is built from: its code, the client package's code, package.json and this script. */
 async function fingerprint(): Promise<string> {
   const hash = createHash('sha256');
   for (const path of [join(root, 'package.json'), import.meta.filename]) hash.update(await readFile(path));
@@ -76,7 +80,7 @@ async function fingerprint(): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Moves the styles into the page, so that the browser can paint after one round trip. */
+/** Inlines the styles into the page, so that the browser can paint after one round trip. */
 function inlineStyles(texts: ReadonlyMap<string, string>): Map<string, string> {
   const inlined = new Map(texts);
   const page = texts.get('index.html') ?? '';
@@ -87,7 +91,7 @@ function inlineStyles(texts: ReadonlyMap<string, string>): Map<string, string> {
   return inlined.set('index.html', withStyles);
 }
 
-/** Adds a page for each theme that a user can choose instead of the system's. */
+/** Adds a copy of the page for each theme that a user can choose instead of the system's. */
 function withThemes(texts: ReadonlyMap<string, string>): Map<string, string> {
   const page = texts.get('index.html') ?? '';
   const themed = (theme: string) => page.replace('<html', `<html data-theme="${theme}"`);

@@ -8,7 +8,7 @@ const smtpUrl = parsedBy(parseSmtpUrl).describe(
 const mailFrom = parsedBy(parseSender).describe('chat@example.com, or with a name: Example Chat <chat@example.com>');
 const appUrl = parsedBy(parseAppUrl).describe('a URL such as https://chat.example.com');
 
-/** The sign-up and email settings, a part of those in config.ts. */
+/** The settings for sign-up and email, which config.ts includes. */
 export const accountSettings = {
   signUp: {
     name: 'SIGN_UP',

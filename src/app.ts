@@ -70,8 +70,8 @@ export type App = { url: string; metricsUrl: string | null; close: () => Promise
 
 /**
  * What tests can override: the cost of a password hash, the intervals of streams, webhooks, presence, mail, pictures
- * and uploads, and how much unread data clients may leave. `terminal`: where emails are printed if there is no mail
- * server.
+ * and uploads, and how much unread data clients may leave. `terminal`: where emails are printed if the server has no
+ * mail server.
  */
 export type Overrides = {
   terminal?: NodeJS.WritableStream | undefined;

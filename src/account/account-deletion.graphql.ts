@@ -18,7 +18,7 @@ builder.mutationField('deleteAccount', (t) =>
       const asker = requireAsker(context);
       await deleteAccount(context.accounts, asker, { password: password ?? null, messages });
       context.continueDeletions();
-      // The rest of the operation runs as if no one were signed in.
+      // From here on, the operation runs as if no one were signed in.
       context.asker = () => null;
       return { userId: asker.userId };
     },

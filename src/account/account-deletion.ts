@@ -9,11 +9,12 @@ import { endSessions } from './session.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Erases the asker's account. Once it is committed, all sessions are over, and the username, the email address and the
- * password are deleted: others can take the name and the email address. Call `continueDeletions` next: it ends the
- * memberships, removes the reactions and the files, and detaches the messages from the user or turns them into
- * tombstones. For an account without a password, `password` is a recent token (proof.ts). Throws InvalidCredentials for
- * a wrong password, RateLimited after too many wrong ones, and InvalidInput for a string that cannot be a password.
+ * Erases the asker's account. After the commit, all of the account's sessions have ended, and its username, email
+ * address and password are deleted, so other users can take the name and the email address. Call `continueDeletions`
+ * next: it ends the memberships, removes the reactions and the files, and detaches the messages from the user or turns
+ * them into tombstones. For an account without a password, `password` is a recent token (proof.ts). Throws
+ * InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput for a string that
+ * cannot be a password.
  */
 export async function deleteAccount(
   accounts: Accounts,
@@ -52,10 +53,11 @@ export async function beginErasure(
   return endSessions(transaction, { userId });
 }
 
-/** The user's row stays, without personal data, for as long as something refers to it. */
+/** Erases the personal data in the user's row. The row itself stays for as long as something refers to it. */
 async function eraseProfile(transaction: Transaction, userId: bigint): Promise<void> {
   const pseudonym = randomBytes(16).toString('hex');
-  // Overwrites the profile. Raw SQL: `deleted_at` is the database's time, like the other times in the row.
+  // Overwrites the profile. Raw SQL, because `deleted_at` comes from the database's clock, like the other times in the
+  // row.
   await transaction.query(
     `update users set deleted_at = clock_timestamp(), username = 'erased_' || $2, email = $2 || '@erased.invalid',
       display_name = null, avatar_file_id = null, key = null, custom = '{}'
@@ -63,7 +65,7 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
     [userId, pseudonym],
   );
   await transaction.prisma.credentials.deleteMany({ where: { userId } });
-  // A trigger invalidates the tokens that other systems have issued for the user so far.
+  // A trigger invalidates the tokens that other systems have already issued for the user.
   await transaction.prisma.identity.deleteMany({ where: { userId } });
   await transaction.prisma.claimedPicture.deleteMany({ where: { userId } });
   await transaction.prisma.block.deleteMany({ where: { blockerId: userId } });
@@ -74,21 +76,21 @@ async function eraseProfile(transaction: Transaction, userId: bigint): Promise<v
 /** One step of an erasure: removes up to `limit` of the user's rows, and returns how many it removed. */
 type Step = (transaction: Transaction, userId: bigint, limit: number) => Promise<number>;
 
-/** Memberships end first: after that, no new data of the user can appear. */
+/** Ends the memberships first, because the user cannot create any new data after that. */
 const steps: Record<ErasedMessages, Step[]> = {
   KEEP: [endMemberships, takeBackReactions, dropMentions, dropAvatars, deleteFiles, disownMessages],
   DELETE: [endMemberships, takeBackReactions, dropMentions, dropAvatars, deleteFiles, deleteMessages],
 };
 
 /**
- * Does one batch of about `limit` rows of a pending erasure, no matter which node began it: the other nodes finish what
- * a crashed node left undone. Returns `limit` while more is pending, then 0. Concurrent nodes work on different
+ * Processes one batch of about `limit` rows of a pending erasure, whichever node began it, so the other nodes finish
+ * the work of a crashed node. Returns `limit` while more work is pending, then 0. Concurrent nodes work on different
  * erasures.
  */
 export async function continueDeletions({ db }: { db: Db }, limit: number): Promise<number> {
   return inTransaction(db, async (transaction) => {
     // Claims a random erasure, so that one that is stuck (because one of the user's chats is locked) does not delay the
-    // others. As SQL: Prisma cannot express `skip locked`.
+    // others. Raw SQL, because Prisma cannot express `skip locked`.
     const { rows } = await transaction.query<{ userId: bigint; messages: ErasedMessages }>(
       `select user_id as "userId", messages from account_deletions order by random() limit 1 for update skip locked`,
     );
@@ -105,13 +107,13 @@ export async function continueDeletions({ db }: { db: Db }, limit: number): Prom
   });
 }
 
-/** A trigger passes on the ownership of the chats. */
+/** Ends the user's memberships. A trigger transfers the ownership of their chats. */
 async function endMemberships(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the chats before their members, as all code does. Raw SQL, for the lock.
+  // Locks the chats before their members, as all code does. Raw SQL, because Prisma cannot lock rows.
   const { rows } = await transaction.query<{ id: bigint }>(
     `select c.id from chats c join members m on m.chat_id = c.id and m.user_id = $1
     order by c.id limit $2 for no key update of c`,
-    // A tenth of the limit, because each ended membership causes an event for all members of its chat.
+    // Takes only a tenth of the limit, because each ended membership creates an event for all members of its chat.
     [userId, Math.ceil(limit / 10)],
   );
   if (rows.length > 0) {
@@ -121,8 +123,8 @@ async function endMemberships(transaction: Transaction, userId: bigint, limit: n
 }
 
 async function takeBackReactions(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the messages before it deletes their reactions, as all code that changes a message's rows does. Raw SQL, for
-  // the lock.
+  // Locks the messages before it deletes their reactions, as all code that changes a message's rows does. Raw SQL,
+  // because Prisma cannot lock rows.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select chat_id, seq, emoji from reactions where user_id = $1 limit $2
@@ -142,9 +144,10 @@ async function dropMentions({ prisma }: Transaction, userId: bigint, limit: numb
   return count;
 }
 
-/** The avatars that the user gave to chats. */
+/** Removes the avatars that the user set for chats. */
 async function dropAvatars(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the chats before the files, as all code that changes an avatar does. Raw SQL, for the lock.
+  // Locks the chats before the files, as all code that changes an avatar does. Raw SQL, because Prisma cannot lock
+  // rows.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select c.id from files f join chats c on c.avatar_file_id = f.id
@@ -156,15 +159,18 @@ async function dropAvatars(transaction: Transaction, userId: bigint, limit: numb
   return rowCount ?? 0;
 }
 
-/** The sweep deletes their bytes when no other file refers to them. */
+/** Deletes the user's files. The sweep deletes their bytes if no other file refers to them. */
 async function deleteFiles({ prisma }: Transaction, userId: bigint, limit: number): Promise<number> {
   const { count } = await prisma.file.deleteMany({ where: { uploaderId: userId }, limit });
   return count;
 }
 
-/** The messages stay, without their sender and what the sender's client added: clientMessageId and custom data. */
+/**
+ * Keeps the messages, but removes their sender and the data that the sender's client added: clientMessageId and custom
+ * data.
+ */
 async function disownMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
+  // Locks the messages in the order of their ids, as all code does. Raw SQL, because Prisma cannot lock rows.
   const { rowCount } = await transaction.query(
     `with few as materialized (
       select id from messages where sender_id = $1 order by id limit $2 for no key update
@@ -177,10 +183,11 @@ async function disownMessages(transaction: Transaction, userId: bigint, limit: n
 }
 
 /**
- * The messages become tombstones, like any deleted message. Each deletion creates an event for all members of its chat.
+ * Turns the messages into tombstones, like any deleted message. Each deletion creates an event for all members of its
+ * chat.
  */
 async function deleteMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
-  // Locks the messages in the order of their ids, as all code does. Raw SQL, for the lock.
+  // Locks the messages in the order of their ids, as all code does. Raw SQL, because Prisma cannot lock rows.
   const { rows } = await transaction.query<{ id: bigint }>(
     'select id from messages where sender_id = $1 order by id limit $2 for no key update',
     [userId, Math.ceil(limit / 10)],
@@ -196,12 +203,12 @@ async function deleteMessages(transaction: Transaction, userId: bigint, limit: n
   return rows.length;
 }
 
-/** Deletes the user's row, unless a new row now refers to it: the steps then start over. */
+/** Deletes the user's row, unless a new row now refers to it. In that case, the steps start over. */
 async function deleteUser(transaction: Transaction, userId: bigint): Promise<void> {
-  // Locks the row, so that no new row can refer to it. This is a separate statement, so that the next one sees every
-  // row written before the lock.
+  // Locks the row, so that no new row can start to refer to it. This is a separate statement, so that the next
+  // statement sees every row that was written before the lock.
   await transaction.query('select from users where id = $1 for update', [userId]);
-  // Deletes it. Raw SQL: to check the two conditions, Prisma would read all members and all messages.
+  // Deletes the row. Raw SQL, because Prisma would read all members and all messages to check the two conditions.
   await transaction.query(
     `delete from users where id = $1
       and not exists (select from members where user_id = $1)

@@ -30,24 +30,24 @@ import { AccessTokens } from './token.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 import type { Asker, Caller } from '../core/asker.ts';
 
-/** What the account and session functions need. */
+/** The dependencies of the functions on accounts and sessions. */
 export type Accounts = Sessions & {
   passwords: PasswordHasher;
   /** Whether users may sign up and sign in with passwords. */
   hasPasswords: boolean;
-  /** The tokens of other systems. */
+  /** Accepts the tokens of other systems. */
   foreign: ForeignSessions;
-  /** Programs with an API key. */
+  /** Identifies programs by their API keys. */
   programs: Programs;
   /**
-   * Queues the reads of a sign-in before its password is compared, so that a flood from one network uses one
-   * connection.
+   * Queues the database reads that a sign-in makes before its password is compared, so that a flood of sign-ins from
+   * one network uses only one connection.
    */
   doorway: FairQueue;
-  /** Null where the server sends no mail. */
+  /** Null if the server sends no mail. */
   mail: AccountMail | null;
   signUps: SignUpRules;
-  /** What is needed to record failed sign-ins. */
+  /** Records failed sign-ins. */
   noting: Noting;
 };
 
@@ -57,15 +57,15 @@ export type SignUpRules = { mode: 'open' | 'invite' | 'closed'; isConfirmed: boo
 /** How long a sign-in from an unknown network is delayed if the account is under attack. */
 const slowMs = 3_000;
 
-/** The device that signs in: its user agent, and its network address, to which rate limits apply. */
+/** The device that a user signs in from: its user agent, and its network address, to which rate limits apply. */
 export type Device = { userAgent: string | null; address: string };
 
 /** What a user sends to sign in. */
 export type SignIn = Device & { email: string; password: string };
 
 /**
- * Sets up what the functions on accounts and sessions share. `argon2` is the cost of a password hash: OWASP's figures
- * unless a test needs less.
+ * Creates the dependencies that the functions on accounts and sessions share. `argon2` is the cost of a password hash.
+ * Only tests set it; the default is the cost that OWASP recommends.
  */
 export function createAccounts(
   options: {
@@ -103,15 +103,15 @@ export function createAccounts(
   };
 }
 
-/** What identifies the sender of a request: three of its headers, each null or undefined if it is absent. */
+/** The three headers that identify the sender of a request. Each one is null or undefined if the request lacks it. */
 export type Credential = { authorization: string | undefined; userAgent: string | null; actAs: string | null };
 
 /**
- * The caller whose token is in the `Authorization` header; null when there is no header. The token is one of our access
- * tokens, one of an issuer in AUTH_ISSUERS (which opens a session described by `userAgent`), or an API key, with which
- * a program can act as a user (`actAs`; see `Programs.identify`). Throws Unauthenticated if the token is invalid or
- * expired or its session has ended, Forbidden if `actAs` is not allowed, and IssuerUnavailable if the issuer's keys
- * cannot be fetched.
+ * Returns the caller whose token is in the `Authorization` header; null if the request has no such header. The token is
+ * an access token of this server, a token of an issuer in AUTH_ISSUERS (which opens a session described by
+ * `userAgent`), or an API key, with which a program can act as a user (`actAs`; see `Programs.identify`). Throws
+ * Unauthenticated if the token is invalid or expired or its session has ended, Forbidden if `actAs` is not allowed, and
+ * IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function authenticate(
   accounts: Accounts,
@@ -133,10 +133,10 @@ export async function authenticate(
 }
 
 /**
- * Opens a session. For an unknown email address and for a wrong password, it throws the same InvalidCredentials after
- * the same time. Throws InvalidInput for strings that cannot be an email address or a password, and RateLimited after
- * too many wrong passwords from this network. Wrong passwords from other networks never cause a refusal: they only slow
- * down sign-ins from networks that the account does not know. Throws Forbidden where there are no passwords.
+ * Opens a session. An unknown email address and a wrong password result in the same InvalidCredentials after the same
+ * time. Throws InvalidInput for a string that cannot be an email address or a password, and RateLimited after too many
+ * wrong passwords from this network. Wrong passwords from other networks never block a sign-in. They only slow down
+ * sign-ins from networks that the account does not know. Throws Forbidden if the server has no passwords.
  */
 export function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
   const { address } = input;
@@ -144,8 +144,8 @@ export function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
     try {
       return await enterByPassword(accounts, input);
     } catch (error) {
-      // Another sign-in may have replaced the hash of the same password, after a change of argon2's settings. This
-      // happens at most once.
+      // If the settings of argon2 have changed, a concurrent sign-in may have replaced the hash with a new hash of the
+      // same password. This happens at most once.
       if (error instanceof PasswordChanged) return enterByPassword(accounts, input);
       throw error;
     }
@@ -185,14 +185,14 @@ async function enterByPassword(accounts: Accounts, input: SignIn): Promise<Signe
   return handOver(accounts, opened);
 }
 
-/** Throws Forbidden on a server without passwords, whose users sign in with tokens from other systems. */
+/** Throws Forbidden if the server has no passwords, because its users sign in with tokens from other systems. */
 export function requirePasswords({ hasPasswords }: Pick<Accounts, 'hasPasswords'>): void {
   if (!hasPasswords) throw new Forbidden('This server has no passwords: use signInWithToken.');
 }
 
 /**
- * Queues an email to the user if the device or the network (`isKnown` is false) is new to their account, but not for
- * its first device.
+ * Queues an email to the user if they sign in from a device or a network that is new to their account (`isKnown` is
+ * false for a new network), except from the account's first device.
  */
 async function reportNewDevice(
   client: Queryable,
@@ -206,10 +206,13 @@ async function reportNewDevice(
   await queueMail(client, { kind: 'NEW_SIGN_IN', userId, device: describeDevice(userAgent) });
 }
 
-/** The account of a sign-in, and how to treat the attempt. */
+/** The account that a sign-in is for, and how to treat the attempt. */
 type SignInAttempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
 
-/** Counts the attempt as failed until it succeeds. Throws RateLimited for a network with too many failures. */
+/**
+ * Counts the attempt as a failed one. If the sign-in succeeds, the attempt is taken off the count again. Throws
+ * RateLimited for a network with too many failures.
+ */
 async function look(
   accounts: Accounts,
   { email, address }: { email: string; address: string },
@@ -219,17 +222,17 @@ async function look(
   const user = await findCredentialsByEmail(db, email);
   const account = user === null ? { email } : { userId: user.id };
   const isKnown = user !== null && (await knowsNetwork(db.pool, keys, { userId: user.id, address }));
-  // Past the account's limit, guesses from unknown networks become slow; the owner can still sign in.
+  // Beyond the account's limit, guesses from unknown networks are slowed down, but the owner can still sign in.
   const isSlow = !isKnown && !(await limits.tries('strangersGuesses', account));
   return { user, account, isKnown, isSlow };
 }
 
 /**
- * Sets a new password. All other sessions of the asker except those of webhooks end, and emailed codes for a new
- * password or another address become invalid. The current session continues with a new pair of tokens, and its earlier
- * refresh tokens become invalid. For an account without a password, a recent token takes the place of the current
- * password (proof.ts). Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one,
- * RateLimited after too many wrong ones, and Forbidden if passwords are turned off.
+ * Sets a new password. Ends all other sessions of the asker except those of webhooks, and invalidates emailed codes for
+ * a new password or another address. The current session continues with a new pair of tokens, and its old refresh
+ * tokens become invalid. For an account without a password, a recent token takes the place of the current password
+ * (proof.ts). Throws InvalidCredentials for a wrong current password, InvalidInput for an invalid new one, RateLimited
+ * after too many wrong ones, and Forbidden if passwords are turned off.
  */
 export async function changePassword(
   accounts: Accounts,
@@ -257,9 +260,9 @@ export async function changePassword(
 
 async function endOtherSessions(transaction: Transaction, { userId, sessionId }: Asker): Promise<OpenedSession> {
   const { prisma } = transaction;
-  // Locks the session, so that a concurrent refresh waits and then finds its token deleted. The session's stream tokens
-  // become invalid. Also removes the expiry that a foreign token set: this comes first, because ending the other
-  // sessions may cause this session's foreign tokens to be refused. Raw SQL, to use the database's clock.
+  // Locks the session, so that a concurrent refresh waits and then finds that its token has been deleted. The session's
+  // stream tokens become invalid. Also removes the expiry that a foreign token set. This statement comes first, because
+  // ending the other sessions may invalidate this session's foreign tokens. Raw SQL, to use the database's clock.
   const kept = await transaction.query(
     `update sessions set last_used_at = clock_timestamp(), stream_token_generation = stream_token_generation + 1,
       expires_at = null

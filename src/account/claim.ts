@@ -7,8 +7,9 @@ import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 import { maxIdentifierLength, type Issuer, type RoleClaim } from './issuer.ts';
 
 /**
- * What a token says about its user. A claim that is missing, or that no profile could hold, is undefined: it changes
- * nothing. But `email` is null for an address that the issuer has not verified, or that is malformed.
+ * The profile that a token claims for its user. A claim that is missing, or whose value no profile could hold, is
+ * undefined and changes nothing. However, `email` is null for an address that the issuer has not verified, or that is
+ * malformed.
  */
 export type ClaimedProfile = {
   username?: string;
@@ -17,13 +18,13 @@ export type ClaimedProfile = {
   custom?: Custom;
   /** The URL of a picture. */
   picture?: string;
-  /** What the issuer grants; undefined if it grants no roles to anyone. */
+  /** The role that the issuer grants; undefined if the issuer grants no roles to anyone. */
   serverRole?: ServerRole;
 };
 
 /**
- * The value of a claim. If no claim has the whole name (`https://chat.example/name`), the name is read as a dotted path
- * (`user_metadata.full_name`). Undefined when there is none.
+ * Returns the value of a claim. If no claim has the whole path as its name (`https://chat.example/name`), reads it as a
+ * dotted path (`user_metadata.full_name`). Returns undefined if there is no such claim.
  */
 export function claimAt(claims: Readonly<Record<string, unknown>>, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];
@@ -36,8 +37,8 @@ export function claimAt(claims: Readonly<Record<string, unknown>>, path: string)
 }
 
 /**
- * A claim that identifies something, as text: a whole number counts as its digits. Null for anything else, such as an
- * empty or very long text, or one with control characters.
+ * Returns a claim that identifies something, as text. A whole number becomes its digits. Returns null for anything
+ * else, such as an empty or very long text, or one with control characters.
  */
 export function readIdentifier(value: unknown): string | null {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value);
@@ -45,7 +46,7 @@ export function readIdentifier(value: unknown): string | null {
   return value.isWellFormed() && !/[\u0000-\u001f\u007f-\u009f]/.test(value) ? value : null;
 }
 
-/** What the claims say about the user, made to fit the rules for profiles. */
+/** Reads the user's profile from the claims, and makes it fit the rules for profiles. */
 export function readProfile(
   claims: Readonly<Record<string, unknown>>,
   { claims: names, serverRoles }: Pick<Issuer, 'claims' | 'serverRoles'>,
@@ -65,10 +66,10 @@ export function readProfile(
   };
 }
 
-/** One line without control characters, cut off at the maximum length; null when nothing is left. */
+/** Returns the text as one line without control characters, cut off at the maximum length; null if nothing is left. */
 function readLabel(value: unknown, maxLength: number): string | null {
   if (typeof value !== 'string') return null;
-  // A huge text is not split into characters just to keep a few.
+  // Cuts a huge text before splitting it into characters, because only a few of them are needed.
   const line = value
     .slice(0, maxLength * 4)
     .toWellFormed()
@@ -77,14 +78,14 @@ function readLabel(value: unknown, maxLength: number): string | null {
   return [...line].slice(0, maxLength).join('').trim() || null;
 }
 
-/** A claim is one value, or a list of them. Without the claim, the user has no role. */
+/** The claim is a single value or a list of values. A user without the claim has no role. */
 function readServerRole(claim: unknown, { ADMIN, MODERATOR }: RoleClaim): ServerRole {
   const values: unknown[] = Array.isArray(claim) ? claim : [claim];
   if (ADMIN !== null && values.includes(ADMIN)) return 'ADMIN';
   return MODERATOR !== null && values.includes(MODERATOR) ? 'MODERATOR' : 'USER';
 }
 
-/** An object that a profile can hold; anything else, including a larger object, counts as missing. */
+/** Reads an object that a profile can hold. Anything else, including a larger object, counts as missing. */
 function readClaimedCustom(value: unknown): Pick<ClaimedProfile, 'custom'> {
   if (!isRecord(value)) return {};
   const errors: Parameters<typeof readCustom>[2] = [];

@@ -1,38 +1,37 @@
 import { isLoopback } from '../core/address-range.ts';
 import type { Queryable } from '../postgres/client.ts';
 
-/** The maximum length of a claimed picture's URL, in characters. */
+/** The maximum length of the URL in a picture claim, in characters. */
 const maxUrlLength = 2_048;
 /**
- * After a change of the claim, the picture is fetched no sooner than this after the user's last fetch; a PostgreSQL
- * interval.
+ * The minimum time between the last fetch for a user and the fetch after a change of the claim; a PostgreSQL interval.
  */
 const pause = '10 minutes';
 /**
- * The pauses after attempts that failed, as PostgreSQL intervals. One more attempt follows the last pause; then the
- * picture is abandoned.
+ * The pauses after failed attempts, as PostgreSQL intervals. After the last pause there is one more attempt; if it
+ * fails too, the server gives up on the picture.
  */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];
 
-/** A picture that is due, its user, and whether it may become that user's avatar. */
+/** A picture that is due to be fetched, its user, and whether it may become that user's avatar. */
 export type DuePicture = { userId: bigint; url: string; attempts: number; isWanted: boolean };
 
 /**
- * The claim as a URL that the server may fetch: `https:`, or `http:` on this machine. Null for anything else, such as a
- * URL with a password.
+ * Returns the claim as a URL that the server may fetch: `https:`, or `http:` for this machine. Returns null for
+ * anything else, such as a URL with a password.
  */
 export function readPictureUrl(claim: unknown): string | null {
   if (typeof claim !== 'string' || claim.length > maxUrlLength) return null;
   const url = URL.parse(claim);
-  // A URL becomes longer when its characters are encoded.
+  // Percent-encoding makes a URL longer, so this checks the length again.
   if (url === null || url.href.length > maxUrlLength || url.username !== '' || url.password !== '') return null;
   const isHere = url.hostname === 'localhost' || isLoopback(url.hostname.replace(/[[\]]/g, ''));
   return url.protocol === 'https:' || (url.protocol === 'http:' && isHere) ? url.href : null;
 }
 
 /**
- * Notes the picture that a token names, in the transaction that reads its claims: if it has changed, it is fetched in
- * the background. Raw SQL, like all statements of that transaction.
+ * Stores the URL of the picture that a token names, in the transaction that reads the token's claims. If the URL has
+ * changed, the picture is fetched in the background. Raw SQL, like all statements of that transaction.
  */
 export async function noteClaimedPicture(client: Queryable, userId: bigint, url: string): Promise<void> {
   await client.query(
@@ -45,8 +44,8 @@ export async function noteClaimedPicture(client: Queryable, userId: bigint, url:
 }
 
 /**
- * The pictures that are due to be fetched. A picture is wanted if the user has no avatar, or has the one that this
- * claim gave them: users keep the avatars that they choose themselves. Raw SQL, for the database's clock.
+ * Returns the pictures that are due to be fetched. A picture is wanted if the user has no avatar or an avatar that came
+ * from this claim, because users keep the avatars that they choose themselves. Raw SQL, to use the database's clock.
  */
 export async function findDuePictures(client: Queryable, limit: number): Promise<DuePicture[]> {
   const { rows } = await client.query<DuePicture>(
@@ -60,7 +59,7 @@ export async function findDuePictures(client: Queryable, limit: number): Promise
 }
 
 /**
- * Counts an attempt before it is made, and says when the next one is due if this one fails or its node dies. Returns
+ * Counts an attempt before it is made, and schedules the next one, in case this one fails or its node dies. Returns
  * whether this attempt is the last.
  */
 export async function countAttempt(client: Queryable, { userId, url, attempts }: DuePicture): Promise<boolean> {
@@ -83,15 +82,16 @@ export async function settlePicture(client: Queryable, { userId, url }: DuePictu
 }
 
 /**
- * Makes the file the user's avatar, in place of the claim's previous one, and returns true. Returns false if the claim
- * or the avatar has changed in the meantime, or the account has been erased. Raw SQL, for the locks.
+ * Makes the file the user's avatar, replacing the one from the previous claim, and returns true. Returns false if the
+ * claim or the avatar has changed in the meantime, or the account has been erased. Raw SQL, because Prisma cannot lock
+ * rows.
  */
 export async function useClaimedPicture(
   client: Queryable,
   { userId, url }: DuePicture,
   fileId: bigint,
 ): Promise<boolean> {
-  // Waits for concurrent changes to the avatar, and for concurrent tokens of the user.
+  // Waits for concurrent changes to the avatar, and for concurrent requests with tokens of the user.
   await client.query('select from users where id = $1 for no key update', [userId]);
   const { rowCount } = await client.query(
     `update users u set avatar_file_id = $3 from claimed_pictures p

@@ -3,25 +3,25 @@ import { adjacencyGraphs, dictionary as common } from '@zxcvbn-ts/language-commo
 import { dictionary as english } from '@zxcvbn-ts/language-en';
 
 /**
- * A password that needs fewer than 10^7.5 guesses is refused. By zxcvbn's estimate, eight random characters need 10^8
+ * Passwords that need fewer than 10^7.5 guesses are refused. By zxcvbn's estimate, eight random characters need 10^8
  * guesses and `summer2026!` needs 10^7.
  */
 const minGuessesLog10 = 7.5;
 
 /**
- * The cost of an estimate grows faster than the length of the text, and anyone may send a long one. With these
- * two bounds, the worst password found takes 18 ms of CPU (262 ms at 100 substitutions, 832 ms with 64 characters).
- * `p@$$w0rd` is still recognised.
+ * The cost of an estimate grows faster than the length of the text, and anyone can send a long text. With these two
+ * bounds, the slowest password that was found takes 18 ms of CPU time (262 ms with 100 substitutions, 832 ms with 64
+ * characters). `p@$$w0rd` is still recognised.
  */
 const bounds = { maxLength: 32, l33tMaxSubstitutions: 2 };
 
 const estimator = new ZxcvbnFactory({ dictionary: { ...common, ...english }, graphs: adjacencyGraphs, ...bounds });
 
 /**
- * Whether the password is among the first that an attacker guesses: a common one, a word or a name with a few digits or
- * symbols around it (`Dragon1!`, `p@ssw0rd`), a sequence, a date, a repeated pattern, neighbouring keys on the
- * keyboard, or one of `names`, the owner's own names. Only the first 32 characters count. Letter case makes no
- * difference.
+ * Returns whether the password is among the first that an attacker would guess: a common password, a word or a name
+ * with a few digits or symbols around it (`Dragon1!`, `p@ssw0rd`), a sequence, a date, a repeated pattern, neighbouring
+ * keys on the keyboard, or one of `names` (the owner's own names). Only the first 32 characters count. Letter case
+ * makes no difference.
  */
 export function isCommonPassword(password: string, names: string[] = []): boolean {
   const { guessesLog10 } = estimator.check(password.normalize('NFKC').slice(0, bounds.maxLength), names);

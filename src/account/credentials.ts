@@ -7,14 +7,14 @@ import type { Guesser, PasswordHasher } from './password.ts';
 import type { Counted, RateLimits } from '../core/rate-limit.ts';
 
 /**
- * How an account is identified at sign-in. `email` and `passwordHash` are null for an account without an address or a
+ * An account's sign-in credentials. `email` and `passwordHash` are null for an account without an address or a
  * password.
  */
 export type Credentials = { id: bigint; username: string; email: string | null; passwordHash: string | null };
 
-/** The credentials of the account with that email address, without regard to case; null when there is none. */
+/** Returns the credentials of the account with that email address, ignoring case; null if there is none. */
 export async function findCredentialsByEmail(db: Db, email: string): Promise<Credentials | null> {
-  // Raw SQL: Prisma cannot express fold(), the function that the index on the email address uses.
+  // Raw SQL, because Prisma cannot express fold(), the function that the index on the email address uses.
   const { rows } = await db.pool.query<Credentials>(
     `select u.id, u.username, u.email, c.password_hash as "passwordHash"
     from users u left join credentials c on c.user_id = u.id
@@ -24,7 +24,7 @@ export async function findCredentialsByEmail(db: Db, email: string): Promise<Cre
   return rows[0] ?? null;
 }
 
-/** The asker's credentials. Throws Unauthenticated when the account has been erased. */
+/** Returns the asker's credentials. Throws Unauthenticated if the account has been erased. */
 export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Credentials> {
   const user = await db.prisma.user.findFirst({
     where: { id: asker.userId, ...visiblePeople },
@@ -35,7 +35,7 @@ export async function requireOwnCredentials(db: Db, asker: Asker): Promise<Crede
   return { ...person, passwordHash: credentials?.passwordHash ?? null };
 }
 
-/** Whether each user has a password. */
+/** Loads whether each user has a password. */
 export const hasPassword = defineLoader({
   load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<boolean[]> => {
     const found = await prisma.credentials.findMany({
@@ -47,12 +47,12 @@ export const hasPassword = defineLoader({
   },
 });
 
-/** A password entered for an account. Wrong ones count against the limit of `counted`. */
+/** A password entered for an account. Wrong passwords count against the limit of `counted`. */
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
 
 /**
- * Compares the password. Each guess is counted just before the comparison, so that concurrent requests get no extra
- * guesses; a right one resets the count.
+ * Compares the password. Counts each guess just before the comparison, so that concurrent requests get no extra
+ * guesses. A correct password resets the count.
  */
 export async function verifyGuess(
   { limits, passwords }: { limits: RateLimits; passwords: PasswordHasher },
@@ -65,7 +65,7 @@ export async function verifyGuess(
 }
 
 /**
- * Like `verifyGuess`, for a password that the user of a live session enters again. Guesses made outside this session do
+ * Like `verifyGuess`, for a password that a signed-in user enters again. Guesses made outside this session do
  * not use up its limit.
  */
 export function verifyAgain(
@@ -77,17 +77,18 @@ export function verifyAgain(
   return verifyGuess(accounts, { hash, password, counted: { userId, sessionId }, guesser });
 }
 
-/** The user's password, or the lack of one, has changed since it was compared. */
+/** The user's password was changed, set or removed after it was compared. */
 export class PasswordChanged extends InvalidCredentials {}
 
 /**
- * Locks the user's row until the end of the transaction, so that their sessions are opened and ended one after the
- * other. Throws PasswordChanged when the user's password has been changed, set or removed since it was compared.
+ * Locks the user's row until the end of the transaction, so that concurrent transactions cannot open or end the user's
+ * sessions at the same time. Throws PasswordChanged if the user's password has been changed, set or removed since it
+ * was compared.
  */
 export async function lockCredentials(client: Queryable, { id, passwordHash }: Credentials): Promise<void> {
   // Raw SQL, for the lock. All code that changes credentials takes this lock first.
   await client.query('select from users where id = $1 for no key update', [id]);
-  // A separate statement, which sees what was committed during the wait.
+  // This is a separate statement, so that it sees what was committed during the wait.
   const { rows } = await client.query<{ password_hash: string }>(
     'select password_hash from credentials where user_id = $1',
     [id],
@@ -96,7 +97,7 @@ export async function lockCredentials(client: Queryable, { id, passwordHash }: C
     throw new PasswordChanged('The password was changed in the meantime.');
 }
 
-/** Sets the hash of a user's password. The caller has locked their credentials. */
+/** Sets the hash of a user's password. The caller must hold the lock of `lockCredentials`. */
 export async function storePassword({ prisma }: Transaction, userId: bigint, passwordHash: string): Promise<void> {
   await prisma.credentials.upsert({ where: { userId }, create: { userId, passwordHash }, update: { passwordHash } });
 }

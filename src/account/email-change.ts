@@ -10,9 +10,9 @@ import { checkGivenProof, requireProof } from './proof.ts';
 
 /**
  * Queues an email with a code for the new address, and a notice for the current one. The change takes effect when the
- * code is used. An earlier request whose code has not been used is cancelled. The answer is the same for an address
- * that has an account: its owner receives an email that says so. Throws InvalidInput, RateLimited, Forbidden where the
- * server sends no mail, and InvalidCredentials without proof that the asker is the user (proof.ts).
+ * code is used. An earlier request whose code has not been used is cancelled. Does the same for an address that already
+ * has an account, whose owner receives an email that says so. Throws InvalidInput, RateLimited, Forbidden if the server
+ * sends no mail, and InvalidCredentials without proof that the asker is the user (proof.ts).
  */
 export async function changeEmail(
   accounts: Accounts,

@@ -8,8 +8,8 @@ import { invalidCode, requireMail } from './mail.ts';
 import { completeSignUp, hasAccount } from './pending-sign-up.ts';
 
 /**
- * Queues an email with a code for the asker's address. Returns false, and sends nothing, if the address is verified
- * already or the account has none. Throws RateLimited, and Forbidden where the server sends no mail.
+ * Queues an email with a code for the asker's address. Returns false, and sends nothing, if the address is already
+ * verified or the account has no address. Throws RateLimited, and Forbidden if the server sends no mail.
  */
 export async function requestEmailVerification(accounts: Accounts, asker: Asker): Promise<boolean> {
   const mail = requireMail(accounts);
@@ -24,9 +24,9 @@ export async function requestEmailVerification(accounts: Accounts, asker: Asker)
 
 /**
  * Uses the code from an email, and returns the address that it verifies: the account's current address, its new address
- * (which takes effect now), or the address of a sign-up (which becomes an account now). Throws InvalidCredentials for a
- * code that is invalid, used or expired, whose address now belongs to another account, or whose invite no longer lets
- * anyone in; and RateLimited for too many attempts.
+ * (which takes effect now), or the address of a sign-up (which becomes an account now). Throws InvalidCredentials if
+ * the code is invalid, used or expired, if its address now belongs to another account, or if its invite no longer lets
+ * anyone in. Throws RateLimited after too many attempts.
  */
 export async function verifyEmail(
   accounts: Accounts,
@@ -48,16 +48,16 @@ async function applyCode(transaction: Transaction, owner: CodeOwner, code: strin
   if (userId === null) return (await useCode(transaction, owner, code)) && (await completeSignUp(transaction, owner));
   const isApplied =
     kind === 'EMAIL_CHANGE' ? await changeAddress(transaction, owner) : await markVerified(transaction, owner);
-  // After the statement that locks the user, like all code that uses or withdraws codes.
+  // This comes after the statement that locks the user, as in all code that uses or withdraws codes.
   if (!isApplied || !(await useCode(transaction, owner, code))) return false;
-  // An email that was sent twice has two codes.
+  // If an email was sent twice, there are two codes.
   await withdrawMails(transaction, userId, [kind]);
   return true;
 }
 
-/** False if the account now has another address. */
+/** Returns false if the account now has another address. */
 async function markVerified(transaction: Transaction, { userId, email }: CodeOwner): Promise<boolean> {
-  // Raw SQL, for fold() and the database's clock.
+  // Raw SQL, to use fold() and the database's clock.
   const { rowCount } = await transaction.query(
     `update users set email_verified_at = coalesce(email_verified_at, clock_timestamp())
     where id = $1 and deleted_at is null and fold(email) = fold($2)`,
@@ -66,7 +66,10 @@ async function markVerified(transaction: Transaction, { userId, email }: CodeOwn
   return rowCount === 1;
 }
 
-/** Codes sent to the earlier address become invalid. Throws InvalidCredentials if the address is taken. */
+/**
+ * Changes the address of the account. Codes sent to the old address become invalid. Throws InvalidCredentials if the
+ * address is taken.
+ */
 async function changeAddress(transaction: Transaction, { userId, email }: CodeOwner): Promise<boolean> {
   try {
     const { rowCount } = await transaction.query(

@@ -1,17 +1,18 @@
 import { cleanFileName } from '../file/file-name.ts';
 
 /**
- * File systems allow names of up to 255 bytes; this leaves room for the id, and for a suffix such as ` (1)` that a
- * program may add.
+ * File systems allow names of up to 255 bytes. This limit leaves room for the id, and for a suffix such as ` (1)` that
+ * a program may add.
  */
 const maxNameBytes = 200;
-/** When a name is shortened, an extension of up to this many bytes is kept. */
+/** Shortening a name keeps an extension of up to this many bytes. */
 const maxExtensionBytes = 20;
 
 /**
- * The path of a file in an export: `files/12-notes.txt`. Every system can write a file with this name, and none writes
- * it outside the export: the name contains no path, no control characters and nothing that Windows forbids. The id
- * keeps names distinct, even where case is ignored, and ensures that no name is a device name such as `NUL`.
+ * Returns the path of a file in an export: `files/12-notes.txt`. Every system can write a file with this name, and none
+ * writes it outside the export, because the name contains no path, no control characters and nothing that Windows
+ * forbids. The id keeps names distinct, even on systems that ignore case, and ensures that no name is a device name
+ * such as `NUL`.
  */
 export function pathInExport({ id, name }: { id: bigint; name: string }): string {
   const allowed = cleanFileName(name)

@@ -1,14 +1,17 @@
 import { Conflict, RateLimited } from '../errors.ts';
 import type { Leases } from '../postgres/lease.ts';
 
-/** How many exports a node sends at a time. Each holds a few megabytes in memory, for as long as its client reads. */
+/**
+ * How many exports a node sends at the same time. Each export uses a few megabytes of memory until its client has read
+ * it.
+ */
 const maxExports = 8;
 /** How long a refused client should wait. */
 const retryAfterSeconds = 30;
 /** The expiry is long enough for an export to outlast a restart of the database. */
 const times = { expiry: 20_000, renewal: 5_000 };
 
-/** Lets each user have one export at a time, across all nodes, and each node a bounded number. */
+/** Limits each user to one export at a time across all nodes, and each node to a fixed number of exports. */
 export class ExportTurns {
   readonly #leases: Leases;
   #running = 0;
@@ -17,7 +20,10 @@ export class ExportTurns {
     this.#leases = leases;
   }
 
-  /** Runs `work`. Throws Conflict if an export of this user is under way, and RateLimited if the node has too many. */
+  /**
+   * Runs `work`. Throws Conflict if another export of this user is under way, and RateLimited if the node is sending
+   * too many exports.
+   */
   async during<Result>(userId: bigint, work: () => Promise<Result>): Promise<Result> {
     if (this.#running >= maxExports) {
       throw new RateLimited('The server is sending too many exports: try again later.', retryAfterSeconds);

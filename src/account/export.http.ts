@@ -23,15 +23,15 @@ import { HungUp, sendChunk } from '../http/send-chunk.ts';
 import { unreadLimits } from '../http/unread.ts';
 import { announceExport, exportPerson, requireExporter, requireStanding } from './export.ts';
 
-/** A password, or a token of up to 8,192 characters. */
+/** The maximum size of the body, which contains a password, or a token of up to 8,192 characters. */
 const maxBodyBytes = 16 * 1024;
-/** How long an export may run before the server checks again that the user is entitled to it. */
+/** How long an export may run before the server checks again that the user is still entitled to it. */
 const checkMs = 1_000;
 
 /**
- * `/api/export`: sends the asker's data as a zip. Takes the password (or a recent token, proof.ts) as the JSON body of
- * a POST, `{ "password": "…" }`, or in the header `parley-password` of a GET; never in the URL, which logs record. Only
- * an export that has been sent completely counts toward the limit.
+ * `/api/export`: sends the asker's data as a zip. Takes the password (or a recent token, see proof.ts) from the JSON
+ * body of a POST, `{ "password": "…" }`, or from the header `parley-password` of a GET, but never from the URL, which
+ * ends up in logs. Only exports that are sent completely count toward the limit.
  */
 export function serveExport(services: Services): Handler {
   return async (request, response) => {
@@ -45,7 +45,8 @@ export function serveExport(services: Services): Handler {
       const asker = demandAllowed(await identifyAsker(services.accounts, request.headers), 'DEVICE');
       const { username } = await requireExporter(services.accounts, asker, await readSecret(request));
       await services.exports.during(asker.userId, () => countAndSend(services, asker, { response, username }));
-      // After the turn: once a client has the whole zip, its export is no longer under way.
+      // Ends the response after the export slot is free, so that a client that has the whole zip can start another
+      // export at once.
       response.end();
     } catch (error) {
       if (error instanceof HungUp) return;
@@ -58,7 +59,7 @@ export function serveExport(services: Services): Handler {
 async function readSecret(request: IncomingMessage): Promise<string | null> {
   if (request.method === 'GET') {
     const header = request.headers['parley-password'];
-    // Node reads each byte of a header as a character; clients such as curl send UTF-8.
+    // Node decodes each byte of a header as one character, but clients such as curl send UTF-8.
     return typeof header === 'string' ? Buffer.from(header, 'latin1').toString('utf8') : null;
   }
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
@@ -92,7 +93,7 @@ async function countAndSend(
 }
 
 /**
- * Sends one chunk while the next is read; the caller ends the response. A client must read an export as fast as any
+ * Sends one chunk while it reads the next. The caller ends the response. A client must read an export as fast as any
  * other response, so that it does not hold an export slot for days.
  */
 async function send(services: Services, asker: Asker, response: ServerResponse): Promise<void> {
@@ -111,8 +112,8 @@ async function send(services: Services, asker: Asker, response: ServerResponse):
 }
 
 /**
- * Cuts the connection, so that no client mistakes what it has for a complete export. The end of the session or the
- * account is not reported as an error.
+ * Cuts the connection, so that no client mistakes a partial export for a complete one. Does not report the end of the
+ * session or the account as an error.
  */
 function giveUp(error: unknown, response: ServerResponse): void {
   response.destroy();
@@ -133,7 +134,7 @@ async function explain(error: unknown, request: IncomingMessage, response: Serve
 
 function statusOf(error: unknown): number | null {
   if (error instanceof Unauthenticated) return 401;
-  // Not 401: clients would then refresh their tokens and try again.
+  // Not 401, because clients would refresh their tokens and try again.
   if (error instanceof InvalidCredentials || error instanceof Forbidden) return 403;
   if (error instanceof InvalidInput) return 400;
   if (error instanceof Conflict) return 409;

@@ -14,9 +14,9 @@ import { queueMail } from '../mail/outbox.ts';
 import { checkGivenProof, requireProof } from './proof.ts';
 
 /**
- * Checks that the asker may export the data of their account, and returns the account. `secret` is the password, or a
- * recent token for an account without one (proof.ts). Throws InvalidCredentials for a wrong one, RateLimited after too
- * many wrong ones, and InvalidInput for a string that cannot be a password.
+ * Checks that the asker may export the data of their account, and returns the account. `secret` is the password or, for
+ * an account without one, a recent token (proof.ts). Throws InvalidCredentials if the secret is wrong, RateLimited
+ * after too many wrong secrets, and InvalidInput for a string that cannot be a password.
  */
 export async function requireExporter(accounts: Accounts, asker: Asker, secret: string | null): Promise<Credentials> {
   const user = await requireOwnCredentials(accounts.db, asker);
@@ -28,34 +28,34 @@ export async function requireExporter(accounts: Accounts, asker: Asker, secret: 
 }
 
 /**
- * Checks that an export that is under way may continue. Throws Unauthenticated once the session has been ended, for
- * example by the erasure of the account or by a suspension. A session whose token expires in the meantime does not
- * count as ended.
+ * Checks that an export in progress may continue. Throws Unauthenticated if the session has ended, for example
+ * because the account was erased or suspended. A session whose token expires in the meantime does not count as ended.
  */
 export async function requireStanding({ prisma }: Db, { userId, sessionId }: Asker): Promise<void> {
   const session = await prisma.session.findFirst({ where: { id: sessionId, userId }, select: { id: true } });
   if (session === null) throw new Unauthenticated('The session has ended: sign in again.');
 }
 
-/** Sends the user an email about an export, where email is on and the user's address is verified. */
+/** Sends the user an email about an export, if the server sends mail and the user's address is verified. */
 export async function announceExport({ db, mail }: Pick<Accounts, 'db' | 'mail'>, asker: Asker): Promise<void> {
   if (mail === null) return;
   await queueMail(db.pool, { kind: 'DATA_EXPORT', userId: asker.userId });
   mail.ring();
 }
 
-/** The database and the store, which hold the bytes of files. */
+/** The database and the store, which contain the bytes of files. */
 type ExportedFiles = Pick<FileStorage, 'db' | 'store'>;
 
 /**
- * A zip of a user's data, in chunks: the texts of `personalTexts`, then the files that the user has uploaded. Holds a
- * few megabytes in memory, and about 300 bytes for each file. Continues reading only when the previous chunk has been
- * taken, and holds no connection to the database in between, so data that changes in the meantime appears as it is when
- * it is read. Files that are deleted in the meantime are missing, and so are those whose bytes the store has lost.
+ * Yields a zip of a user's data in chunks: the text files of `personalTexts`, then the files that the user has
+ * uploaded. Uses a few megabytes of memory, and about 300 bytes for each file. Continues to read only when the caller
+ * asks for the next chunk, and holds no database connection in between. Data that changes during the export therefore
+ * appears as it was when it was read. The zip lacks files that are deleted during the export, and files whose bytes the
+ * store has lost.
  */
 export async function* exportPerson(services: { files: ExportedFiles }, userId: bigint): AsyncGenerator<Uint8Array> {
   const entries = listEntries(services, userId);
-  // Only `next`: the library would otherwise throw into the generator to stop it.
+  // Exposes only `next`, because the library would otherwise stop the generator by throwing into it.
   const zip = makeZip({ [Symbol.asyncIterator]: () => ({ next: () => entries.next() }) });
   try {
     yield* gather(zip);
@@ -77,7 +77,7 @@ async function* listEntries({ files }: { files: ExportedFiles }, userId: bigint)
       try {
         yield { name: pathInExport(file), input: bytes, lastModified: file.createdAt };
       } finally {
-        // Does nothing to a stream that was read to its end.
+        // Has no effect on a stream that was read to its end.
         if (isStream(bytes)) bytes.destroy();
       }
     }
@@ -92,7 +92,10 @@ function isStream(bytes: object): bytes is Readable {
   return 'destroy' in bytes;
 }
 
-/** Small chunks are joined: for each file, a zip has five of only a few bytes. */
+/**
+ * The size from which a chunk is sent. Smaller chunks are joined, because a zip has five chunks of only a few bytes for
+ * each file.
+ */
 const minChunkBytes = 64 * 1024;
 
 async function* gather(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

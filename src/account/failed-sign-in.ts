@@ -2,11 +2,11 @@ import { noMetrics, type Metrics } from '../core/metric.ts';
 import type { Report } from '../core/report.ts';
 import { InvalidCredentials, RateLimited } from '../errors.ts';
 
-/** What is needed to record a failed sign-in. */
+/** The dependencies for recording a failed sign-in. */
 export type Noting = { report?: Report | undefined; metrics?: Metrics | undefined };
 
 /**
- * Runs a sign-in, and counts and reports it if the credentials are refused or there were too many attempts. The report
+ * Runs a sign-in, and counts and reports it if the credentials are wrong or there were too many attempts. The report
  * contains neither the email address nor any part of the credentials.
  */
 export async function noteFailedSignIn<Result>(
@@ -26,7 +26,7 @@ export async function noteFailedSignIn<Result>(
   }
 }
 
-/** Null for an error other than wrong credentials or too many attempts. */
+/** Returns null for an error other than wrong credentials or too many attempts. */
 function codeOf(error: unknown): string | null {
   if (error instanceof InvalidCredentials) return error.code;
   return error instanceof RateLimited ? 'RATE_LIMITED' : null;

@@ -10,31 +10,34 @@ import { isRefused, keepRefusal } from './token-refusal.ts';
 
 const maxVerifiedTokens = 10_000;
 /**
- * A username or an email address can be taken between the check and the change; the whole transaction is then repeated.
+ * How often a transaction is retried because a username or an email address was taken between the check and the change.
  */
 const maxRepeats = 3;
-/** How long a token of another system can take the place of a password after it was issued, in ms. */
+/** How long after its issue a token of another system can take the place of a password, in ms. */
 export const proofMs = 5 * 60_000;
 
 /** Accepts the tokens of other systems in place of access tokens. */
 export class ForeignSessions {
   readonly tokens: ForeignTokens;
-  /** Each token is verified, and its session extended, once. The session is checked each time. */
+  /**
+   * Caches verified tokens, so that each token is verified, and extends its session, only once. The session is checked
+   * on every request.
+   */
   readonly #verified = createLru<string, SessionAsker>(maxVerifiedTokens);
 
   constructor(tokens: ForeignTokens) {
     this.tokens = tokens;
   }
 
-  /** Whether to pass the token to `verify`, because it says that it comes from an issuer. */
+  /** Returns whether to pass the token to `verify` because it claims to come from an issuer. */
   takes(token: string): boolean {
     return this.tokens.isOn && (this.#verified.has(token) || this.tokens.claimsIssuer(token));
   }
 
   /**
-   * The asker that the token identifies. Creates the user on their first visit; a new token of the same session extends
-   * the session. Throws IssuerUnavailable, and Unauthenticated for a token that is invalid, expired or refused. Does
-   * not check that the session is live.
+   * Returns the asker that the token identifies. Creates the user on their first visit. A new token of the same session
+   * extends the session. Throws IssuerUnavailable, and Unauthenticated if the token is invalid, expired or refused.
+   * Does not check that the session is live.
    */
   async verify(sessions: Sessions, token: string, userAgent: string | null): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await visit(sessions, await this.tokens.verify(token), userAgent));
@@ -74,8 +77,8 @@ async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent:
 type Found = { userId: bigint; sessionId: bigint };
 
 /**
- * The session of a token that some node has seen before; null if anything has to be written. Raw SQL: every token's
- * first request on a node runs it.
+ * Finds the session of a token that some node has seen before; null if anything has to be written. Raw SQL, because the
+ * first request with each token on each node runs it.
  */
 async function findSession(client: Queryable, token: ForeignToken): Promise<Found | 'REFUSED' | null> {
   const { rows } = await client.query<{ isRefused: boolean; userId: bigint | null; sessionId: bigint | null }>({
@@ -95,9 +98,9 @@ async function findSession(client: Queryable, token: ForeignToken): Promise<Foun
   return row?.userId == null || row.sessionId === null ? null : { userId: row.userId, sessionId: row.sessionId };
 }
 
-/** Extends the session of the token to the token's expiry. Null when there is none. */
+/** Extends the token's session until the token expires. Returns null if there is no such session. */
 async function extendSession(client: Queryable, userId: bigint, token: ForeignToken): Promise<bigint | null> {
-  // Raw SQL, to use the database's clock and to keep the largest values.
+  // Raw SQL, to use the database's clock and `greatest`.
   const { rows } = await client.query<{ id: bigint }>(
     `update sessions set expires_at = greatest(expires_at, $4), token_issued_at = greatest(token_issued_at, $5),
       last_used_at = clock_timestamp()
@@ -107,7 +110,10 @@ async function extendSession(client: Queryable, userId: bigint, token: ForeignTo
   return rows[0]?.id ?? null;
 }
 
-/** What a session stores about the token that started it. `isKept`: whether the session ends when the token expires. */
+/**
+ * Describes the token that started a session, as the session stores it. `isKept`: whether the issuer’s tokens keep the
+ * session alive, so that it ends when they expire.
+ */
 export function originOf(token: ForeignToken, { isKept }: { isKept: boolean }): SessionOrigin {
   const { issuer, sessionKey, issuedAt, expiresAt } = token;
   return { issuer, sessionKey, issuedAt, expiresAt: isKept ? expiresAt : null };
@@ -117,7 +123,7 @@ function askerOf({ issuedAt, expiresAt }: ForeignToken, { userId, sessionId }: F
   return { kind: 'SESSION', userId, sessionId, expiresAt, provenUntil: new Date(issuedAt.getTime() + proofMs) };
 }
 
-/** Repeats a transaction that failed because a unique value was taken in the meantime. */
+/** Retries a transaction that failed because a unique value was taken in the meantime. */
 export async function repeatConflicts<T>(work: () => Promise<T>): Promise<T> {
   for (let repeats = 0; ; repeats += 1) {
     try {
@@ -128,7 +134,10 @@ export async function repeatConflicts<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A request with the token of a suspended user is not authenticated; signInWithToken says until when, and why. */
+/**
+ * Turns the refusal of a suspended user into Unauthenticated, because a request with their token is not authenticated.
+ * Only signInWithToken tells them until when they are suspended, and why.
+ */
 function refuseSuspended(error: unknown): never {
   throw error instanceof Forbidden ? new Unauthenticated(error.message, { cause: error }) : error;
 }

@@ -6,7 +6,7 @@ import { claimAt, readIdentifier, readProfile, type ClaimedProfile } from './cla
 import type { Issuer } from './issuer.ts';
 import { findKeysOf, type KeySource } from './issuer-keys.ts';
 
-/** A verified token from an issuer: its user, session and claims. */
+/** A verified token from an issuer, with its user, session and claims. */
 export type ForeignToken = {
   issuer: string;
   subject: string;
@@ -16,7 +16,7 @@ export type ForeignToken = {
   profile: ClaimedProfile;
 };
 
-/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): `sessionKey` or `subject` names what it ends. */
+/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): `sessionKey` or `subject` names what to end. */
 export type LogoutToken = {
   issuer: string;
   jti: string;
@@ -24,26 +24,33 @@ export type LogoutToken = {
   sessionKey: string | null;
 };
 
-/** Longer than any token with a list of permissions; a request's headers are limited to 16 KB in total. */
+/** Enough for any token with a list of permissions. The headers of a request are limited to 16 KB in total. */
 const maxTokenLength = 8_192;
 /**
- * How far the issuer's clock may differ when the expiry of a token or the age of a logout token is checked, in seconds.
+ * The tolerated difference between the issuer's clock and this one when the expiry of a token or the age of a logout
+ * token is checked, in seconds.
  */
 const clockToleranceS = 5;
-/** A token may seem to come from this far in the future, in seconds, because the issuer's clock is ahead. */
+/** How far in the future the issue time of a token may be, in seconds, because the issuer's clock may be ahead. */
 const maxAheadS = 60;
-/** How long a token may be valid in total. The end of a session or a user is remembered for longer than that. */
+/** The maximum lifetime of a token. The server remembers for longer than this that a session or a user was ended. */
 const maxLifetimeS = 30 * 24 * 60 * 60;
-/** How old a logout token may be, in seconds. */
+/** The maximum age of a logout token, in seconds. */
 const maxLogoutAgeS = 5 * 60;
 const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
 
-/** How long the `jti` of a logout token is remembered, as a PostgreSQL interval: longer than the token is accepted. */
+/**
+ * How long the `jti` of a logout token is remembered, as a PostgreSQL interval. This is longer than the token is
+ * accepted.
+ */
 export const logoutMemory = `${2 * (maxLogoutAgeS + maxAheadS)} seconds`;
 
 type KnownIssuer = Issuer & { findKey: JWTVerifyGetKey };
 
-/** Verifies the tokens of the issuers in AUTH_ISSUERS. Each issuer's tokens are verified with its own keys only. */
+/**
+ * Verifies the tokens of the issuers in AUTH_ISSUERS. Each issuer's tokens are verified only with that issuer's own
+ * keys.
+ */
 export class ForeignTokens {
   readonly #issuers: ReadonlyMap<string, KnownIssuer>;
 
@@ -53,19 +60,19 @@ export class ForeignTokens {
     );
   }
 
-  /** Whether this server has issuers. */
+  /** Whether this server accepts tokens from any issuers. */
   get isOn(): boolean {
     return this.#issuers.size > 0;
   }
 
-  /** Whether the token says that it comes from one of the issuers; `verify` finds out whether it does. */
+  /** Returns whether the token claims to come from one of the issuers. Only `verify` checks that claim. */
   claimsIssuer(token: string): boolean {
     return this.isOn && this.#issuerOf(token) !== undefined;
   }
 
   /**
-   * Throws Unauthenticated for a token that is expired, forged or meant for another audience, or that lacks a subject
-   * or a required claim, and IssuerUnavailable while the keys of its issuer cannot be fetched.
+   * Throws Unauthenticated if the token is expired, forged or meant for another audience, or lacks a subject or a
+   * required claim. Throws IssuerUnavailable while the keys of its issuer cannot be fetched.
    */
   async verify(token: string): Promise<ForeignToken> {
     const issuer = this.#issuerOf(token);
@@ -73,7 +80,7 @@ export class ForeignTokens {
     const payload = await verifyJwt(token, issuer, issuer.audiences);
     const subject = readIdentifier(claimAt(payload, issuer.claims.subject));
     if (subject === null) throw bad('has no usable subject');
-    // A logout token says that a session has ended, so it must not begin one.
+    // A logout token reports the end of a session, so it must not start one.
     if (payload['events'] !== undefined) throw bad('is not an access token');
     const { exp = 0, iat = 0 } = payload;
     if (exp - iat > maxLifetimeS) throw bad('is valid for more than 30 days');
@@ -87,7 +94,9 @@ export class ForeignTokens {
     };
   }
 
-  /** The same for a logout token (section 2.6 of the specification). Does not check that its `jti` is new. */
+  /**
+   * Verifies a logout token in the same way (section 2.6 of the specification). Does not check that its `jti` is new.
+   */
   async verifyLogout(token: string): Promise<LogoutToken> {
     const issuer = this.#issuerOf(token);
     if (issuer === undefined) throw bad('is not from an issuer of this server');
@@ -117,14 +126,14 @@ export class ForeignTokens {
   }
 }
 
-/** The key under which all tokens of a subject are refused. */
+/** Returns the key under which all tokens of a subject are refused. */
 export function subjectKey(subject: string): string {
   return `subject:${subject}`;
 }
 
 /**
- * What identifies a token's session: its `sid`, or else the claim in the issuer's settings, or else the user with the
- * time of the sign-in, or else the user alone. Never `jti`, which differs in each token.
+ * Returns what identifies a token's session: its `sid`, or else the claim named in the issuer's settings, or else the
+ * user and the time of the sign-in, or else the user alone. Never uses `jti`, which differs in each token.
  */
 function sessionKeyOf(payload: JWTPayload, { issuer, subject }: { issuer: Issuer; subject: string }): string {
   const { session } = issuer.claims;
@@ -140,7 +149,8 @@ async function verifyJwt(
   audience: string[],
   { requiredClaims = ['exp', 'iat'] }: { requiredClaims?: string[] } = {},
 ): Promise<JWTPayload> {
-  // jose ignores the unused bits of the last character, so several strings would be the same token.
+  // jose ignores the unused bits of the last character, so without this check, several strings would count as the same
+  // token.
   if (!token.split('.').every((part) => decodeBase64url(part))) throw bad('is not a JWT');
   try {
     const { payload } = await jwtVerify(token, findKey, {
@@ -160,7 +170,10 @@ async function verifyJwt(
   }
 }
 
-/** What is wrong with a claim. The signature is verified by then, so only holders of the issuer's tokens can see it. */
+/**
+ * Describes what is wrong with a claim. The signature has been verified by then, so only someone who has a token from
+ * the issuer can see this message.
+ */
 function claimProblem({ claim, reason }: errors.JWTClaimValidationFailed): string {
   if (reason === 'missing') return `has no claim ${claim}`;
   return claim === 'aud'

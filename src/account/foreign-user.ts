@@ -12,7 +12,7 @@ import { isRefused } from './token-refusal.ts';
 import { fitUsername, listUsernames } from './username.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user's identity as stored, with the claims as they were last read. */
+/** A stored identity of a user, with the claims that were last read. */
 type Identity = {
   userId: bigint;
   isErased: boolean;
@@ -24,23 +24,26 @@ type Identity = {
   custom: Custom | null;
 };
 
-/** The claims that an identity stores; the picture has a table of its own. */
+/** The claims that an identity stores. The picture has its own table. */
 type StoredClaims = Omit<ClaimedProfile, 'picture'>;
 
-/** A new user's name when the token contains no usable name. */
+/** The username of a new user whose token contains no usable name. */
 export const namelessUser = 'user';
-/** An attempt fails only when another user takes the chosen name or email address at the same moment. */
+/**
+ * How often the insert of a user is tried. An attempt fails only if another user takes the chosen name or email address
+ * at the same moment.
+ */
 export const maxAttempts = 10;
 
 /**
- * Finds the user of a verified token, inside a transaction. Creates the user on the first visit, and updates the profile
- * when the claims have changed since. The user's row, and the session that the token names, stay locked until the
- * transaction ends. Throws Unauthenticated, and creates nothing, if the token is refused.
+ * Finds the user of a verified token, inside a transaction. Creates the user on the first visit, and updates the
+ * profile if the claims have changed since the last one. The user's row, and the session that the token names, stay
+ * locked until the transaction ends. Throws Unauthenticated, and creates nothing, if the token is refused.
  */
 export async function enter(client: Queryable, token: ForeignToken): Promise<{ userId: bigint; isNew: boolean }> {
   await lockToken(client, token.issuer, [subjectKey(token.subject), token.sessionKey]);
   const identity = await findIdentity(client, token);
-  // Runs after the locks, so that it sees every earlier refusal.
+  // Runs after the locks, so that it sees every refusal that was written before.
   if ((await isRefused(client, token)) || identity?.isErased === true) {
     throw new Unauthenticated('The session has ended: sign in again.');
   }
@@ -50,8 +53,8 @@ export async function enter(client: Queryable, token: ForeignToken): Promise<{ u
 }
 
 /**
- * Serialises the transactions that accept or refuse tokens of the same subject or session. Raw SQL: an advisory lock
- * needs no stored row.
+ * Serialises the transactions that accept or refuse tokens of the same subject or session. Raw SQL, for an advisory
+ * lock, which needs no stored row.
  */
 export async function lockToken(client: Queryable, issuer: string, keys: readonly string[]): Promise<void> {
   await client.query(
@@ -63,7 +66,8 @@ export async function lockToken(client: Queryable, issuer: string, keys: readonl
 }
 
 async function findIdentity(client: Queryable, { issuer, subject }: ForeignToken): Promise<Identity | null> {
-  // Locks the user, so that their sessions are opened and ended one after the other. Raw SQL, for the lock.
+  // Locks the user, so that concurrent transactions cannot open or end the user's sessions at the same time. Raw SQL,
+  // because Prisma cannot lock rows.
   const { rows } = await client.query<Identity>(
     `select i.user_id as "userId", u.deleted_at is not null as "isErased", i.claims_issued_at as "claimsIssuedAt",
       i.claimed_username as username, i.claimed_display_name as "displayName", i.claimed_email as email,
@@ -79,7 +83,7 @@ async function createUser(client: Queryable, { issuer, subject, issuedAt, profil
   const { username, displayName = null, email = null, serverRole = 'USER', custom = null } = profile;
   const wished = fitUsername(username ?? '') ?? fitUsername(displayName ?? '') ?? namelessUser;
   const userId = await insertUser(client, { wished, displayName, email, serverRole, custom: custom ?? {} });
-  // Raw SQL, like all statements of this transaction: it runs without Prisma, at half the cost.
+  // Raw SQL, like all statements of this transaction, which runs without Prisma at half the cost.
   await client.query(
     `insert into identities (issuer, subject, user_id, claims_issued_at,
       claimed_username, claimed_display_name, claimed_email, claimed_server_role, claimed_custom)
@@ -90,7 +94,7 @@ async function createUser(client: Queryable, { issuer, subject, issuedAt, profil
   return userId;
 }
 
-/** A user to be created under the preferred name, or one that begins with it. */
+/** A user to be created with the preferred name, or with a name that begins with it. */
 type NewUser = {
   wished: string;
   displayName: string | null;
@@ -103,7 +107,8 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
   const { displayName, email, serverRole, custom } = profile;
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     const username = await findFreeUsername(client, wished);
-    // Raw SQL, for `on conflict` and for fold(), which the unique indexes use. The issuer has verified the address.
+    // Raw SQL, to use `on conflict` and fold(), which the unique indexes use. The issuer has already verified the
+    // address.
     const { rows } = await client.query<{ id: bigint }>(
       `insert into users (username, email, display_name, email_verified_at, server_role, custom)
       select $1, case when ${isFree('email', '$2')} then $2 end, $3,
@@ -118,8 +123,8 @@ async function insertUser(client: Queryable, { wished, ...profile }: NewUser): P
 }
 
 /**
- * A username that no user but `ownId` has: the preferred one, or one that begins with it. Another request may take the
- * name in the meantime.
+ * Finds a username that no user except `ownId` has: the preferred name, or one that begins with it. Another request may
+ * still take the name afterwards.
  */
 export async function findFreeUsername(client: Queryable, wished: string, ownId = 0n): Promise<string> {
   const { rows } = await client.query<{ name: string }>(
@@ -132,14 +137,14 @@ export async function findFreeUsername(client: Queryable, wished: string, ownId 
   return free.name;
 }
 
-/** Whether no user but `ownId`, an SQL expression, has that value. */
+/** Returns an SQL condition: whether no user except `ownId` (an SQL expression) has that value. */
 function isFree(column: 'email', value: string, ownId = '0'): string {
   return `not exists (select from users where fold(${column}) = fold(${value}) and id <> ${ownId})`;
 }
 
 /**
- * Applies the claims that have changed since they were last read, so that what the user has changed stays until the
- * claim for it changes. A claim that the token lacks changes nothing.
+ * Applies only the claims that have changed since they were last read, so that a property that the user has changed
+ * stays until its claim changes. A missing claim changes nothing.
  */
 async function updateProfile(
   client: Queryable,
@@ -163,7 +168,7 @@ async function updateProfile(
       profile.username ?? identity.username,
       profile.displayName ?? identity.displayName,
       profile.email === undefined ? identity.email : profile.email,
-      // A role that could not be applied is not recorded, so the next token tries again.
+      // If a role could not be applied, it is not recorded, so that the next token tries again.
       hasRole ? (profile.serverRole ?? identity.serverRole) : identity.serverRole,
       profile.custom ?? identity.custom,
     ],
@@ -171,7 +176,7 @@ async function updateProfile(
   const wished = changed.username === undefined ? null : fitUsername(changed.username);
   const username = wished === null ? null : await findFreeUsername(client, wished, identity.userId);
   if (Object.keys(changed).length === 0) return;
-  // Raw SQL, for fold(), which the unique indexes use. A trigger emits UserUpdated.
+  // Raw SQL, to use fold(), as the unique indexes do. A trigger emits UserUpdated.
   await client.query(
     `update users set username = coalesce($2, username), display_name = coalesce($3, display_name),
       custom = coalesce($6::jsonb, custom),
@@ -186,9 +191,9 @@ async function updateProfile(
   );
 }
 
-/** Sets the role, and returns whether it could: the server's last admin keeps theirs. */
+/** Sets the role, and returns whether this was possible: the server's last admin cannot lose the role. */
 async function setRole(client: Queryable, userId: bigint, role: ServerRole): Promise<boolean> {
-  // Raw SQL, for the savepoint: the transaction continues after the refusal.
+  // Raw SQL, for the savepoint, which lets the transaction continue after the refusal.
   await client.query('savepoint before_role');
   try {
     await client.query('update users set server_role = $2 where id = $1', [userId, role]);

@@ -13,24 +13,25 @@ import { IssuerUnavailable } from '../errors.ts';
 import type { Issuer } from './issuer.ts';
 
 /**
- * A JWK set must arrive within this time, and may have at most this many bytes: the sets of large providers take 10 KB.
+ * The limits for a JWK set: it must arrive within this time, and may have at most this many bytes. The sets of large
+ * providers take 10 KB.
  */
 const limits = { maxMs: 5_000, maxBytes: 512 * 1024 };
-/** After a failure, the keys are not fetched again for this long, however many tokens need them. */
+/** After a failure, the keys are not fetched again during this time, no matter how many tokens need them. */
 const pauseMs = 5_000;
 
-/** What is needed to fetch keys. */
+/** The dependencies for fetching keys. */
 export type KeySource = { egress: Egress; report: Report };
 
 /**
- * Finds the issuer's keys. Keys at a URL are cached for 10 minutes, and fetched again for a token that names an
- * unknown key, at most every 30 s (jose's createRemoteJWKSet). While they cannot be fetched, IssuerUnavailable is
- * thrown.
+ * Returns a function that finds the issuer's keys. Keys at a URL are cached for 10 minutes. A token that names an
+ * unknown key causes another fetch, at most every 30 s (jose's createRemoteJWKSet). Throws IssuerUnavailable while the
+ * keys cannot be fetched.
  */
 export function findKeysOf({ issuer, keys }: Pick<Issuer, 'issuer' | 'keys'>, source: KeySource): JWTVerifyGetKey {
   if (keys.kind === 'PUBLIC') return createLocalJWKSet({ keys: keys.keys });
   if (keys.kind === 'URL') {
-    // Longer than our own limit, so that ours applies.
+    // Longer than our own limit, so that our limit applies.
     const timeoutDuration = limits.maxMs * 2;
     return createRemoteJWKSet(keys.url, { [customFetch]: fetchKeys(issuer, source), timeoutDuration });
   }

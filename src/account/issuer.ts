@@ -6,7 +6,7 @@ import { decodeBase64url } from '../core/base64url.ts';
 import { isLoopback } from '../core/address-range.ts';
 import { jwtIssuer } from './jwt.ts';
 
-/** The claim that each property is read from, as a name or a dotted path; null for a property without a claim. */
+/** For each property, the claim to read it from, as a name or a dotted path; null if no claim provides the property. */
 export type ClaimNames = {
   subject: string;
   username: string | null;
@@ -15,7 +15,7 @@ export type ClaimNames = {
   emailVerified: string | null;
   picture: string | null;
   custom: string | null;
-  /** The session's key, for tokens without `sid`. */
+  /** The claim with the session's key, for tokens without `sid`. */
   session: string | null;
 };
 
@@ -25,13 +25,15 @@ export type ClaimNames = {
  */
 export type RoleClaim = { claim: string; ADMIN: string | null; MODERATOR: string | null };
 
-/** Where an issuer's keys come from: a URL with a JWK set, a fixed set of public keys, or shared secrets. */
+/** The source of an issuer's keys: a URL with a JWK set, a fixed set of public keys, or shared secrets. */
 export type IssuerKeys =
   | { kind: 'URL'; url: URL }
   | { kind: 'PUBLIC'; keys: JWK[] }
   | { kind: 'SECRET'; keys: { kid: string | null; secret: Buffer }[] };
 
-/** Another system whose users can use this server: its tokens are accepted if they match all of this. */
+/**
+ * Another system whose users can use this server. The server accepts its tokens if they match all of these properties.
+ */
 export type Issuer = {
   issuer: string;
   audiences: string[];
@@ -51,7 +53,7 @@ const asymmetric = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;
-/** RFC 7518, 3.2: a key is at least as long as the hash. */
+/** The minimum length of each algorithm's key in bytes: that of the hash (RFC 7518, section 3.2). */
 const symmetric = { HS256: 32, HS384: 48, HS512: 64 } as const;
 const minRsaBits = 2_048;
 
@@ -109,8 +111,8 @@ const issuerSettings = z
   });
 
 /**
- * Reads a JSON list of issuers, given as text or as the path of a file. Throws an Error that says what is wrong with
- * it, and never quotes a key.
+ * Reads a JSON list of issuers from the setting, which is either the JSON itself or the path of a file. Throws an Error
+ * that says what is wrong with the list, without quoting any key.
  */
 export function parseIssuers(setting: string): Issuer[] {
   const parsed = z.array(issuerSettings).min(1).max(maxIssuers).safeParse(readJson(setting));
@@ -139,7 +141,7 @@ function readJson(setting: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // The error of JSON.parse quotes its input, which may contain a secret.
+    // The error message of JSON.parse quotes its input, which may contain a secret.
     throw new Error(isInline ? 'it is not JSON' : 'the file does not contain JSON');
   }
 }

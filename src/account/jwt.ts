@@ -5,9 +5,9 @@ import type { AccessTokenKeys } from './token-key.ts';
 const maxTokenLength = 2_048;
 
 /**
- * The claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA for this audience. Throws jose's JWTExpired
- * for an expired token, and another jose error for any other invalid text. Accepts a signature in one form only: the
- * last character of base64url has unused bits, which jose ignores.
+ * Returns the claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA for this audience. Throws jose's
+ * JWTExpired for an expired token, and other jose errors for any other invalid text. Accepts only one spelling of a
+ * signature: the last character of base64url has unused bits, which jose would ignore.
  */
 export async function verifyJwt(
   keys: AccessTokenKeys,
@@ -30,5 +30,5 @@ export async function verifyJwt(
   return payload;
 }
 
-/** The issuer of every JWT: another service's token is not valid here, even if it is signed with our keys. */
+/** The issuer of every JWT. A token of another service is not valid here, even if it is signed with our keys. */
 export const jwtIssuer = 'parley';

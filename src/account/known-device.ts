@@ -6,34 +6,35 @@ import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 const maxDevices = 50;
 const memory = '90 days';
 
-/** An account, and the user agent of a sign-in. */
+/** An account, and the user agent of a sign-in to it. */
 export type SeenDevice = { userId: bigint; userAgent: string | null };
 
 /**
- * Whether the account has signed in from the device in the last 90 days. FIRST: no device of the account is remembered.
+ * Whether the account has signed in from the device in the last 90 days. FIRST: the server remembers no device of the
+ * account.
  */
 export type Familiarity = 'FIRST' | 'KNOWN' | 'NEW';
 
 /**
  * Remembers the device, forgets the account's oldest devices beyond the limit, and returns how familiar the device was.
- * The caller has locked the user's row.
+ * The caller must have locked the user's row.
  */
 export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, seen: SeenDevice): Promise<Familiarity> {
   const hash = hashOf(keys, seen);
-  // Reads whether this device has been seen, and whether any has. Raw SQL, like the next statements: the database's
-  // clock decides.
+  // Reads whether this device is known, and whether any device is. Raw SQL, like the next statements, to use the
+  // database's clock.
   const { rows } = await client.query<{ isKnown: boolean | null }>(
     `select bool_or(device_hash = $2 and used_at > now() - $3::interval) as "isKnown"
     from known_devices where user_id = $1`,
     [seen.userId, hash, memory],
   );
-  // Notes the device, or that it was used again.
+  // Stores the device, or the time of its new use.
   await client.query(
     `insert into known_devices (user_id, device_hash) values ($1, $2)
     on conflict (user_id, device_hash) do update set used_at = clock_timestamp()`,
     [seen.userId, hash],
   );
-  // Forgets the devices past the limit.
+  // Forgets the devices beyond the limit.
   await client.query(
     `delete from known_devices where user_id = $1 and device_hash in (
       select device_hash from known_devices where user_id = $1 order by used_at desc offset $2)`,
@@ -44,7 +45,7 @@ export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, s
   return isKnown ? 'KNOWN' : 'NEW';
 }
 
-/** Without digits, so that the device stays the same when its browser is updated. */
+/** Ignores digits, so that the device stays the same when its browser is updated. */
 function hashOf(keys: AccessTokenKeys, { userId, userAgent }: SeenDevice): Buffer {
   const kind = (userAgent ?? '').slice(0, 1_000).replace(/\d+/g, '');
   return createHmac('sha256', deriveKey(keys, 'parley known devices')).update(`${userId}\n${kind}`).digest();
@@ -68,8 +69,8 @@ const systems: [name: string, sign: RegExp][] = [
 ];
 
 /**
- * What an email calls a device, for example `Firefox on Linux`. Null if the user agent is none of those known here: an
- * email never quotes it, because the user who signs in chooses it.
+ * Returns the name of a device for emails, for example `Firefox on Linux`. Returns null for an unknown user agent.
+ * Emails never quote the user agent, because whoever signs in can choose it.
  */
 export function describeDevice(userAgent: string | null): string | null {
   const find = (list: typeof browsers) => list.find(([, sign]) => sign.test(userAgent ?? ''))?.[0];

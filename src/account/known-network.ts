@@ -6,12 +6,12 @@ import type { AccessTokenKeys } from './token-key.ts';
 const maxNetworks = 50;
 const memory = '90 days';
 
-/** An account, and the network address of a sign-in. */
+/** An account, and the network address of a sign-in to it. */
 export type Whereabouts = { userId: bigint; address: string };
 
-/** Whether the user signed in to the account from that network within the last 90 days. */
+/** Returns whether the user signed in to the account from that network in the last 90 days. */
 export async function knowsNetwork(db: Queryable, keys: AccessTokenKeys, where: Whereabouts): Promise<boolean> {
-  // Raw SQL: the database's clock, which wrote `used_at`, decides.
+  // Raw SQL, to compare `used_at` with the database's clock, which wrote it.
   const { rowCount } = await db.query(
     `select from known_networks where user_id = $1 and network_hash = $2 and used_at > now() - $3::interval`,
     [where.userId, hashOf(keys, where), memory],
@@ -20,17 +20,17 @@ export async function knowsNetwork(db: Queryable, keys: AccessTokenKeys, where: 
 }
 
 /**
- * Remembers the network, and forgets the account's oldest networks beyond the limit. The caller has locked the user's
- * row.
+ * Remembers the network, and forgets the account's oldest networks beyond the limit. The caller must have locked the
+ * user's row.
  */
 export async function rememberNetwork(client: Queryable, keys: AccessTokenKeys, where: Whereabouts): Promise<void> {
-  // Notes the network, or that it was used again. Raw SQL: Prisma cannot express `on conflict`.
+  // Stores the network, or the time of its new use. Raw SQL, because Prisma cannot express `on conflict`.
   await client.query(
     `insert into known_networks (user_id, network_hash) values ($1, $2)
     on conflict (user_id, network_hash) do update set used_at = clock_timestamp()`,
     [where.userId, hashOf(keys, where)],
   );
-  // Forgets the networks past the limit. Raw SQL: one statement finds and deletes them.
+  // Forgets the networks beyond the limit. Raw SQL, so that one statement finds and deletes them.
   await client.query(
     `delete from known_networks where user_id = $1 and network_hash in (
       select network_hash from known_networks where user_id = $1 order by used_at desc offset $2)`,
@@ -39,7 +39,8 @@ export async function rememberNetwork(client: Queryable, keys: AccessTokenKeys, 
 }
 
 /**
- * Keyed with the server's secret: there are so few addresses that a plain hash could be reversed by trying them all.
+ * Uses the server's secret as the key, because there are so few addresses that a plain hash could be reversed by trying
+ * them all.
  */
 function hashOf({ signing }: AccessTokenKeys, { userId, address }: Whereabouts): Buffer {
   const secret = String(signing.key.export({ format: 'jwk' }).d);

@@ -5,9 +5,10 @@ import type { TemplateName } from '../mail/template.ts';
 import type { Queryable } from '../postgres/client.ts';
 
 /**
- * Decides who receives a queued email and what it says, just before it is sent: by then its user may have erased
- * the account, verified the address or changed it. Null if no one receives it. The caller's transaction then holds a
- * lock on the user, so that a code is not created while their password is being changed.
+ * Decides who receives a queued email and what it says. This happens just before the email is sent, because its user
+ * may have erased the account, verified the address or changed it in the meantime. Returns null if no one should
+ * receive it. The caller's transaction then holds a lock on the user, so that no code is created during a change of
+ * their password.
  */
 export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Letter | null> {
   switch (mail.kind) {
@@ -32,9 +33,11 @@ export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Lett
   }
 }
 
-/** To the address of the sign-up or, if it has an account, to the owner of the account. */
+/**
+ * Addresses the email to the address of the sign-up or, if that address already has an account, to the account's owner.
+ */
 async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promise<Letter | null> {
-  // Raw SQL, like the next ones: Prisma can express neither fold() nor a lock.
+  // Raw SQL, like the next statements, because Prisma cannot express fold() or a lock.
   const { rows } = await client.query<{ email: string; taken: string | null }>(
     `select s.email, u.email as taken
     from pending_sign_ups s left join users u on fold(u.email) = fold(s.email) where s.id = $1`,
@@ -48,8 +51,8 @@ async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promi
 }
 
 /**
- * To the address as the account stores it: the entered one may only look the same. An account without a
- * password does not get one this way.
+ * Addresses the email to the address that the account stores, because the entered address may only look the same. An
+ * account without a password does not get a password this way.
  */
 async function addressPasswordReset(client: Queryable, { email }: QueuedMail): Promise<Letter | null> {
   const { rows } = await client.query<Owner>(
@@ -65,7 +68,7 @@ async function addressVerification(client: Queryable, { userId }: QueuedMail): P
   return owner?.isVerified === true ? null : withCode(owner, 'VERIFICATION', 'verification');
 }
 
-/** To the new address or, if another account has it, to the owner of that account. */
+/** Addresses the email to the new address or, if another account has that address, to the owner of that account. */
 async function addressEmailChange(client: Queryable, { userId, email }: QueuedMail): Promise<Letter | null> {
   const owner = await lockOwner(client, userId);
   if (owner === null || email === null) return null;
@@ -82,7 +85,10 @@ async function addressEmailChangeNotice(client: Queryable, { userId, email }: Qu
   return owner === null || email === null ? null : notice(email, 'email-change-notice');
 }
 
-/** Only to a verified address: an unverified one may belong to someone else, who must not learn what the user does. */
+/**
+ * Addresses the email only to a verified address. An unverified one may belong to someone else, who must not learn what
+ * the user does.
+ */
 async function addressVerified(
   client: Queryable,
   { userId }: QueuedMail,
@@ -92,7 +98,7 @@ async function addressVerified(
   return owner === null || owner.email === null || !owner.isVerified ? null : notice(owner.email, template);
 }
 
-/** The alert to a server admin, if the webhook still fails. */
+/** Addresses the alert to a server admin, if the webhook still fails. */
 async function addressAlarm(client: Queryable, { userId, webhookId }: QueuedMail): Promise<Letter | null> {
   // Raw SQL, for the lock.
   const { rows } = await client.query<{ email: string; url: string }>(
@@ -107,7 +113,7 @@ async function addressAlarm(client: Queryable, { userId, webhookId }: QueuedMail
 
 type Owner = { id: bigint; email: string | null };
 
-/** The user, unless they have erased their account. */
+/** Locks and returns the user, unless they have erased their account. */
 async function lockOwner(client: Queryable, userId: bigint | null): Promise<(Owner & { isVerified: boolean }) | null> {
   const { rows } = await client.query<Owner & { isVerified: boolean }>(
     `select id, email, email_verified_at is not null as "isVerified"

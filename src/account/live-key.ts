@@ -6,15 +6,18 @@ import { Unauthenticated } from '../errors.ts';
 import type { Db } from '../postgres/client.ts';
 import type { Scope } from '../core/scope.ts';
 
-/** How long a node caches what the database answered: a key that is revoked elsewhere is refused here within a second. */
+/**
+ * How long a node caches an answer of the database. This node therefore refuses a key within a second of its revocation
+ * on another node.
+ */
 const maxBeliefMs = 500;
 const maxKeys = 10_000;
 
-/** What the database last said about a secret; null for an unknown secret or a revoked key. */
+/** The database's last answer for a secret; null for an unknown secret or a revoked key. */
 type Belief = { grant: Promise<KeyGrant | null>; askedAt: number };
 type KeyRow = { secretHash: Buffer; keyId: bigint; scopes: Scope[]; botId: bigint | null; expiresAt: Date | null };
 
-/** Finds API keys by their secrets. Asks the database at most twice a second for each key in use. */
+/** Finds API keys by their secrets. Queries the database at most twice a second for each key in use. */
 export class LiveKeys {
   readonly #beliefs = createLru<string, Belief>(maxKeys);
   readonly #pool: Db['pool'];
@@ -26,8 +29,8 @@ export class LiveKeys {
   }
 
   /**
-   * The key with that secret. Throws Unauthenticated for a secret that no key has, and for a key that was revoked or
-   * has expired. The answer is at most 500 ms old.
+   * Returns the key with that secret. Throws Unauthenticated if there is no such key, or if it was revoked or has
+   * expired. The answer is at most 500 ms old.
    */
   async find(secret: string): Promise<KeyGrant> {
     const hash = hashSecret('apiKey', secret);
@@ -38,8 +41,8 @@ export class LiveKeys {
   }
 
   /**
-   * The live key with that id, for a program that the server runs itself. Throws Unauthenticated if the key was revoked
-   * or has expired.
+   * Returns the live key with that id, for a program that the server itself runs. Throws Unauthenticated if the key was
+   * revoked or has expired.
    */
   async findById(keyId: bigint): Promise<KeyGrant> {
     const { rows } = await this.#pool.query<Omit<KeyRow, 'secretHash'>>(
@@ -51,7 +54,7 @@ export class LiveKeys {
     return toGrant(rows[0]);
   }
 
-  /** Call this when this node has revoked a key: the next check of each key asks the database. */
+  /** Call this when this node has revoked a key, so that the next check of each key queries the database. */
   forget(): void {
     this.#beliefs.clear();
   }
@@ -62,7 +65,7 @@ export class LiveKeys {
     if (known !== undefined && performance.now() - known.askedAt < maxBeliefMs) return known;
     const belief: Belief = { askedAt: performance.now(), grant: this.#keys.load(hash) };
     this.#beliefs.set(name, belief);
-    // A failed read is not cached.
+    // Does not cache a failed read.
     belief.grant.catch(() => {
       if (this.#beliefs.peek(name) === belief) this.#beliefs.delete(name);
     });
@@ -71,9 +74,9 @@ export class LiveKeys {
 }
 
 async function readKeys(pool: Db['pool'], hashes: readonly Buffer[]): Promise<(KeyGrant | null)[]> {
-  // Reads the keys with these secrets that are not revoked, and records their use, to the minute. Raw SQL: it runs up
-  // to twice a second for each key, and the database's clock decides. Expired keys are included, so that the program
-  // learns why its key is refused.
+  // Reads the unrevoked keys with these secrets, and records their use, to the minute. Raw SQL, because it runs up to
+  // twice a second for each key, and to use the database's clock. Expired keys are included, so that the program learns
+  // why its key was refused.
   const { rows } = await pool.query<KeyRow>({
     name: 'live_keys',
     text: `with found as (

@@ -4,25 +4,29 @@ import type { Db } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * How long a node caches what the database answered: a session that ends elsewhere is rejected here within a second.
+ * How long a node caches an answer of the database. This node therefore rejects a session within a second of its end on
+ * another node.
  */
 const maxBeliefMs = 500;
 const maxSessions = 50_000;
-/** When one session's answer expires, one statement also reads the sessions in use whose answers are this old. */
+/**
+ * When the cached answer for one session expires, one statement also reads the sessions in use whose answers are at
+ * least this old.
+ */
 const staleMs = 250;
 const maxAlong = 1_000;
 
 /**
- * A session that is not refreshed for this long is over, even before `pruneSessions` deletes it. A session that another
- * system's tokens keep alive is over when the newest of them expires; the next one revives it.
+ * A session that is not refreshed for this long has ended, even if `pruneSessions` has not deleted it yet. A session
+ * that tokens of another system keep alive ends when the newest of these tokens expires; the next token revives it.
  */
 export const sessionLifetimeMs = 30 * 24 * 60 * 60_000;
 /** The same duration, as a PostgreSQL interval. */
 export const sessionLifetime = `${sessionLifetimeMs} milliseconds`;
 
 /**
- * SQL: whether the row of `sessions` with that alias is a live session. `lifetime`: the statement's parameter that
- * holds `sessionLifetime`.
+ * Returns an SQL condition: whether the row of `sessions` with that alias is a live session. `lifetime`: the
+ * statement's parameter that contains `sessionLifetime`.
  */
 export function isLiveSession(session: string, lifetime: string): string {
   return `(${session}.last_used_at > now() - ${lifetime}::interval
@@ -32,15 +36,15 @@ export function isLiveSession(session: string, lifetime: string): string {
 /** How long a stream token stays valid after its session's last refresh. */
 const streamTokenLifetime = '1 day';
 
-/** `streamTokenGeneration`: the generation of the valid stream tokens; null when the last refresh was too long ago. */
+/** `streamTokenGeneration`: the generation of the valid stream tokens; null if the last refresh was too long ago. */
 type LiveSession = { id: bigint; userId: bigint; streamTokenGeneration: number | null };
 
 /** The session as the database last returned it; null if it had ended. */
 type Belief = { session: Promise<LiveSession | null>; askedAt: number };
 
 /**
- * Tells which sessions are live. Asks the database at most four times a second for each session in use, and for many
- * sessions in one statement: for 64 busy senders that is 4 statements a second instead of 128.
+ * Determines which sessions are live. Queries the database at most four times a second for each session in use, and
+ * reads many sessions in one statement, so 64 busy senders cause 4 statements a second instead of 128.
  */
 export class LiveSessions {
   readonly #beliefs = createLru<bigint, Belief>(maxSessions);
@@ -51,7 +55,8 @@ export class LiveSessions {
   constructor({ pool }: Db) {
     this.#sessions = new DataLoader(
       async (ids) => {
-        // Which of the sessions are live, and whose they are. Raw SQL: it runs several times a second on a busy node.
+        // Reads which of the sessions are live, and whose sessions they are. Raw SQL, because it runs several times a
+        // second on a busy node.
         const { rows } = await pool.query<LiveSession>(
           `select id, user_id as "userId",
             case when last_used_at > now() - $3::interval then stream_token_generation end as "streamTokenGeneration"
@@ -66,14 +71,17 @@ export class LiveSessions {
   }
 
   /**
-   * Whether the asker's session is live. The answer is at most 500 ms old, and up to date if this node ended the
-   * session.
+   * Returns whether the asker's session is live. The answer is at most 500 ms old, and always up to date if this node
+   * ended the session.
    */
   async isLive({ sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>): Promise<boolean> {
     return (await this.#find(sessionId))?.userId === userId;
   }
 
-  /** Whether stream tokens of this generation are valid: the session is live and was refreshed within the last day. */
+  /**
+   * Returns whether stream tokens of this generation are valid, that is, whether the session is live and was refreshed
+   * in the last day.
+   */
   async takesStreamToken(
     { sessionId, userId }: Pick<Asker, 'sessionId' | 'userId'>,
     generation: number,
@@ -82,7 +90,7 @@ export class LiveSessions {
     return session?.userId === userId && session.streamTokenGeneration === generation;
   }
 
-  /** Call this when this node has changed or ended the session: the next check asks the database. */
+  /** Call this when this node has changed or ended the session, so that the next check queries the database. */
   forget(sessionId: bigint): void {
     this.#beliefs.delete(sessionId);
   }
@@ -99,7 +107,7 @@ export class LiveSessions {
     const belief = this.#ask(sessionId);
     const isStale = (id: bigint) => (this.#beliefs.peek(id)?.askedAt ?? 0) <= belief.askedAt - staleMs;
     const stale: bigint[] = [];
-    // The set is roughly in the order in which the answers were read.
+    // The set is roughly sorted by when the answers were read, oldest first.
     for (const id of this.#inUse) {
       if (!isStale(id) || stale.length === maxAlong) break;
       stale.push(id);

@@ -8,13 +8,14 @@ import { refuse, refuseWith } from '../http/refusal.ts';
 import type { Handler } from '../http/respond.ts';
 import { endForeignSessions } from './logout.ts';
 
-/** A form with one token, which has at most 8,192 characters. */
+/** The maximum size of the form, which contains one token of up to 8,192 characters. */
 const maxBodyBytes = 16 * 1024;
 
 /**
  * `POST /auth/logout`: receives the logout tokens of the issuers in AUTH_ISSUERS (OpenID Connect Back-Channel Logout
  * 1.0, 2.5), as a form with the field `logout_token`. Responds with 200 when it has ended what the token names, and
- * with 400 for a token that is not accepted. It also logs such a refusal: otherwise only the issuer learns of it.
+ * with 400 if it does not accept the token. It also logs each refusal, because otherwise only the issuer would learn of
+ * it.
  */
 export function serveLogout({ accounts, limits, addressOf }: Services, report: Report): Handler {
   return async (request, response) => {

@@ -6,16 +6,16 @@ import { lockToken } from './foreign-user.ts';
 import { refuseTokens } from './token-refusal.ts';
 
 /**
- * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0): the sessions here that belong to
- * one of its sessions, even if the first token of that session has yet to arrive, or all sessions that a subject has
- * here through that issuer. The sessions' streams end at the position of the logout in the log. Tokens issued before
- * that cannot bring them back. Throws InvalidCredentials for a token that is invalid or was used before, and
- * IssuerUnavailable if the issuer's keys cannot be fetched.
+ * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0). This is either the sessions here
+ * that belong to one session of that system, even if its first token has yet to arrive, or all sessions that a subject
+ * has here through that issuer. The sessions' streams end at the position of the logout in the log. Tokens issued
+ * before the logout cannot revive the sessions. Throws InvalidCredentials if the token is invalid or was used before,
+ * and IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
   const logout = await verify(accounts, logoutToken);
   const { issuer, subject, sessionKey } = logout;
-  // A token names a session, a subject, or a session of a subject.
+  // A token names a session, a subject, or both.
   const refused = sessionKey ?? subjectKey(subject ?? '');
   const endedIds = await inTransaction({ pool: accounts.db.pool }, async (client) => {
     await useOnce(client, logout);
@@ -37,7 +37,8 @@ async function verify({ foreign }: Accounts, token: string): Promise<LogoutToken
 }
 
 async function useOnce(client: Queryable, { issuer, jti }: LogoutToken): Promise<void> {
-  // Remembers the token. Raw SQL, for `on conflict`: of two simultaneous requests, the second waits for the first.
+  // Records the use of the token. Raw SQL, for `on conflict`, which makes the second of two simultaneous requests wait
+  // for the first.
   const { rowCount } = await client.query(
     `insert into used_logout_tokens (issuer, jti, expires_at) values ($1, $2, now() + $3::interval)
     on conflict do nothing`,
@@ -47,16 +48,16 @@ async function useOnce(client: Queryable, { issuer, jti }: LogoutToken): Promise
 }
 
 async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }: LogoutToken): Promise<bigint[]> {
-  // Locks the subject's user, like all code that opens sessions or ends all of a user's sessions. Raw SQL, for the
-  // lock.
+  // Locks the subject's user, like all code that opens sessions or ends all of a user's sessions. Raw SQL, because
+  // Prisma cannot lock rows.
   await client.query(
     `select from users where id = (select user_id from identities where issuer = $1 and subject = $2)
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the session with the named key, and sessions of the subject's user from that issuer: all of them if no
-  // session is named, otherwise those whose tokens name no session, because any of these may be the one to end. Raw
-  // SQL, to return the deleted rows.
+  // Deletes the session with the named key, and sessions of the subject's user from that issuer: all of them if the
+  // token names no session, otherwise only those whose tokens name no session, because any of these could be the
+  // session to end. Raw SQL, to return the deleted rows.
   const { rows } = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where issuer = $1 and foreign_key = $3

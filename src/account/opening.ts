@@ -19,7 +19,7 @@ import type { Argon2Cost } from './password.ts';
 import { pruneSignUps } from './pending-sign-up.ts';
 import type { AccessTokenKeys } from './token-key.ts';
 
-/** The account settings. `terminal`: where emails are printed if there is no mail server. */
+/** The settings for accounts. `terminal`: where emails are printed if the server has no mail server. */
 export type AccountSettings = MailSettings & {
   port: number;
   hasPasswords: boolean;
@@ -34,8 +34,8 @@ export type AccountSettings = MailSettings & {
 };
 
 /**
- * Sets up accounts, and starts to send their emails; `started` stops that. Throws CannotStart for settings that do not
- * fit together, and for email templates that cannot be used.
+ * Sets up accounts, and sends their emails until `started` is disposed. Throws CannotStart for settings that conflict,
+ * and for email templates that cannot be used.
  */
 export async function openAccounts(
   settings: AccountSettings,
@@ -69,8 +69,8 @@ export async function openAccounts(
 }
 
 /**
- * If emails go to a terminal, sign-ups are confirmed only if the setting says so: the first conversation needs no
- * email.
+ * If emails are printed to a terminal, sign-ups must be confirmed only if the setting says so. The first conversation
+ * on a new server therefore needs no email.
  */
 function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, hasMail: boolean): SignUpRules {
   if (signUpConfirm === 'on' && !hasMail)
@@ -78,7 +78,7 @@ function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, ha
   return { mode: signUp, isConfirmed: signUpConfirm === null ? smtpUrl !== null : signUpConfirm === 'on' };
 }
 
-/** Deletes what emails leave behind, whether or not this node sends any. */
+/** Deletes undeliverable emails, expired codes and unconfirmed sign-ups, whether or not this node sends emails. */
 export function mailChores({ pool }: Pick<Db, 'pool'>, report: Report): Chore[] {
   const giveUp = async (limit: number) => {
     const count = await pruneMails(pool, limit);

@@ -11,9 +11,9 @@ import { checkNewPassword, namesOf } from './password.ts';
 import { endSessions, handOver, openSession, type SignedIn } from './session.ts';
 
 /**
- * Queues an email with a code for the account of that address. An address without an account takes the same path and
- * the same time: whether it has one is decided when the email is to be sent. Throws Forbidden where the server sends no
- * mail or has no passwords, and RateLimited for a network that asks too often.
+ * Queues an email with a code for the account with that address. An address without an account takes the same path and
+ * the same time, because the server looks for the account only when it sends the email. Throws Forbidden if the server
+ * sends no mail or has no passwords, and RateLimited for a network that asks too often.
  */
 export async function requestPasswordReset(
   accounts: Accounts,
@@ -25,17 +25,17 @@ export async function requestPasswordReset(
   await limits.take('mailCodes', { address });
   const errors: FieldError[] = [];
   const email = readEmail(given, errors);
-  // A string that is not an address has no account.
+  // If the string is not an address, no account has it.
   if (errors.length > 0 || !(await limits.tries('mailRequests', { email, address }))) return;
   await queueMail(db.pool, { kind: 'PASSWORD_RESET', email });
   mail.ring();
 }
 
 /**
- * Sets a new password with the code from an email, and verifies the address that the email went to. Ends every session
- * of the account except those of webhooks, starts a new one, and withdraws the account's other codes. Throws
- * InvalidCredentials for a code that is not valid, or no longer valid; InvalidInput for an invalid password (the code
- * then stays valid); RateLimited; and Forbidden where there are no passwords.
+ * Sets a new password with the code from an email, and verifies the address that the email went to. Ends all sessions
+ * of the account except those of webhooks, opens a new one, and withdraws the account's other codes. Throws
+ * InvalidCredentials for a code that is invalid or no longer valid, InvalidInput for an invalid password (the code then
+ * stays valid), RateLimited, and Forbidden if the server has no passwords.
  */
 export async function resetPassword(
   accounts: Accounts,
@@ -64,14 +64,17 @@ export async function resetPassword(
   return handOver(accounts, opened);
 }
 
-/** Uses the code up. Returns false if the code is no longer valid, or the account now has another address. */
+/**
+ * Uses up the code and replaces the password. Returns false if the code is no longer valid, or the account now has
+ * another address.
+ */
 async function replacePassword(
   transaction: Transaction,
   { owner, code, newHash }: { owner: CodeOwner; code: string; newHash: string },
 ): Promise<boolean> {
   const { userId, email } = owner;
   // Verifies the address, and locks the user, like all code that opens sessions or ends all of a user's sessions. Raw
-  // SQL, for fold().
+  // SQL, because Prisma cannot express fold().
   const { rowCount } = await transaction.query(
     `update users set email_verified_at = coalesce(email_verified_at, clock_timestamp())
     where id = $1 and deleted_at is null and fold(email) = fold($2)`,

@@ -4,33 +4,34 @@ import { FairQueue } from '../core/fair-queue.ts';
 import type { FieldError } from '../errors.ts';
 import { isCommonPassword } from './common-password.ts';
 
-/** In code points. NIST SP 800-63B, section 5.1.1.2, asks for at least 8. */
+/** In code points. NIST SP 800-63B, section 5.1.1.2, requires at least 8. */
 export const minPasswordLength = 8;
-/** In code points. Limits the work of hashing. */
+/** In code points. The limit keeps the cost of hashing low. */
 export const maxPasswordLength = 128;
 
 /** The cost of one hash. */
 export type Argon2Cost = { memoryKiB: number; iterations: number; parallelism: number };
 
-/** OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 iterations, 1 lane. */
+/** The cost for argon2id that the OWASP Password Storage Cheat Sheet recommends: 19 MiB, 2 iterations, 1 lane. */
 export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, parallelism: 1 };
 
 /**
- * Hashes run on Node's four threads, which file access and DNS need too. Two run at a time: one for networks that the
- * account has signed in from before, and one for all other networks, so that a flood from unknown networks never delays
- * a known one. At 20 ms a hash, the last of 100 requests from one network waits two seconds if no others wait.
+ * Hashes run on Node's four threads, which file access and DNS also need. Two hashes run at a time: one for networks
+ * that the account has signed in from before, and one for all other networks. A flood from unknown networks therefore
+ * never delays a known network. At 20 ms per hash, the last of 100 requests from one network waits two seconds if no
+ * other networks are waiting.
  */
 const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
 
 /**
- * The caller that waits for a hash: `person` is an account or a network, and takes turns with the others. `isKnown`:
- * the account has signed in from this network before. `onTurn` runs just before the hash; an error that it throws
- * replaces the result.
+ * The caller that a hash is for. `person` is the account or the network that takes turns with the others. `isKnown`:
+ * whether the account has signed in from this network before. `onTurn` runs just before the hash. If it throws, the
+ * call fails with that error.
  */
 export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise<void> };
 
 /**
- * Checks a new password, and adds what is wrong with it to `errors`. Lengths are in code points. `names` are the user's
+ * Checks a new password, and adds its problem, if any, to `errors`. Lengths are in code points. `names` are the user's
  * own names, on which the password must not be based.
  */
 export function checkNewPassword(password: string, path: string[], names: string[], errors: FieldError[]): void {
@@ -38,15 +39,15 @@ export function checkNewPassword(password: string, path: string[], names: string
   if (problem !== null) errors.push({ path, ...problem });
 }
 
-/** Adds to `errors` when the string cannot be a password, so that no over-long string is hashed. */
+/** Adds an error if the string cannot be a password, so that an overlong string is never hashed. */
 export function checkGivenPassword(password: string, path: string[], errors: FieldError[]): void {
   if (isOverLong(password)) errors.push({ path, ...tooLong });
   else if (password === '') errors.push({ path, code: 'REQUIRED', message: 'must not be empty' });
 }
 
 /**
- * Hashes and compares passwords with argon2id, in the order of a fair queue. Throws RateLimited when too many callers
- * wait.
+ * Hashes and verifies passwords with argon2id, in the order of a fair queue. Throws RateLimited if too many callers are
+ * waiting.
  */
 export class PasswordHasher {
   readonly #options: argon2.Options & { timeCost: number; memoryCost: number; parallelism: number };
@@ -64,15 +65,15 @@ export class PasswordHasher {
     this.#nobodysHash = encodeRandomHash(cost);
   }
 
-  /** The encoded hash to store, with its parameters and its salt. */
+  /** Returns the encoded hash to store, with its parameters and its salt. */
   hash(password: string, guesser: Guesser): Promise<string> {
     return this.#inTurn(guesser, () => argon2.hash(normalize(password), this.#options));
   }
 
   /**
-   * Whether the password is the one that was hashed. Null stands for an account that does not exist or has no password:
-   * the comparison takes just as long, and the password is wrong. `newHash` is the hash to store instead if the old one
-   * was made with a different cost.
+   * Verifies the password against the stored hash. Null means that the account does not exist or has no password. The
+   * comparison then takes just as long, and always fails. `newHash` is a new hash to store if the old one was made with
+   * a different cost.
    */
   verify(
     encoded: string | null,
@@ -115,23 +116,23 @@ function problemWith(password: string, names: string[]): Problem | null {
 }
 
 function isOverLong(password: string): boolean {
-  // A string of n UTF-16 units has at least n / 2 code points, so a huge one is refused without being split into
+  // A string of n UTF-16 units has at least n / 2 code points, so a huge string is refused without splitting it into
   // characters.
   return password.length > maxPasswordLength * 2 || [...password].length > maxPasswordLength;
 }
 
-/** Gives the same password the same bytes, whichever keyboard it was typed on (NIST SP 800-63B, 3.1.1.2). */
+/** Encodes the same password as the same bytes, whichever keyboard it was typed on (NIST SP 800-63B, 3.1.1.2). */
 function normalize(password: string): string {
   return password.normalize('NFKC');
 }
 
-/** A well-formed hash that no password matches: comparing with it takes as long as with a real one. */
+/** Returns a well-formed hash that no password matches. A comparison with it takes as long as with a real hash. */
 function encodeRandomHash({ memoryKiB, iterations, parallelism }: Argon2Cost): string {
   const encode = (bytes: number) => randomBytes(bytes).toString('base64').replace(/=+$/, '');
   return `$argon2id$v=19$m=${memoryKiB},t=${iterations},p=${parallelism}$${encode(16)}$${encode(32)}`;
 }
 
-/** The names in an account, on which its password must not be based. */
+/** Returns the names in an account, on which its password must not be based. */
 export function namesOf({ username, email }: { username: string; email: string | null }): string[] {
   return email === null ? [username] : [username, email, email.replace(/@.*/s, '')];
 }

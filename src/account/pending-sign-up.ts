@@ -15,11 +15,11 @@ export type CheckedSignUp = {
 };
 
 /**
- * Keeps the sign-up until its address is confirmed, and queues the email about it. Reserves neither the name nor the
- * address, and takes just as long if the address already has an account.
+ * Stores the sign-up until its address is confirmed, and queues the email about it. Reserves neither the name nor the
+ * address. Takes just as long if the address already has an account.
  */
 export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Promise<void> {
-  // One statement, so that there is never a sign-up without its email: housekeeping would delete such a sign-up. Raw
+  // One statement, so that a sign-up never exists without its email. Housekeeping would delete such a sign-up. Raw
   // SQL.
   await client.query(
     `with kept as (
@@ -32,9 +32,9 @@ export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Prom
 }
 
 /**
- * Creates the account of a sign-up whose code has just been used. A name that was taken in the meantime gets a number.
- * Uses the sign-up's invite, if it has one. Returns false if the sign-up no longer exists. Throws InvalidCredentials if
- * the address has an account by then, or the invite no longer lets anyone in.
+ * Creates the account of a sign-up whose code has just been used. If the name was taken in the meantime, a number is
+ * added to it. Uses the sign-up's invite, if it has one. Returns false if the sign-up no longer exists. Throws
+ * InvalidCredentials if the address now has an account, or if the invite no longer lets anyone in.
  */
 export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner): Promise<boolean> {
   const { rows } = await client.query<CheckedSignUp>(
@@ -58,7 +58,7 @@ export async function completeSignUp(client: Queryable, { signUpId }: CodeOwner)
   throw new Error('no free username was found');
 }
 
-/** The refusal of a code whose address already belongs to another account. */
+/** Returns the error for a code whose address already belongs to another account. */
 export function hasAccount(): InvalidCredentials {
   return new InvalidCredentials('The address already has an account.');
 }
@@ -73,9 +73,9 @@ async function enterByInvite(client: Queryable, code: string | null, userId: big
   }
 }
 
-/** Returns the user's id; null if the name or the address is taken. */
+/** Creates the user and returns their id; null if the name or the address is taken. */
 async function createUser(client: Queryable, signUp: CheckedSignUp): Promise<bigint | null> {
-  // Raw SQL: Prisma cannot express `on conflict`, without which a taken name would fail the transaction.
+  // Raw SQL, because Prisma cannot express `on conflict`. Without it, a taken name would fail the transaction.
   const { rows } = await client.query<{ id: bigint }>(
     `with person as (
       insert into users (username, email, display_name, email_verified_at) values ($1, $2, $3, clock_timestamp())

@@ -28,7 +28,7 @@ import {
   type SessionRow,
 } from './personal-row.ts';
 
-/** A text file in an export, in pieces of at most a few megabytes. */
+/** A text file in an export, in chunks of at most a few megabytes. */
 export type ExportedText = { name: string; content: AsyncIterable<string> };
 
 const about = `This is what the chat server has stored about you and what you have written.
@@ -50,8 +50,8 @@ Ids are those of the server's API. Times are in UTC.
 `;
 
 /**
- * The text files in the export of a user's data. Of other users, they contain only the ids, and the names of those who
- * share a chat with the user. They contain no secrets, such as invite codes.
+ * Returns the text files in the export of a user's data. About other users, they contain only ids, and the names of
+ * those who share a chat with the user. They contain no secrets, such as invite codes.
  */
 export function personalTexts(pool: pg.Pool, userId: bigint): ExportedText[] {
   return [
@@ -75,7 +75,7 @@ async function* textOf(text: string): AsyncGenerator<string> {
   yield text;
 }
 
-/** A JSON array, with one line for each row. */
+/** Formats the rows as a JSON array, one row per line. */
 async function* listOf<Row>(pages: AsyncIterable<Row[]>, describe: (row: Row) => object): AsyncGenerator<string> {
   let before = '[\n';
   for await (const rows of pages) {

@@ -3,7 +3,7 @@ import { inPages, largePageSize, pageSize } from './personal-page.ts';
 
 // As in personal-row.ts, all statements here are raw SQL.
 
-/** A chat in the user's export, with the user's settings and role there. */
+/** A chat in the user's export, with the user's settings and role in that chat. */
 export type MembershipRow = {
   chatId: bigint;
   type: string;
@@ -16,10 +16,10 @@ export type MembershipRow = {
   others: { username: string; displayName: string | null }[];
 };
 
-/** How many other members of a chat an export names. */
+/** How many other members of each chat an export names. */
 const maxNamedMembers = 100;
 
-/** The chats that the user is a member of, with the names of up to `maxNamedMembers` other members. */
+/** Reads the chats that the user is a member of, with the names of up to `maxNamedMembers` other members. */
 export function readMemberships(pool: pg.Pool, userId: bigint): AsyncGenerator<MembershipRow[]> {
   const read = async (after: MembershipRow | null) => {
     const { rows } = await pool.query<MembershipRow>(
@@ -46,14 +46,17 @@ export function readMemberships(pool: pg.Pool, userId: bigint): AsyncGenerator<M
   return inPages({ size: pageSize, read });
 }
 
-/** The ids of the user's messages, in pages of `pageSize`; with `onlyEdited`, of those that have been edited. */
+/**
+ * Reads the ids of the user's messages, in pages of `pageSize`; with `onlyEdited`, only those of messages that have
+ * been edited.
+ */
 async function* readMessageIds(
   pool: pg.Pool,
   userId: bigint,
   { onlyEdited }: { onlyEdited: boolean },
 ): AsyncGenerator<bigint[]> {
-  // No index has a sender's messages in order, because every send would pay for it, so each statement finds all of
-  // them.
+  // No index sorts the messages of a sender, because it would slow down every send. Each statement therefore finds all
+  // of the user's messages.
   const read = async (after: { id: bigint } | null) => {
     const { rows } = await pool.query<{ id: bigint }>(
       `with own as materialized (
@@ -71,7 +74,7 @@ async function* readMessageIds(
   }
 }
 
-/** A message that the user sent, in their export. */
+/** A message in the export of the user who sent it. */
 export type MessageRow = {
   id: bigint;
   chatId: bigint;
@@ -83,12 +86,12 @@ export type MessageRow = {
   createdAt: Date;
   editedAt: Date | null;
   deletedAt: Date | null;
-  /** Decimal numbers, as are `fileIds`. */
+  /** Ids as decimal numbers, like `fileIds`. */
   mentionedIds: string[];
   fileIds: string[];
 };
 
-/** The user's messages, including those in chats that they have left. */
+/** Reads the user's messages, including those in chats that they have left. */
 export async function* readMessages(pool: pg.Pool, userId: bigint): AsyncGenerator<MessageRow[]> {
   for await (const ids of readMessageIds(pool, userId, { onlyEdited: false })) {
     const { rows } = await pool.query<MessageRow>(
@@ -106,10 +109,10 @@ export async function* readMessages(pool: pg.Pool, userId: bigint): AsyncGenerat
   }
 }
 
-/** What a message of the user’s said before an edit. `version` counts from 1 for each message. */
+/** The content of one of the user’s messages before an edit. `version` counts from 1 for each message. */
 export type EditRow = { messageId: bigint; version: number; content: string; createdAt: Date };
 
-/** What the user's messages said before each of their edits. */
+/** Reads the content of the user's messages before each of their edits. */
 export async function* readEdits(pool: pg.Pool, userId: bigint): AsyncGenerator<EditRow[]> {
   for await (const ids of readMessageIds(pool, userId, { onlyEdited: true })) {
     const read = async (after: EditRow | null) => {
@@ -126,7 +129,7 @@ export async function* readEdits(pool: pg.Pool, userId: bigint): AsyncGenerator<
   }
 }
 
-/** A reaction of the user’s, with the place of its message in the chat. */
+/** A reaction of the user’s, with the position of its message in the chat. */
 export type ReactionRow = {
   messageId: bigint;
   chatId: bigint;
@@ -135,7 +138,7 @@ export type ReactionRow = {
   createdAt: Date;
 };
 
-/** The user's reactions to all messages. */
+/** Reads the user's reactions to all messages. */
 export function readReactions(pool: pg.Pool, userId: bigint): AsyncGenerator<ReactionRow[]> {
   const read = async (after: ReactionRow | null) => {
     const { rows } = await pool.query<ReactionRow>(

@@ -1,14 +1,14 @@
-/** How many rows one statement reads: with texts of 10,000 characters, these are a few megabytes. */
+/** How many rows one statement reads. With texts of 10,000 characters, they add up to a few megabytes. */
 export const pageSize = 100;
-/** How many ids, or similarly small rows, one statement reads. */
+/** How many ids or similarly small rows one statement reads. */
 export const largePageSize = 5_000;
 
-/** What one statement reads: a user's rows after a position, in a fixed order. `null`: from the beginning. */
+/** Reads a user's rows after a position, in a fixed order. `null`: reads from the beginning. */
 type Reading<Row> = { size: number; read: (after: Row | null) => Promise<Row[]> };
 
 /**
- * Reads rows page by page, each with a statement of its own, so that no connection is held while the reader of an export
- * is slow.
+ * Reads rows page by page, with one statement per page, so that no connection is held while the client of an export is
+ * slow.
  */
 export async function* inPages<Row>({ size, read }: Reading<Row>): AsyncGenerator<Row[]> {
   for (let after: Row | null = null; ;) {

@@ -1,11 +1,11 @@
 import type pg from 'pg';
 import { inPages, largePageSize, pageSize } from './personal-page.ts';
 
-// All statements here are raw SQL: Prisma would read each page of related rows with more statements, and cannot compare
-// a key of several columns. Statements that first find all of a user's rows say `materialized`; otherwise PostgreSQL
-// might walk through everyone's rows in the order of their ids.
+// All statements here are raw SQL, because Prisma would need more statements to read each page of related rows, and
+// cannot compare a key of several columns. Statements that first find all of a user's rows use `materialized`, because
+// PostgreSQL might otherwise scan the rows of all users in the order of their ids.
 
-/** The user’s account, in their export. */
+/** The account in the user’s export. */
 export type ProfileRow = {
   username: string;
   email: string | null;
@@ -18,11 +18,11 @@ export type ProfileRow = {
   hasPassword: boolean;
   lastSeenAt: Date | null;
   identities: { issuer: string; subject: string }[];
-  /** The URL of the picture that another system names for the user. */
+  /** The URL of the picture that another system claims for the user. */
   claimedPicture: string | null;
 };
 
-/** The user's profile; null once the account is erased. */
+/** Reads the user's profile; null if the account has been erased. */
 export async function readProfile(pool: pg.Pool, userId: bigint): Promise<ProfileRow | null> {
   const { rows } = await pool.query<ProfileRow>(
     `select u.username, u.email, u.display_name as "displayName", u.key, u.custom, u.created_at as "createdAt",
@@ -47,7 +47,7 @@ export type SessionRow = {
   lastUsedAt: Date;
 };
 
-/** The user's sessions; there are at most 100 (session.ts). */
+/** Reads the user's sessions; there are at most 100 (session.ts). */
 export async function* readSessions(pool: pg.Pool, userId: bigint): AsyncGenerator<SessionRow[]> {
   const { rows } = await pool.query<SessionRow>(
     `select id, user_agent as "userAgent", issuer, created_at as "createdAt", last_used_at as "lastUsedAt"
@@ -57,7 +57,7 @@ export async function* readSessions(pool: pg.Pool, userId: bigint): AsyncGenerat
   yield rows;
 }
 
-/** A file that the user uploaded; `size` in bytes, `hash` as SHA-256 in hexadecimal. */
+/** A file that the user uploaded; `size` is in bytes, and `hash` is the SHA-256 hash in hexadecimal. */
 export type FileRow = {
   id: bigint;
   name: string;
@@ -70,7 +70,7 @@ export type FileRow = {
   isAvatar: boolean;
 };
 
-/** The files that the user has uploaded, without their bytes. */
+/** Reads the files that the user has uploaded, without their bytes. */
 export function readFiles(pool: pg.Pool, userId: bigint): AsyncGenerator<FileRow[]> {
   const read = async (after: FileRow | null) => {
     const { rows } = await pool.query<FileRow>(
@@ -93,7 +93,7 @@ export function readFiles(pool: pg.Pool, userId: bigint): AsyncGenerator<FileRow
 /** A user that the account’s owner has blocked. */
 export type BlockRow = { blockedId: bigint; blockedAt: Date };
 
-/** The users that the user has blocked. */
+/** Reads the users that the user has blocked. */
 export function readBlocks(pool: pg.Pool, userId: bigint): AsyncGenerator<BlockRow[]> {
   const read = async (after: BlockRow | null) => {
     const { rows } = await pool.query<BlockRow>(
@@ -106,7 +106,7 @@ export function readBlocks(pool: pg.Pool, userId: bigint): AsyncGenerator<BlockR
   return inPages({ size: largePageSize, read });
 }
 
-/** An invite that the user created; `chatId` is null for one to the server. */
+/** An invite that the user created; `chatId` is null for an invite to the server. */
 export type InviteRow = {
   id: bigint;
   chatId: bigint | null;
@@ -115,7 +115,7 @@ export type InviteRow = {
   usesLeft: number | null;
 };
 
-/** The invites that the user has created, without their codes. */
+/** Reads the invites that the user has created, without their codes. */
 export function readInvites(pool: pg.Pool, userId: bigint): AsyncGenerator<InviteRow[]> {
   const read = async (after: InviteRow | null) => {
     const { rows } = await pool.query<InviteRow>(
@@ -131,7 +131,7 @@ export function readInvites(pool: pg.Pool, userId: bigint): AsyncGenerator<Invit
   return inPages({ size: largePageSize, read });
 }
 
-/** A ban, mute or suspension of the user; `chatId` is null for one on the whole server. */
+/** A ban, mute or suspension of the user; `chatId` is null for a suspension, which applies to the whole server. */
 export type RestrictionRow = {
   kind: string;
   chatId: bigint | null;
@@ -141,8 +141,8 @@ export type RestrictionRow = {
 };
 
 /**
- * The user's suspension, bans and mutes, without those who imposed them. Those that have ended remain until they are
- * pruned.
+ * Reads the user's suspension, bans and mutes, without the users who imposed them. Restrictions that have ended are
+ * included until they are pruned.
  */
 export function readRestrictions(pool: pg.Pool, userId: bigint): AsyncGenerator<RestrictionRow[]> {
   const read = async (after: (RestrictionRow & { id: bigint }) | null) => {
@@ -158,7 +158,7 @@ export function readRestrictions(pool: pg.Pool, userId: bigint): AsyncGenerator<
   return inPages({ size: pageSize, read });
 }
 
-/** A report that the user wrote. */
+/** A report that the user made. */
 export type ReportRow = {
   id: bigint;
   messageId: bigint | null;
@@ -168,7 +168,9 @@ export type ReportRow = {
   resolvedAt: Date | null;
 };
 
-/** The reports that the user has made, as they see them: without what others wrote, and without the decision. */
+/**
+ * Reads the reports that the user has made, as the user sees them: without what others wrote, and without the decision.
+ */
 export function readReports(pool: pg.Pool, userId: bigint): AsyncGenerator<ReportRow[]> {
   const read = async (after: ReportRow | null) => {
     const { rows } = await pool.query<ReportRow>(
@@ -187,7 +189,7 @@ export function readReports(pool: pg.Pool, userId: bigint): AsyncGenerator<Repor
 /** A network or device that the user signed in from, as a hash. */
 export type SignInPlaceRow = { kind: 'NETWORK' | 'DEVICE'; hash: string; usedAt: Date };
 
-/** Where the user has signed in from, as far as the server remembers: only hashes. */
+/** Reads where the user has signed in from, as far as the server remembers it. There are only hashes. */
 export function readSignInPlaces(pool: pg.Pool, userId: bigint): AsyncGenerator<SignInPlaceRow[]> {
   const read = async (after: SignInPlaceRow | null) => {
     const { rows } = await pool.query<SignInPlaceRow>(

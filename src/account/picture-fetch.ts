@@ -14,13 +14,16 @@ const batchSize = 8;
 const maxMs = 10_000;
 const maxBytes = 5 * 1024 * 1024;
 
-/** The response has no usable picture: another attempt would be useless. */
+/** The response has no usable picture, so another attempt would be pointless. */
 class NoPicture extends Error {}
 
-/** After one of these, the URL is not tried again: it has no picture, or one that is too large, or the user is gone. */
+/**
+ * After one of these errors, the URL is not tried again, because it has no picture, its picture is too large, or the
+ * user is gone.
+ */
 const finalFailures = [NoPicture, InvalidInput, TooLarge, NotFound];
 
-/** What fetching pictures of foreign accounts needs; tests shorten its `times`. */
+/** The dependencies of `PictureFetch`. Tests shorten its `times`. */
 export type PictureFetchOptions = {
   files: FileStorage;
   egress: Egress;
@@ -30,9 +33,9 @@ export type PictureFetchOptions = {
 };
 
 /**
- * Fetches the pictures that tokens from other systems name, on one node at a time, and makes them avatars. The pictures
- * are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to four times
- * within a day.
+ * Fetches the pictures that tokens from other systems name, and makes them avatars. Only one node at a time does this.
+ * The pictures are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to
+ * four times within a day.
  */
 export class PictureFetch {
   readonly #options: PictureFetchOptions;
@@ -57,7 +60,7 @@ export class PictureFetch {
     this.#loop.open();
   }
 
-  /** Cancels the requests in progress; another node repeats them later. */
+  /** Cancels the requests in progress; another node retries them later. */
   close(): Promise<void> {
     this.#closing.abort();
     return this.#loop.close();

@@ -6,10 +6,10 @@ import type { ServerRole, UserKind } from '../postgres/generated/prisma/client.t
 import { handOver, openSession, type Sessions, type SignedIn } from './session.ts';
 
 /**
- * Opens a session for a user that a program has signed in, and returns the tokens for the program to pass on. The edge
- * has checked that the key has ACT_AS. Throws NotFound for a user who does not exist, and Forbidden for a program that
- * acts as a user, for a bot, for a suspended user (with the end and the reason) and for staff with a role that the key's
- * scopes do not cover.
+ * Opens a session for a user that a program has signed in, and returns the tokens, which the program passes on to the
+ * user. The caller must have checked that the key has ACT_AS. Throws NotFound if the user does not exist, and Forbidden
+ * if the program acts as a user, or if the user is a bot, is suspended (with the end and the reason), or is on the
+ * staff with a role that the key's scopes do not cover.
  */
 export async function createUserSession(
   sessions: Sessions,
@@ -25,7 +25,7 @@ export async function createUserSession(
       if (kind === 'BOT') throw new Forbidden('A bot never signs in: a program speaks for it with its API key.');
       if (!coversRole(program, role))
         throw new Forbidden("This API key lacks the scope for a session of the server's staff.");
-      // Recorded here: a trigger on sessions would also record those that users open.
+      // Writes the audit entry here, because a trigger on sessions would also record the sessions that users open.
       await client.query(`select write_audit_entry('CREATE_USER_SESSION', 'User', $1, '{}')`, [String(userId)]);
       return openSession(client, { userId, userAgent });
     },
@@ -34,7 +34,7 @@ export async function createUserSession(
   return handOver(sessions, opened);
 }
 
-/** Raw SQL, for the lock. */
+/** Raw SQL, because Prisma cannot lock rows. */
 async function lockUser(client: Queryable, userId: bigint): Promise<{ kind: UserKind; role: ServerRole }> {
   const { rows } = await client.query<{ kind: UserKind; role: ServerRole }>(
     'select kind, server_role as role from users where id = $1 and deleted_at is null for no key update',

@@ -8,12 +8,12 @@ import { LiveKeys } from './live-key.ts';
 import type { LiveSessions } from './live-session.ts';
 import { refuseSuspended } from './suspension.ts';
 
-/** The header in which a program names the user that it acts as. */
+/** The header in which a program names the user to act as. */
 export const actAsHeader = 'parley-act-as';
 
 const maxSessions = 50_000;
 
-/** The user that a program makes requests as. `isActing`: false for its own bot. */
+/** The user that a program makes requests as. `isActing`: false for the key's own bot. */
 type Subject = { userId: bigint; isActing: boolean };
 
 /** Identifies programs by their API keys. */
@@ -21,7 +21,7 @@ export class Programs {
   readonly keys: LiveKeys;
   readonly #db: Db;
   readonly #sessions: LiveSessions;
-  /** The session of each key with each user on whose behalf it has made requests. */
+  /** Caches the session of each key with each user on whose behalf it has made requests. */
   readonly #known = createLru<string, bigint>(maxSessions);
 
   constructor(db: Db, sessions: LiveSessions) {
@@ -31,10 +31,10 @@ export class Programs {
   }
 
   /**
-   * The program with that key. `actAs`: the user that it acts as, by id or as `key:` and the user's external key; null if
-   * it names none. Throws Unauthenticated for an invalid key, and Forbidden for `actAs` with a key that lacks ACT_AS,
-   * for a user who does not exist, and (with the end and the reason) for a suspended user, even if that is the key's
-   * own bot.
+   * Returns the program with that key. `actAs`: the user to act as, by id or as `key:` and the user's external key;
+   * null for none. Throws Unauthenticated for an invalid key. Throws Forbidden for `actAs` with a key that lacks
+   * ACT_AS, for a user who does not exist, and (with the end and the reason) for a suspended user, even if that user is
+   * the key's own bot.
    */
   async identify(secret: string, actAs: string | null): Promise<Program> {
     const key = await this.keys.find(secret);
@@ -43,8 +43,8 @@ export class Programs {
   }
 
   /**
-   * The program whose key has that id; it acts as no one. Throws Unauthenticated for a key that is no longer valid, and
-   * Forbidden for a suspended bot.
+   * Returns the program whose key has that id, acting as no one. Throws Unauthenticated for a key that is no longer
+   * valid, and Forbidden for a suspended bot.
    */
   async identifyById(keyId: bigint): Promise<Program> {
     return this.#asItself(await this.keys.findById(keyId));
@@ -57,7 +57,7 @@ export class Programs {
   }
 
   /**
-   * The bot of a key, where the key is identified by something other than its secret, as for an incoming webhook.
+   * Identifies the bot of a key that is known by something other than its secret, as for an incoming webhook.
    * Throws Unauthenticated for a key that is no longer valid, and Forbidden for a suspended bot.
    */
   speakForBot(key: KeyGrant & { botId: bigint }): Promise<KeyAsker> {
@@ -77,7 +77,7 @@ export class Programs {
   }
 }
 
-/** The prefix of an external key in the header. */
+/** The prefix of an external key in the `actAs` header. */
 const keyPrefix = 'key:';
 
 async function findSubject(db: Db, { scopes, botId }: KeyGrant, actAs: string): Promise<Subject> {
@@ -92,7 +92,7 @@ function readId(actAs: string): bigint | null {
   return parsed?.type === 'User' && /^\d{1,19}$/.test(parsed.key) ? BigInt(parsed.key) : null;
 }
 
-/** Raw SQL: it runs for every request that names a user by key. */
+/** Raw SQL, because it runs for every request that names a user by key. */
 async function findByKey({ pool }: Db, key: string): Promise<bigint | null> {
   const { rows } = await pool.query<{ id: bigint }>({
     name: 'user_by_key',
@@ -109,10 +109,10 @@ async function openKeySession(
   userId: bigint,
 ): Promise<bigint> {
   try {
-    // Raw SQL, for the upsert and the database's clock. Triggers refuse a key that is no longer valid, and a suspended
-    // user.
+    // Raw SQL, for the upsert and to use the database's clock. Triggers refuse a key that is no longer valid, and a
+    // user who is suspended.
     const { rows } = await pool.query<{ id: bigint }>(
-      // The lock makes the statement wait for an erasure in progress, and then find no user.
+      // The lock makes the statement wait for an erasure in progress, after which it finds no user.
       `insert into sessions (user_id, api_key_id)
       select id, $2 from users where id = $1 and deleted_at is null for no key update
       on conflict (api_key_id, user_id) where api_key_id is not null do update set last_used_at = clock_timestamp()
@@ -126,7 +126,7 @@ async function openKeySession(
     if (rule === 'a_live_key_opens_sessions') throw new Unauthenticated('The API key is not valid.', { cause: error });
     if (rule !== 'a_suspended_user_has_no_session') throw error;
     await refuseSuspended(pool, userId);
-    // The suspension has just ended.
+    // The suspension has just ended, so the second attempt succeeds.
     return openKeySession({ pool }, { keyId }, userId);
   }
 }

@@ -8,8 +8,7 @@ import { checkGivenPassword, type PasswordHasher } from './password.ts';
 import { isRefused } from './token-refusal.ts';
 
 /**
- * What the user of a session sends to prove their identity again; `secret` is null if the request's token is the only
- * proof.
+ * The proof of identity that a signed-in user sends again; `secret` is null if the request's token is the only proof.
  */
 export type Proof = { user: Credentials; secret: string | null };
 
@@ -18,19 +17,19 @@ export const proofDescription =
   'Required if the account has a password. For an account without one: a token that was issued within the last ' +
   'five minutes; you can omit it if such a token authenticates the request.';
 
-/** What is needed to verify a proof. */
+/** The dependencies for verifying a proof. */
 export type Verifier = { db: Db; limits: RateLimits; passwords: PasswordHasher; foreign: ForeignSessions };
 
-/** If the account has a password, adds to `errors` when the secret cannot be one. */
+/** If the account has a password, adds an error if the secret cannot be a password. */
 export function checkGivenProof({ user, secret }: Proof, path: string[], errors: FieldError[]): void {
   if (user.passwordHash !== null) checkGivenPassword(secret ?? '', path, errors);
 }
 
 /**
- * Returns if the asker proves, with the account's password, that they are its user. For an account without one, the
- * proof is a token that another system issued for the user within the last five minutes: as `secret`, or as the token
- * of the request. Throws InvalidCredentials otherwise, RateLimited after too many wrong attempts, and IssuerUnavailable
- * if the issuer's keys cannot be fetched.
+ * Returns only if the asker proves, with the account's password, that they are its user. For an account without a
+ * password, the proof is a token that another system issued for the user in the last five minutes, either as `secret`
+ * or as the token of the request. Throws InvalidCredentials otherwise, RateLimited after too many wrong attempts, and
+ * IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function requireProof(verifier: Verifier, asker: Asker, { user, secret }: Proof): Promise<void> {
   if (user.passwordHash !== null) {

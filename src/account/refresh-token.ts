@@ -4,14 +4,14 @@ import { sessionLifetime } from './live-session.ts';
 import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 
 /**
- * How long a used refresh token still returns the next one: for a lost response, and for two tabs that refresh at the
- * same time.
+ * How long a used refresh token still returns the next one. This covers a lost response, and two tabs that refresh at
+ * the same time.
  */
 const reuseGrace = '20 seconds';
 
 /**
- * The verdict on a refresh token. A `stolen` token was first used so long ago that an honest client would no longer
- * repeat it.
+ * The verdict on a refresh token. A `stolen` token was first used so long ago that an honest client would not use it
+ * again.
  */
 export type RefreshVerdict =
   | { kind: 'unknown' }
@@ -19,18 +19,18 @@ export type RefreshVerdict =
 
 /**
  * Judges the token inside a transaction. Locks the token's session until the transaction ends, so that two requests
- * with one token take turns.
+ * with the same token take turns.
  */
 export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): Promise<RefreshVerdict> {
-  // Locks the token's session. Raw SQL, for the lock.
+  // Locks the token's session. Raw SQL, because Prisma cannot lock rows.
   const session = await client.query<{ id: bigint; user_id: bigint; is_outlived: boolean }>(
     `select id, user_id, last_used_at < now() - $2::interval as is_outlived
     from sessions where id = (select session_id from refresh_tokens where token_hash = $1)
     for update`,
     [tokenHash, sessionLifetime],
   );
-  // Reads the token, in a separate statement that sees what the previous holder of the lock did to the token. Raw SQL:
-  // the grace period of 20 s is measured by the database's clock, which wrote `used_at`.
+  // Reads the token in a separate statement, which sees the changes that the previous holder of the lock made to it.
+  // Raw SQL, to measure the grace period of 20 s by the database's clock, which wrote `used_at`.
   const token = await client.query<{ is_stolen: boolean }>(
     `select coalesce(used_at < clock_timestamp() - $2::interval, false) as is_stolen
     from refresh_tokens where token_hash = $1 and coalesce(used_at, created_at) > now() - $3::interval`,
@@ -45,11 +45,11 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
 }
 
 /**
- * Marks the token as used, notes that the session is active, and returns the next token. The next token is derived from
- * this one, so a token that is repeated within its grace period gets the same successor again. A session therefore has
- * only one chain of tokens: if a thief and the owner both refresh, the slower of the two presents a token that has
- * already been used. Returns null if the token already has a different successor, because the signing key has changed
- * since.
+ * Marks the token as used, records the activity of the session, and returns the next token. The next token is derived
+ * from this one, so a token that is used again within its grace period gets the same successor. A session therefore has
+ * only one chain of tokens: if a thief and the owner both refresh, whoever is slower presents a token that has already
+ * been used. Returns null if the token already has a different successor, because the signing key has changed in the
+ * meantime.
  */
 export async function rotateRefreshToken(
   client: Queryable,
@@ -58,8 +58,8 @@ export async function rotateRefreshToken(
 ): Promise<string | null> {
   const next = deriveSecret('refreshToken', deriveKey(keys, 'parley refresh tokens'), refreshToken.secret);
   const { rowCount } = await client.query(
-    // Rotates the token. Raw SQL: one statement while the session is locked, with the database's clock. The time of the
-    // first use stays: repeating a token does not extend its grace period.
+    // Rotates the token. Raw SQL, to use only one statement while the session is locked, and the database's clock. The
+    // time of the first use is not overwritten, so using a token again does not extend its grace period.
     `with active as (
       update sessions set last_used_at = clock_timestamp() where id = $1
     ), used as (

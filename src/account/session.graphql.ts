@@ -15,7 +15,7 @@ builder.prismaObjectFields(SessionRef, (t) => ({
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => findViewer(context)?.sessionId === id }),
 }));
 
-// A session is a node only for its own user.
+// Only the user of a session can look it up as a node.
 registerNode('Session', async (context, keys) => {
   const asker = requireAsker(context);
   // A program never sees the sessions of the user that it acts as.

@@ -19,28 +19,31 @@ export type Sessions = {
   limits: RateLimits;
 };
 
-/** What a device receives when it signs in: both tokens, and the asker that they authenticate. */
+/** What a device receives when it signs in: both tokens, and the asker that these tokens authenticate. */
 export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: SessionAsker };
 
-/** What a transaction did to sessions: the one that it opened, with its refresh token, and those that it ended. */
+/**
+ * What a transaction did to sessions: the session that it opened, with its refresh token, and the sessions that it
+ * ended.
+ */
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
 
 /**
- * The session of another system that a session belongs to, as its token names it. `expiresAt`: null for a session with
- * its own refresh tokens, which does not end with the token.
+ * The session of another system that started a session here, as its token identifies it. `expiresAt`: null for a
+ * session with its own refresh tokens, which does not end when the foreign token expires.
  */
 export type SessionOrigin = { issuer: string; sessionKey: string; issuedAt: Date; expiresAt: Date | null };
 
-/** A session to be opened. `origin` is null for a session that begins here. */
+/** A session to be opened. `origin` is null for a session that no other system's token started. */
 export type NewSession = { userId: bigint; userAgent: string | null; origin?: SessionOrigin | null };
 
-/** How many sessions a user can have. Opening one more ends the session that has been idle longest. */
+/** How many sessions a user can have. Opening another one ends the session that has been idle the longest. */
 export const maxSessionsPerPerson = 100;
-/** How many characters of the user agent are stored with a session. */
+/** How many characters of the user agent a session stores. */
 export const maxUserAgentLength = 256;
 
 /**
- * Opens a session with a refresh token, inside a transaction that has locked the user's row. Call `handOver` after its
+ * Opens a session with a refresh token, inside a transaction that has locked the user's row. Call `handOver` after the
  * commit.
  */
 export async function openSession(client: Queryable, person: NewSession): Promise<OpenedSession> {
@@ -50,10 +53,10 @@ export async function openSession(client: Queryable, person: NewSession): Promis
 }
 
 /**
- * Inserts a session, inside a transaction that has locked the user's row, and ends the user's sessions past the limit.
- * `tokenHash` is the hash of its first refresh token; null for a session that foreign tokens keep alive. After the
- * commit, call `forget` for all of the sessions. Throws Forbidden for a suspended user, with the suspension's `until`
- * and `reason`.
+ * Inserts a session and ends the user's sessions beyond the limit, inside a transaction that has locked the user's row.
+ * `tokenHash` is the hash of the session's first refresh token; null for a session that foreign tokens keep alive.
+ * After the commit, call `forget` for all of the sessions. Throws Forbidden for a suspended user, with the suspension's
+ * `until` and `reason`.
  */
 export async function insertSession(
   client: Queryable,
@@ -61,13 +64,13 @@ export async function insertSession(
   tokenHash: Buffer | null,
 ): Promise<{ sessionId: bigint; endedIds: bigint[] }> {
   await refuseSuspended(client, userId);
-  // Ends the sessions past the limit. Raw SQL: one statement finds, deletes and returns them.
+  // Ends the sessions beyond the limit. Raw SQL, so that one statement finds, deletes and returns them.
   const ended = await client.query<{ id: bigint }>('select id from end_idle_sessions($1, $2) as id', [
     userId,
     maxSessionsPerPerson - 1,
   ]);
-  // Inserts the session and its first refresh token. Raw SQL: one statement instead of two while the user's row is
-  // locked.
+  // Inserts the session and its first refresh token. Raw SQL, to use one statement instead of two while the user's row
+  // is locked.
   const { rows } = await client.query<{ id: bigint }>(
     `with opened as (
       insert into sessions (user_id, user_agent, issuer, foreign_key, token_issued_at, expires_at)
@@ -91,7 +94,7 @@ export async function insertSession(
   return { sessionId: opened.id, endedIds: ended.rows.map(({ id }) => id) };
 }
 
-/** Issues the tokens after the commit. This node rejects the ended sessions from now on. */
+/** Issues the tokens of a session after the commit. From now on, this node rejects the ended sessions. */
 export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSession): Promise<SignedIn> {
   for (const id of [opened.sessionId, ...opened.endedIds]) sessions.forget(id);
   const { accessToken, asker } = await tokens.issue(opened.userId, opened.sessionId);
@@ -99,10 +102,10 @@ export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSes
 }
 
 /**
- * Exchanges a refresh token for the next pair; the caller need not be authenticated. A token is valid for one use.
- * Using it again within 20 s returns the same new refresh token. Using it later ends its session, because one of its
- * two holders must have stolen it. Throws InvalidCredentials for an invalid token, and RateLimited for a session that
- * refreshes too often.
+ * Exchanges a refresh token for the next pair of tokens. The caller does not have to be authenticated. A refresh token
+ * can be used once. Using it again within 20 s returns the same new refresh token. Using it later ends its session,
+ * because the token must have been stolen. Throws InvalidCredentials for an invalid token, and RateLimited for a
+ * session that refreshes too often.
  */
 export async function refreshSession(sessions: Sessions, refreshToken: string): Promise<SignedIn> {
   const tokenHash = hashSecret('refreshToken', refreshToken);
@@ -123,22 +126,22 @@ export async function refreshSession(sessions: Sessions, refreshToken: string): 
   throw notGood();
 }
 
-/** Ends the asker's session: its tokens become invalid, and its streams end. */
+/** Ends the asker's session. Its tokens become invalid, and its streams end. */
 export async function signOut({ db, sessions }: Sessions, asker: Asker): Promise<void> {
   await endSession(db, { id: asker.sessionId, userId: asker.userId });
   sessions.forget(asker.sessionId);
 }
 
 /**
- * Ends one session. Returns false if it had already ended. In a transaction, which is repeated after a deadlock: a
- * trigger may also end another session of the user.
+ * Ends one session. Returns false if it had already ended. Runs in a transaction, which is retried after a deadlock,
+ * because a trigger may end another session of the user at the same time.
  */
 async function endSession(db: Db, own: { id: bigint; userId: bigint }): Promise<boolean> {
   const { count } = await inTransaction(db, ({ prisma }) => prisma.session.deleteMany({ where: own }));
   return count > 0;
 }
 
-/** The asker's sessions, most recently used first. `query` is what a field selects from each session. */
+/** Lists the asker's sessions, most recently used first. `query` contains what a field selects from each session. */
 export function listSessions(
   { db }: Pick<Sessions, 'db'>,
   asker: Asker,
@@ -151,7 +154,7 @@ export function listSessions(
   });
 }
 
-/** The sessions with these ids that belong to the asker, in no particular order. */
+/** Finds the sessions with these ids that belong to the asker, in no particular order. */
 export function findSessions(
   { db }: Pick<Sessions, 'db'>,
   asker: Asker,
@@ -161,8 +164,9 @@ export function findSessions(
 }
 
 /**
- * A session that has not been used for 30 days is over, even if `pruneSessions` has not deleted it yet, and so is one
- * whose foreign tokens have expired. Sessions of API keys and webhooks are not the user's.
+ * Selects the asker's live sessions. A session has ended if it has not been used for 30 days (even if `pruneSessions`
+ * has not deleted it yet) or if its foreign tokens have expired. Excludes the sessions of API keys and webhooks, which
+ * are not the user's own.
  */
 function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
   const now = Date.now();
@@ -176,7 +180,7 @@ function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
 }
 
 /**
- * Ends the session of one of the asker's devices, the current one included, and returns it. Throws NotFound for any
+ * Ends the session of one of the asker's devices, which may be the current one, and returns it. Throws NotFound for any
  * other session, such as that of a webhook.
  */
 export async function revokeSession({ db, sessions }: Sessions, asker: Asker, sessionId: bigint): Promise<Session> {
@@ -189,19 +193,19 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
 }
 
 /**
- * Deletes up to `batchSize` sessions, except those of webhooks, that have not been refreshed for 30 days, and up to
- * `batchSize` refresh tokens that were used (or, if unused, created) longer ago than that. Returns the larger count:
- * call it again while that is `batchSize`.
+ * Deletes up to `batchSize` sessions (except those of webhooks) that have not been refreshed for 30 days, and up to
+ * `batchSize` refresh tokens that were used, or created if they are unused, more than 30 days ago. Returns the larger
+ * count. Call it again while that is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
-  // Deletes dead sessions. Raw SQL, like the next statement: with `skip locked`, nodes that prune at the same time do
-  // not wait for each other.
+  // Deletes dead sessions. Raw SQL, like the next statement, for `skip locked`, so that nodes that prune at the same
+  // time do not wait for each other.
   const sessions = await db.pool.query(
     `delete from sessions where id = any (array(
       select id from sessions where last_used_at < now() - $1::interval and webhook_id is null limit $2 for update skip locked))`,
     [sessionLifetime, batchSize],
   );
-  // Deletes refresh tokens that can neither be used nor reveal a theft any more.
+  // Deletes refresh tokens that can no longer be used or reveal a theft.
   const tokens = await db.pool.query(
     `delete from refresh_tokens where token_hash = any (array(
       select token_hash from refresh_tokens where coalesce(used_at, created_at) < now() - $1::interval
@@ -211,7 +215,7 @@ export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 50
   return Math.max(sessions.rowCount ?? 0, tokens.rowCount ?? 0);
 }
 
-/** Deletes those sessions inside a transaction that has locked the user's row. Returns their ids. */
+/** Deletes the matching sessions inside a transaction that has locked the user's row. Returns their ids. */
 export async function endSessions({ prisma }: Transaction, where: Prisma.SessionWhereInput): Promise<bigint[]> {
   const sessions = await prisma.session.findMany({ where, select: { id: true } });
   const ids = sessions.map(({ id }) => id);

@@ -5,8 +5,8 @@ import type { Queryable } from '../postgres/client.ts';
 import type { SignUpRules } from './account.ts';
 
 /**
- * Checks the invite of a sign-up, before the password is hashed. Throws Forbidden if a required invite is missing,
- * and for an invite that lets no one in.
+ * Checks the invite of a sign-up, before the password is hashed. Throws Forbidden if a required invite is missing, or
+ * if the invite lets no one in.
  */
 export async function checkInvite(
   client: Queryable,
@@ -18,8 +18,8 @@ export async function checkInvite(
 }
 
 /**
- * Uses the invite for a new user, in the transaction that creates them; they become a member of its chat. Throws
- * Forbidden if it no longer lets anyone in.
+ * Uses the invite for a new user, in the transaction that creates the user, and makes the user a member of the invite's
+ * chat. Throws Forbidden if the invite no longer lets anyone in.
  */
 export async function applyInvite(client: Queryable, code: string | null, userId: bigint): Promise<void> {
   if (code === null) return;

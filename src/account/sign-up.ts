@@ -21,16 +21,16 @@ export type SignUp = Device & {
   inviteCode: string | null;
 };
 
-/** The answer to a sign-up that must be confirmed by email: it says nothing about the address. */
+/** The result of a sign-up that must be confirmed by email. It reveals nothing about the address. */
 export type SignUpStarted = { email: string };
 
 /**
- * Creates an account and signs its user in or, where email confirms sign-ups, keeps the sign-up until `verifyEmail`.
- * Usernames and email addresses are unique without regard to case: of two concurrent requests for the same one, the
- * second gets Conflict. A sign-up that must be confirmed never gets Conflict, so it reveals no one's address. Throws
- * Forbidden where sign-up is closed, where it requires an invite and none is given, for an invite that lets no one in,
- * and where there are no passwords; InvalidInput with every invalid field; and RateLimited for a network that creates
- * many accounts, or that has tried many names that were taken.
+ * Creates an account and signs its user in. If sign-ups must be confirmed by email, stores the sign-up until
+ * `verifyEmail` instead. Usernames and email addresses are unique, ignoring case. If two concurrent requests ask for
+ * the same one, the second gets Conflict. A sign-up that must be confirmed never results in Conflict, so it does not
+ * reveal which addresses have accounts. Throws Forbidden if sign-up is closed, if it requires an invite and none is
+ * given, if the invite lets no one in, and if the server has no passwords; InvalidInput with all invalid fields; and
+ * RateLimited for a network that creates many accounts or has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn | SignUpStarted> {
   requirePasswords(accounts);
@@ -40,7 +40,7 @@ export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedI
   const person = readSignUp(input);
   await limits.take('signUps', { address });
   await checkInvite(accounts.db.pool, signUps, input.inviteCode);
-  // Checked just before the hash, so that concurrent requests past the limit learn nothing.
+  // Checks the limit just before the hash, so that concurrent requests beyond the limit learn nothing.
   const onTurn = () => limits.refuseExhausted('takenNames', { address });
   const passwordHash = await accounts.passwords.hash(input.password, { person: address, isKnown: false, onTurn });
   if (signUps.isConfirmed) return startSignUp(accounts, { ...person, passwordHash }, address);
@@ -66,8 +66,9 @@ async function createAccount(accounts: Accounts, person: CheckedSignUp, device: 
   const { db, keys, mail } = accounts;
   const { address, userAgent } = device;
   const opened = await inTransaction(db, async (client) => {
-    // Inserts the user and the credentials. Raw SQL: Prisma cannot express `on conflict`, without which a taken name
-    // would fail the transaction before `nameConflict` can tell whether the username or the email address is taken.
+    // Inserts the user and the credentials. Raw SQL, because Prisma cannot express `on conflict`. Without it, a taken
+    // name would fail the transaction before `nameConflict` can tell whether the username or the email address is
+    // taken.
     const { rows } = await client.query<{ id: bigint }>(
       `with person as (
         insert into users (username, email, display_name) values ($1, $2, $3)
@@ -101,9 +102,12 @@ function readSignUp(input: SignUp): Omit<CheckedSignUp, 'passwordHash'> {
   return { username: input.username, email, displayName, inviteCode: input.inviteCode };
 }
 
-/** The Conflict for an insert that a taken username or email address has just refused; it says which of them is taken. */
+/**
+ * Returns the Conflict for an insert that has just failed because the username or the email address is taken, and says
+ * which of them it is.
+ */
 export async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
-  // Which of the two is taken. Raw SQL: Prisma cannot express fold(), the function that the indexes use.
+  // Reads which of the two is taken. Raw SQL, because Prisma cannot express fold(), the function that the indexes use.
   const { rows } = await client.query<{ username: boolean; email: boolean }>(
     `select exists (select from users where fold(username) = fold($1)) as username,
       exists (select from users where fold(email) = fold($2)) as email`,
@@ -114,6 +118,6 @@ export async function nameConflict(client: Queryable, person: { username: string
     return new Conflict('The username and the email address are both taken.', ['username', 'email']);
   if (username) return new Conflict('The username is taken.', ['username']);
   if (email) return new Conflict('The email address is taken.', ['email']);
-  // The value has become free since the insert was refused, so it is unknown which of the two was taken.
+  // The taken value has become free since the insert was refused, so it is unknown which of the two it was.
   return new Conflict('The username or the email address was just taken.', ['username', 'email']);
 }

@@ -1,5 +1,5 @@
 import { builder } from '../api/builder.ts';
 import type { SignedIn } from './session.ts';
 
-/** Both tokens of a new session, and its viewer. */
+/** The tokens of a new session, and its viewer. */
 export const SignedInRef = builder.objectRef<SignedIn>('SignedIn');

@@ -4,18 +4,18 @@ import type { Accounts } from './account.ts';
 import { jwtIssuer, verifyJwt } from './jwt.ts';
 import { never, type Asker, type SessionAsker } from '../core/asker.ts';
 
-/** Differs from the audience of access tokens, so that neither token is valid in place of the other. */
+/** Differs from the audience of access tokens, so that neither kind of token is valid in place of the other. */
 const audience = 'parley/stream';
 
 /**
- * An asker who is identified by a stream token. A token of an earlier generation than the session's is no longer valid.
+ * An asker who is identified by a stream token. A token of an earlier generation than its session's is no longer valid.
  */
 export type StreamAsker = SessionAsker & { streamTokenGeneration: number };
 
 /**
- * A token for the query string of an EventSource, which sends no headers and reconnects to the same URL. The token is
- * valid for subscriptions only, until the session ends, its user changes the password, or a day passes without a
- * refresh.
+ * Issues a token for the query string of an EventSource, which sends no headers and reconnects to the same URL. The
+ * token is valid for subscriptions only, until the session ends, its user changes the password, or a day passes without
+ * a refresh.
  */
 export async function issueStreamToken({ db, keys }: Accounts, { userId, sessionId }: Asker): Promise<string> {
   const session = await db.prisma.session.findUnique({ where: { id: sessionId } });
@@ -29,14 +29,20 @@ export async function issueStreamToken({ db, keys }: Accounts, { userId, session
     .sign(keys.signing.key);
 }
 
-/** The asker that a stream token identifies. Throws Unauthenticated for a token that is invalid or no longer valid. */
+/**
+ * Returns the asker that a stream token identifies. Throws Unauthenticated if the token is not valid or no longer
+ * valid.
+ */
 export async function authenticateStream(accounts: Accounts, token: string): Promise<StreamAsker> {
   const asker = await verify(accounts, token);
   if (!(await isStreamTokenLive(accounts, asker))) throw bad();
   return asker;
 }
 
-/** Whether the asker's stream token is still valid. Once it is invalid, the streams that it opened end. */
+/**
+ * Returns whether the asker's stream token is still valid. When the token becomes invalid, the streams that it opened
+ * end.
+ */
 export function isStreamTokenLive({ sessions }: Accounts, asker: StreamAsker): Promise<boolean> {
   return sessions.takesStreamToken(asker, asker.streamTokenGeneration);
 }

@@ -4,14 +4,14 @@ import { isCurrent } from '../postgres/restriction.ts';
 import { Forbidden } from '../errors.ts';
 
 /**
- * A suspension that is in force. `until`: when it ends by itself; null if it does not. `reason`: what the user is
- * shown.
+ * A suspension that is in effect. `until`: when it ends automatically; null if it does not. `reason`: the reason shown
+ * to the user.
  */
 export type Suspension = { since: Date; until: Date | null; reason: string | null };
 
 /**
- * The suspension of each user, by the user's id; null for a user who is not suspended. The database's clock decides
- * when one has ended.
+ * Loads the suspension of each user by the user's id; null for a user who is not suspended. The database's clock
+ * determines whether a suspension has ended.
  */
 export const suspensionOf = defineLoader({
   load: async ({ pool }: Db, userIds: readonly bigint[]): Promise<(Suspension | null)[]> => {
@@ -26,13 +26,13 @@ export async function refuseSuspended(client: Queryable, userId: bigint): Promis
   if (suspension !== undefined) throw new Forbidden('This account is suspended.', suspension);
 }
 
-/** An SQL condition: whether `person` (a user id) is suspended now. */
+/** Returns an SQL condition: whether `person` (a user id) is suspended now. */
 export function isSuspended(person: string): string {
   return `exists (select from restrictions suspension
     where suspension.user_id = ${person} and suspension.kind = 'SUSPENSION' and ${isCurrent('suspension')})`;
 }
 
-/** Raw SQL: the database's clock decides, as it does when a session is opened. */
+/** Raw SQL, to use the database's clock, as when a session is opened. */
 async function readSuspensions(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint, Suspension>> {
   const { rows } = await client.query<Suspension & { userId: bigint }>(
     `select user_id as "userId", created_at as since, until, reason from restrictions r

@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { CannotStart } from '../errors.ts';
 
 /**
- * The Ed25519 keys of access tokens: the first of the set signs, and all of them verify. `own` are the keys that
- * include their private part, in the order of the set.
+ * The Ed25519 keys of access tokens. The first key of the set signs, and all of them verify. `own` contains the keys
+ * that include their private part, in the order of the set.
  */
 export type AccessTokenKeys = {
   signing: { kid: string; key: KeyObject };
@@ -28,9 +28,9 @@ export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; al
 const maxKeys = 20;
 
 /**
- * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first must include its private part; the others may. To
- * rotate keys, follow docs/operating.md. A key without a `kid` gets its thumbprint (RFC 7638) as its `kid`. Throws an
- * Error that says what is wrong and never quotes the keys.
+ * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first key must include its private part; the others may.
+ * To rotate keys, follow docs/operating.md. A key without a `kid` gets its thumbprint (RFC 7638) as its `kid`. Throws
+ * an Error that says what is wrong, without quoting the keys.
  */
 export function parseKeySet(json: string): AccessTokenKeys {
   const jwks = readSet(json);
@@ -43,7 +43,7 @@ export function parseKeySet(json: string): AccessTokenKeys {
   return { signing: { kid: first.kid, key: first.privateKey }, verifying, own };
 }
 
-/** A new JWK set with one key, as JSON for JWT_KEYS. It is a secret. */
+/** Generates a JWK set with one new key, as JSON for JWT_KEYS. The result is a secret. */
 export function generateKeySet(): string {
   const { privateKey } = generateKeyPairSync('ed25519');
   const { kty, crv, x, d } = privateKey.export({ format: 'jwk' });
@@ -51,19 +51,22 @@ export function generateKeySet(): string {
 }
 
 /**
- * A key of 256 bits, derived from the signing key (RFC 5869): each purpose has its own key, the same on all
+ * Derives a key of 256 bits from the signing key (RFC 5869). Each purpose has its own key, which is the same on all
  * nodes.
  */
 export function deriveKey({ signing }: AccessTokenKeys, purpose: string): KeyObject {
   return derive(signing.key, purpose);
 }
 
-/** Like `deriveKey`, for each private key in the set, so that what an older key signed or encrypted stays usable. */
+/**
+ * Like `deriveKey`, but for each private key in the set, so that whatever an older key signed or encrypted stays
+ * usable.
+ */
 export function deriveKeys({ own }: AccessTokenKeys, purpose: string): KeyObject[] {
   return own.map((key) => derive(key, purpose));
 }
 
-/** The response of `/.well-known/jwks.json`: the public parts only. */
+/** Returns the response of `/.well-known/jwks.json`, which contains only the public parts of the keys. */
 export function publicKeySet(keys: AccessTokenKeys): { keys: PublicJwk[] } {
   return {
     keys: [...keys.verifying].map(([kid, key]) => ({
@@ -78,8 +81,9 @@ export function publicKeySet(keys: AccessTokenKeys): { keys: PublicJwk[] } {
 }
 
 /**
- * The keys in `dataDir`, which the first start creates. Only the owner can read the file. If two processes start at the
- * same time, one creates the file and both use it. Throws CannotStart, which names the file, if the file is damaged.
+ * Loads the keys in `dataDir`, which the first start creates. Only the owner can read the file. If two processes start
+ * at the same time, one creates the file and both use it. Throws a CannotStart that names the file if the file is
+ * damaged.
  */
 export async function loadOrCreateKeys(dataDir: string): Promise<AccessTokenKeys> {
   const path = join(dataDir, 'jwt-keys.json');
@@ -102,8 +106,8 @@ async function readIfExists(path: string): Promise<string | null> {
 }
 
 /**
- * Creates the file, completely or not at all, unless it exists. Returns its text: `text`, or what another process wrote
- * first.
+ * Creates the file, completely or not at all, if it does not exist. Returns its text: `text`, or the text that another
+ * process wrote first.
  */
 async function createOnce(path: string, text: string, folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
@@ -129,7 +133,7 @@ function readSet(json: string): unknown[] {
   try {
     set = JSON.parse(json);
   } catch {
-    // JSON.parse's error message quotes its input, which contains the private key.
+    // The error message of JSON.parse quotes its input, which contains the private key.
     throw new Error('it is not JSON');
   }
   if (typeof set !== 'object' || set === null || !('keys' in set) || !Array.isArray(set.keys)) {
@@ -170,7 +174,7 @@ function derive(key: KeyObject, purpose: string): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, 32)));
 }
 
-/** RFC 7638: the members in this order, without white space. */
+/** Returns the thumbprint (RFC 7638) of a key. The RFC requires the members in this order, without white space. */
 function thumbprint(x: string): string {
   return createHash('sha256')
     .update(JSON.stringify({ crv: 'Ed25519', kty: 'OKP', x }))

@@ -2,8 +2,8 @@ import type { Db, Queryable } from '../postgres/client.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
 
 /**
- * Whether the token must not be accepted, although it has not expired, because its session, or every session of its
- * subject, has been ended.
+ * Returns whether to refuse the token, although it has not expired, because its session or all sessions of its subject
+ * have been ended.
  */
 export async function isRefused(client: Queryable, token: ForeignToken): Promise<boolean> {
   // Finds a refusal of the token's session or subject. Raw SQL, like all statements that handle foreign tokens.
@@ -15,8 +15,9 @@ export async function isRefused(client: Queryable, token: ForeignToken): Promise
 }
 
 /**
- * Refuses the tokens of one session, or of all sessions of a subject if `refused` is a `subjectKey`: those issued so
- * far, or later ones too if `isForever`. The database itself refuses the tokens of a session that is deleted.
+ * Refuses the tokens of one session, or of all sessions of a subject if `refused` is a `subjectKey`. This applies to
+ * the tokens issued so far, or also to later ones if `isForever`. The database itself refuses the tokens of a deleted
+ * session.
  */
 export async function refuseTokens(
   client: Queryable,
@@ -30,11 +31,11 @@ export async function refuseTokens(
 }
 
 /**
- * Keeps a refusal for as long as its tokens keep arriving: a device whose session was ended may keep refreshing its
- * tokens at the issuer.
+ * Extends a refusal for as long as its tokens keep arriving, because a device whose session was ended may keep
+ * refreshing its tokens at the issuer.
  */
 export async function keepRefusal(client: Queryable, { issuer, sessionKey }: ForeignToken): Promise<void> {
-  // At most once a day for each session. Raw SQL, with the database's clock.
+  // Writes at most once a day for each session. Raw SQL, to use the database's clock.
   await client.query(
     `update token_refusals set expires_at = now() + interval '31 days'
     where issuer = $1 and refused = $2 and expires_at < now() + interval '30 days'`,
@@ -44,10 +45,10 @@ export async function keepRefusal(client: Queryable, { issuer, sessionKey }: For
 
 /**
  * Deletes up to `limit` refusals, and up to `limit` used logout tokens, that are no longer needed. Returns the larger
- * count: call this again while the count is `limit`.
+ * count. Call this again while the count is `limit`.
  */
 export async function pruneRefusals({ db: { pool } }: { db: Db }, limit: number): Promise<number> {
-  // With `skip locked`, nodes that prune at the same time do not wait for each other.
+  // Uses `skip locked`, so that nodes that prune at the same time do not wait for each other.
   const refusals = await pool.query(
     `delete from token_refusals where (issuer, refused) in (
       select issuer, refused from token_refusals where expires_at < now() limit $1 for update skip locked)`,

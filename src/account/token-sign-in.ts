@@ -7,10 +7,10 @@ import { enter } from './foreign-user.ts';
 import { handOver, openSession, type SignedIn } from './session.ts';
 
 /**
- * Exchanges another system's token for a session that has refresh tokens, and does not end with that token. The session
- * also ends when the other system reports that its own session has ended (`POST /auth/logout`). Throws
- * InvalidCredentials for a token that is invalid, expired or refused, Forbidden for a suspended user and where no other
- * system's tokens are accepted, and RateLimited for a network with too many failures.
+ * Exchanges another system's token for a session that has its own refresh tokens and does not end when that token
+ * expires. The session also ends when the other system reports that its own session has ended (`POST /auth/logout`).
+ * Throws InvalidCredentials if the token is invalid, expired or refused, Forbidden if the user is suspended or the
+ * server accepts no tokens from other systems, and RateLimited for a network with too many failures.
  */
 export function signInWithToken(accounts: Accounts, input: Device & { token: string }): Promise<SignedIn> {
   const { address } = input;
@@ -37,7 +37,7 @@ async function enterByToken(
     return await handOver(accounts, opened);
   } catch (error) {
     if (error instanceof Unauthenticated) throw new InvalidCredentials(error.message, { cause: error });
-    // The network is not to blame.
+    // The network did not cause this error, so the attempt does not count.
     await limits.giveBack('failedSignIns', { address });
     throw error;
   }

@@ -7,7 +7,7 @@ import type { SessionAsker } from '../core/asker.ts';
 
 const accessTokenLifetimeMs = 15 * 60_000;
 
-/** The audience of every access token: a token for another purpose is not valid here. */
+/** The audience of every access token. A token for another purpose is not valid as an access token. */
 const audience = 'parley';
 /** PostgreSQL's largest bigint. */
 const maxId = 2n ** 63n - 1n;
@@ -16,7 +16,9 @@ const maxVerifiedTokens = 10_000;
 /** Issues and verifies access tokens: JWTs (RFC 7519), signed with EdDSA, that name the user and the session. */
 export class AccessTokens {
   readonly #keys: AccessTokenKeys;
-  /** Verifying a signature takes 0.2 ms, so it happens once per token. The session is checked each time. */
+  /**
+   * Verifying a signature takes 0.2 ms, so each token is verified only once. The session is checked on every request.
+   */
   readonly #verified = createLru<string, SessionAsker>(maxVerifiedTokens);
 
   constructor(keys: AccessTokenKeys) {
@@ -39,8 +41,8 @@ export class AccessTokens {
   }
 
   /**
-   * The asker of the token. Throws Unauthenticated when the token has expired, was not signed with one of our keys, or
-   * is for another audience. Does not check that its session is live.
+   * Returns the asker of the token. Throws Unauthenticated if the token has expired, was not signed with one of our
+   * keys, or is for another audience. Does not check that its session is live.
    */
   async verify(token: string): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await this.#verifySignature(token));

@@ -14,8 +14,8 @@ import { nameConflict } from './sign-up.ts';
 import { checkNewUsername, fitUsername } from './username.ts';
 
 /**
- * A user as the embedding product describes them. Undefined leaves a property as it is; null removes it. A username
- * cannot be removed: null also leaves it as it is.
+ * A user, as described by the product that embeds the chat. Undefined leaves a property unchanged; null removes it. A
+ * username cannot be removed, so null also leaves it unchanged.
  */
 export type UserUpsert = {
   key: string;
@@ -26,18 +26,19 @@ export type UserUpsert = {
 };
 
 /**
- * Creates the user with this key, or updates them: the same call twice, even at the same time, results in one user. A
+ * Creates or updates the user with this key. Repeating the call, even at the same time, still results in one user. A
  * new user without a username gets one derived from the display name. An email address counts as verified, because the
- * product vouches for it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated.
- * The caller has checked that the program may write users. Throws InvalidInput; Conflict for a username or an email
- * address that another user has; Forbidden for a moderator or an admin of the server: no program can change them.
+ * product guarantees it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated.
+ * The caller must have checked that the program may write users. Throws InvalidInput; Conflict if another user has the
+ * username or the email address; and Forbidden if the user is a moderator or an admin of the server, because no program
+ * can change them.
  */
 export async function upsertUser(db: Db, program: Program, input: UserUpsert): Promise<User> {
   const wanted = readUpsert(input);
   return inTransaction(
     db,
     async (transaction) => {
-      // Each attempt fails only when another request takes the key or the chosen username at the same moment.
+      // An attempt fails only if another request takes the key or the chosen username at the same moment.
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
         const known = await lockByKey(transaction, wanted.key);
         const user = known === null ? await create(transaction, wanted) : await update(transaction, known, wanted);
@@ -63,7 +64,7 @@ function readUpsert(input: UserUpsert): UserUpsert {
   return { key, username: input.username, displayName, email, custom };
 }
 
-/** The user with this key, with their row locked. Raw SQL, for the lock. */
+/** Returns the user with this key, and locks their row. Raw SQL, because Prisma cannot lock rows. */
 async function lockByKey(client: Queryable, key: string): Promise<User | null> {
   const { rows } = await client.query<User>(
     `select ${columns.user('u')} from users u where u.key = $1 and u.deleted_at is null for no key update`,
@@ -72,11 +73,13 @@ async function lockByKey(client: Queryable, key: string): Promise<User | null> {
   return rows[0] ?? null;
 }
 
-/** Returns null when another request has just taken the key, or the username that this function chose. */
+/**
+ * Creates the user. Returns null if another request has just taken the key, or the username that this function chose.
+ */
 async function create(client: Queryable, wanted: UserUpsert): Promise<User | null> {
   const { key, displayName = null, email = null } = wanted;
   const username = wanted.username ?? (await findFreeUsername(client, fitUsername(displayName ?? '') ?? namelessUser));
-  // Raw SQL, for `on conflict`: a name that is taken must not fail the transaction.
+  // Raw SQL, for `on conflict`, because a taken name must not fail the transaction.
   const { rows } = await client.query<User>(
     `insert into users as u (key, username, display_name, email, email_verified_at, custom)
     values ($1, $2, $3, $4::text, case when $4::text is not null then clock_timestamp() end, $5)
@@ -126,6 +129,6 @@ function explain(error: unknown): unknown {
 }
 
 async function recordUpsert(client: Queryable, userId: bigint): Promise<void> {
-  // Adds an entry to the audit log. Raw SQL, to call the function that names the program.
+  // Adds an entry to the audit log. Raw SQL, to call the function that names the program in the entry.
   await client.query(`select write_audit_entry('UPSERT_USER', 'User', $1, '{}')`, [String(userId)]);
 }

@@ -3,25 +3,25 @@ import type { FieldError } from '../errors.ts';
 import { maxNameLength } from '../core/text.ts';
 
 /**
- * Names that address a group or stand for the server. The check `username_is_not_reserved` of `users` has the same
- * list.
+ * Names that address a group or represent the server. The check constraint `username_is_not_reserved` of `users` has
+ * the same list.
  */
 const reservedNames = new Set(['everyone', 'here', 'channel', 'admin', 'system', 'parley']);
 /** The prefix of an erased account's username. */
 const erasedPrefix = 'erased_';
-/** The longest suffix, in digits, that distinguishes a username from others that are taken. */
+/** The maximum length, in digits, of a suffix that distinguishes a username from taken ones. */
 export const maxSuffixLength = 10;
 
-/** Adds to `errors` if the username is malformed or, ignoring case, reserved. */
+/** Adds an error if the username is malformed or, ignoring case, reserved. */
 export function checkNewUsername(username: string, errors: FieldError[]): void {
   const problem = findProblem(username);
   if (problem !== null) errors.push({ path: ['username'], ...problem });
 }
 
 /**
- * Derives a username from any text: the part before an @, without accents, with other characters replaced. The result
- * is well-formed, but may be reserved, and leaves room for a suffix (`listUsernames`); null when nothing usable is
- * left.
+ * Derives a username from any text: takes the part before an @, removes accents and replaces other characters. The
+ * result is well-formed and leaves room for a suffix (`listUsernames`), but may be reserved. Returns null if nothing
+ * usable is left.
  */
 export function fitUsername(text: string): string | null {
   const [head = ''] = text.split('@', 1);
@@ -34,7 +34,7 @@ export function fitUsername(text: string): string | null {
   return fitted === '' || fitted.toLowerCase().startsWith(erasedPrefix) ? null : fitted;
 }
 
-/** Usernames to try, in this order: the preferred one, then others that begin with it. */
+/** Lists usernames to try, in this order: the preferred one, then others that begin with it. */
 export function listUsernames(wished: string): string[] {
   const small = Array.from({ length: 8 }, (_, index) => String(index + 2));
   const random = [4, 4, 6, 6, maxSuffixLength, maxSuffixLength].map((digits) =>
@@ -49,7 +49,7 @@ function findProblem(username: string): Pick<FieldError, 'code' | 'message'> | n
       'must be 1 to 64 letters (a to z), digits, `_`, `.` or `-`, and neither begin nor end with `.` or `-`';
     return { code: readCode(username), message };
   }
-  // The name is ASCII, so lower-casing it equals the database's fold().
+  // The name is ASCII, so its lower-case form equals the result of the database's fold().
   const folded = username.toLowerCase();
   if (reservedNames.has(folded) || folded.startsWith(erasedPrefix))
     return { code: 'NOT_ALLOWED', message: 'is reserved' };

@@ -8,9 +8,10 @@ import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 
 /**
- * All chats of the server, newest first; a cursor's key is the chat's id. `search` finds those whose name starts with
- * the text, ignoring case. The edge has checked that the caller may list chats. Queued like a search. Throws
- * InvalidInput for a search that cannot be the beginning of a name or that takes too long.
+ * Lists all chats of the server, newest first. The key in a cursor is the chat's id. `search` finds the chats whose
+ * name starts with the text, ignoring case. The caller of this function must have checked that `caller` may list chats.
+ * Waits in the same queue as searches. Throws InvalidInput if the search text cannot be the beginning of a name, or if
+ * the search takes too long.
  */
 export async function listAllChats(
   turns: SearchTurns,
@@ -22,7 +23,7 @@ export async function listAllChats(
   return toPage(rows, page);
 }
 
-/** Raw SQL: Prisma cannot express the indexed expression. Not a prepared statement, as in `listUsers`. */
+/** Raw SQL, because Prisma cannot express the indexed expression. Not a prepared statement, as in `listUsers`. */
 async function readChats(
   client: Queryable,
   { prefix, page }: { prefix: string | null; page: PageRequest },

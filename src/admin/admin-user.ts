@@ -10,14 +10,15 @@ import type { User } from '../postgres/generated/prisma/client.ts';
 import { toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 
-/** Which users to list. Null means no restriction. */
+/** Restricts which users to list. Null means no restriction. */
 export type UserFilter = { search: string | null; isSuspended: boolean | null };
 
 /**
- * The users of the server, newest first; a cursor's key is the user's id. `search` finds those whose username or
- * display name starts with the text, ignoring case, and, if `withAddress`, the user with exactly that email address.
- * The edge has checked that the caller may list users and, if `withAddress`, search by email address. Queued like a
- * search. Throws InvalidInput for a search that nothing could match or that takes too long.
+ * Lists the users of the server, newest first. The key in a cursor is the user's id. `search` finds the users whose
+ * username or display name starts with the text, ignoring case, and also, if `withAddress`, the user with exactly that
+ * email address. The caller of this function must have checked that `caller` may list users and, if `withAddress`,
+ * search by email address. Waits in the same queue as searches. Throws InvalidInput if the search text could match
+ * nothing, or if the search takes too long.
  */
 export async function listUsers(
   turns: SearchTurns,
@@ -32,8 +33,8 @@ export async function listUsers(
 }
 
 /**
- * Raw SQL: Prisma cannot express the indexed expressions. Not a prepared statement: to choose between the text's range
- * of the index and the newest users, the planner must know the text.
+ * Raw SQL, because Prisma cannot express the indexed expressions. Not a prepared statement, because the planner must
+ * know the text to choose between the text's range of the index and the newest users.
  */
 async function readUsers(
   client: Queryable,
@@ -56,7 +57,7 @@ async function readUsers(
 }
 
 /**
- * Reads the text of a search for users. Throws InvalidInput for a text that could match neither a name nor an address.
+ * Reads the text of a search for users. Throws InvalidInput if the text could match neither a name nor an address.
  */
 function readSearchText(search: string): string {
   const errors: FieldError[] = [];

@@ -5,10 +5,10 @@ import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 /** The server as seen by its staff. */
 export const AdminRef = builder.objectRef<{ asker: Caller }>('Admin');
 
-/** A user as staff see them. A separate object, because the same row is also a User. */
+/** A user as the server staff see them. It is a separate object, because the same row is also a User. */
 export type AdminUser = { user: User };
 
-/** A user as staff see them. */
+/** A user as the server staff see them. */
 export const AdminUserRef = builder.objectRef<AdminUser>('AdminUser');
 
 /** A user's role on the server. */
@@ -21,8 +21,8 @@ export const ServerRoleRef = builder.enumType('ServerRole', {
   },
 });
 
-/** A chat as admins see it. A separate object, because the same row is also a Chat. */
+/** A chat as server admins see it. It is a separate object, because the same row is also a Chat. */
 export type AdminChat = { chat: Chat };
 
-/** A chat as admins see it. */
+/** A chat as server admins see it. */
 export const AdminChatRef = builder.objectRef<AdminChat>('AdminChat');

@@ -3,7 +3,7 @@ import { inTransaction } from '../postgres/client.ts';
 import { insertApiKey, readNewKey } from './api-key.ts';
 import { Misuse, readArguments, type Command } from './command.ts';
 
-/** Creates a server key, and prints only its secret, for a script to store. */
+/** Creates a server key, and prints only its secret, so that a script can store it. */
 export const apiKey: Command = {
   usage: 'api-key NAME SCOPE… [--expires TIME]',
   meaning: `creates an API key and prints its secret; SCOPE: ${scopes.join(', ')}`,

@@ -11,23 +11,26 @@ import { defineLoader } from '../postgres/loader.ts';
 import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/page.ts';
 import { lockStaff } from './staff.ts';
 
-/** How many `listed` keys a server can have. */
+/** The maximum number of `listed` keys on a server. */
 const maxKeys = 1_000;
-/** Keys that are not revoked, except those of incoming webhooks, which users other than admins can also create. */
+/**
+ * Selects the keys that are not revoked, except those of incoming webhooks, which users other than admins can also
+ * create.
+ */
 const listed = { revokedAt: null, incomingWebhook: null };
-/** How many characters of a secret tell keys apart: the prefix, and 24 of the 256 bits. */
+/** How many characters of a secret are stored to tell keys apart: the prefix, and 24 of the 256 bits. */
 const hintLength = 'parley_'.length + 4;
 
-/** A key to be created. `expiresAt` null: never. */
+/** A key to be created. `expiresAt` is null for a key that never expires. */
 export type NewApiKey = { name: string; scopes: readonly Scope[]; expiresAt: Date | null };
 
 /** A key with its secret, which is shown once. */
 export type CreatedApiKey = { apiKey: ApiKey; secret: string };
 
 /**
- * Creates a server key. For admins, and for programs with the scope ADMIN, which can grant no scope that their own key
- * lacks. Throws Forbidden, and InvalidInput for a bad name, for no scope, for a scope that is named twice, and for an
- * expiry in the past.
+ * Creates a server key. For admins, and for programs with the scope ADMIN, which can grant only scopes that their own
+ * key has. Throws Forbidden, and InvalidInput for a bad name, for no scopes, for a scope that is listed twice, and for
+ * an expiry in the past.
  */
 export async function createApiKey(db: Db, caller: Caller, input: NewApiKey): Promise<CreatedApiKey> {
   const key = readNewKey(input);
@@ -55,13 +58,13 @@ export function readNewKey({ name, scopes, expiresAt }: NewApiKey): NewApiKey {
   return { name: line, scopes, expiresAt };
 }
 
-/** Adds to `errors` when a scope is named twice. */
+/** Adds an error if a scope is listed twice. */
 export function checkScopes(scopes: readonly Scope[], errors: FieldError[]): void {
   const twice = scopes.findIndex((scope, index) => scopes.indexOf(scope) < index);
   if (twice !== -1) errors.push({ path: ['scopes', String(twice)], code: 'DUPLICATE', message: 'is named twice' });
 }
 
-/** Throws Forbidden when a program grants a scope that its own key lacks. An admin has all scopes. */
+/** Throws Forbidden if a program grants a scope that its own key lacks. An admin has all scopes. */
 export function requireOwnScopes(caller: Caller, granted: readonly Scope[]): void {
   if (caller.kind !== 'KEY') return;
   const lacking = granted.filter((scope) => !caller.scopes.has(scope));
@@ -69,19 +72,20 @@ export function requireOwnScopes(caller: Caller, granted: readonly Scope[]): voi
   throw new Forbidden(`This API key cannot grant what it lacks: ${lacking.join(', ')}.`);
 }
 
-/** The user who is responsible for a new key; null for a program whose own key has no such user. */
+/** Returns the user who is responsible for a new key; null for a program whose own key has no such user. */
 export async function creatorOf({ prisma }: Transaction, caller: Caller): Promise<bigint | null> {
   if (caller.userId !== null || caller.kind !== 'KEY') return caller.userId;
   const key = await prisma.apiKey.findUnique({ where: { id: caller.keyId }, select: { creatorId: true } });
   return key?.creatorId ?? null;
 }
 
-/** Inserts a key, inside a transaction. Throws InvalidInput when the server has too many. */
+/** Inserts a key, inside a transaction. Throws InvalidInput if the server has too many keys. */
 export async function insertApiKey(
   { prisma, query }: Transaction,
   key: NewApiKey & { botId: bigint | null; creatorId: bigint | null },
 ): Promise<CreatedApiKey> {
-  // Keys are created one at a time, so that no two take the last place. Raw SQL, for the lock.
+  // Creates keys one at a time, so that two requests cannot both create the last key that the limit allows. Raw SQL,
+  // because Prisma cannot lock rows.
   await query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
   if ((await prisma.apiKey.count({ where: listed })) >= maxKeys) {
     const message = `there are ${maxKeys} API keys already`;
@@ -100,8 +104,8 @@ export async function insertApiKey(
 }
 
 /**
- * Revokes a key, and returns it: it is refused within a second, and its streams end on every node. For admins, and for
- * programs with the scope ADMIN. Throws Forbidden, and NotFound for a key that has been revoked.
+ * Revokes a key and returns it. The key is refused within a second, and its streams end on every node. For admins, and
+ * for programs with the scope ADMIN. Throws Forbidden, and NotFound if the key does not exist or was already revoked.
  */
 export async function revokeApiKey(
   { db, keys }: { db: Db; keys: LiveKeys },
@@ -112,7 +116,7 @@ export async function revokeApiKey(
     db,
     async (transaction) => {
       await lockStaff(transaction, caller, 'manageApiKeys');
-      // Of two concurrent requests, only one revokes it.
+      // Of two concurrent requests, only one revokes the key.
       const { prisma } = transaction;
       const { count } = await prisma.apiKey.updateMany({
         where: { id: keyId, revokedAt: null },
@@ -128,15 +132,18 @@ export async function revokeApiKey(
 }
 
 /**
- * A page of the keys that are not revoked and do not belong to an incoming webhook, newest first. The edge has checked
- * that the caller may see them.
+ * Lists a page of the keys that are not revoked and do not belong to an incoming webhook, newest first. The caller must
+ * have checked that these keys may be shown.
  */
 export async function listApiKeys({ prisma }: Db, page: PageRequest): Promise<Page<ApiKey>> {
   const { id, rest } = newestFirst(page);
   return toPage(await prisma.apiKey.findMany({ where: { id, ...listed }, ...rest }), page);
 }
 
-/** Keys by id, revoked ones included; null if there is none. The edge has checked that the caller may see them. */
+/**
+ * Loads keys by id, including revoked ones; null if there is no such key. The caller must have checked that these keys
+ * may be shown.
+ */
 export const apiKeyById = defineLoader({
   load: async ({ prisma }: Db, keyIds: readonly bigint[]): Promise<(ApiKey | null)[]> => {
     const keys = await prisma.apiKey.findMany({ where: { id: { in: [...keyIds] } } });

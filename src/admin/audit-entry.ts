@@ -5,12 +5,12 @@ import { defineLoader } from '../postgres/loader.ts';
 import { isRecord } from '../core/json.ts';
 import { encodeId } from '../core/id.ts';
 
-/** Which entries to list; null means no restriction. `target`: the parts of a global id. */
+/** Restricts which entries to list; null means no restriction. `target`: the parts of the target's global id. */
 export type AuditFilter = { actorId: bigint | null; target: { type: string; key: string } | null };
 
 /**
- * A page of the audit log, newest first; a cursor's key is the entry's id. The caller has checked that the asker may
- * read it.
+ * Lists a page of the audit log, newest first. The key in a cursor is the entry's id. The caller must have checked that
+ * the asker may read the log.
  */
 export async function listAuditEntries(
   { prisma }: Db,
@@ -29,12 +29,14 @@ export async function listAuditEntries(
   return toPage(rows, page);
 }
 
-/** The entries with these ids, in no particular order. The caller has checked that the asker may read them. */
+/**
+ * Finds the entries with these ids, in no particular order. The caller must have checked that the asker may read them.
+ */
 export function findAuditEntries({ prisma }: Db, entryIds: readonly bigint[]): Promise<AuditEntry[]> {
   return prisma.auditEntry.findMany({ where: { id: { in: [...entryIds] } } });
 }
 
-/** The database role that the server connects as. The loader's only key is `role`. */
+/** Loads the name of the database role that the server connects as. The only key of this loader is `role`. */
 export const ownRole = defineLoader({
   load: async ({ pool }: Db, keys: readonly 'role'[]) => {
     const { rows } = await pool.query<{ role: string }>('select session_user::text as role');
@@ -44,8 +46,8 @@ export const ownRole = defineLoader({
 });
 
 /**
- * An entry's detail for clients: its ids, which are stored as `Chat:12`, become global ids. `source` says that a role
- * other than the server's wrote it: the actor is then only what that role claimed.
+ * Formats an entry's detail for clients. Its ids, which are stored as `Chat:12`, become global ids. `source` means that
+ * a database role other than the server's wrote the entry, so its actor is only what that role claimed.
  */
 export function detailOf({ detail, role }: AuditEntry, serverRole: string): Record<string, unknown> {
   const entries = isRecord(detail) ? Object.entries(detail) : [];

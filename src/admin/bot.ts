@@ -7,12 +7,12 @@ import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import { checkScopes, creatorOf, insertApiKey, requireOwnScopes, type CreatedApiKey } from './api-key.ts';
 import { lockStaff } from './staff.ts';
 
-/** A bot to be created. `scopes`: what its key may do, beyond being a member of chats like anyone else. */
+/** A bot to be created. `scopes`: what the bot's key may do, beyond what any member of a chat may do. */
 export type NewBot = { username: string; displayName: string | null; scopes: readonly Scope[] };
 
 /**
- * Creates a bot with its key. For admins, and for programs with the scope ADMIN, which can grant no scope that their
- * own key lacks. Throws InvalidInput, Forbidden, and Conflict for a username that is taken.
+ * Creates a bot with its key. For admins, and for programs with the scope ADMIN, which can grant only scopes that their
+ * own key has. Throws InvalidInput, Forbidden, and Conflict if the username is taken.
  */
 export async function createBot(db: Db, caller: Caller, input: NewBot): Promise<CreatedApiKey> {
   const bot = readNewBot(input);
@@ -39,7 +39,10 @@ function readNewBot({ username, displayName, scopes }: NewBot): NewBot {
   return { username, displayName: line, scopes };
 }
 
-/** Raw SQL: Prisma cannot express `on conflict`, without which a taken name would fail the transaction. */
+/**
+ * Inserts the bot. Raw SQL, because Prisma cannot express `on conflict`. Without it, a taken name would fail the
+ * transaction.
+ */
 async function insertBot(client: Queryable, { username, displayName }: NewBot): Promise<bigint> {
   const { rows } = await client.query<{ id: bigint }>(
     `insert into users (username, display_name, kind) values ($1, $2, 'BOT') on conflict do nothing returning id`,

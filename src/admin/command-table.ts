@@ -25,7 +25,10 @@ export function describeCommands(): string {
   return ['Usage: npm run -s admin -- COMMAND', ...lines].join('\n');
 }
 
-/** Finds the command that `args` begin with. Returns a function that runs it. Throws Misuse if there is none. */
+/**
+ * Finds the command that `args` begin with, and returns a function that runs it.
+ * Throws Misuse if there is no such command.
+ */
 export function findCommand([name = '', ...args]: string[]): (operator: Operator) => Promise<string> {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new Misuse(name === '' ? 'Name a command.' : `There is no command ${name}.`);

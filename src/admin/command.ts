@@ -4,15 +4,15 @@ import { isVisiblePerson } from '../chat/visibility.ts';
 import type { StoreSettings } from '../file/store/open.ts';
 
 /**
- * What commands work with. `appUrl`: where links lead; null if APP_URL is not set. `storage`: where the bytes of files
- * are.
+ * The dependencies of the commands. `appUrl`: the URL that links lead to; null if APP_URL is not set. `storage`: where
+ * the bytes of files are stored.
  */
 export type Operator = { db: Db; appUrl: string | null; storage: StoreSettings };
 
 /**
- * A command of `npm run -s admin`. `usage` names its arguments, and `meaning` says what it does. `run` returns what the
- * operator reads. The command acts with the rights of someone who has access to the database: no actor is named in the
- * audit log.
+ * A command of `npm run -s admin`. `usage` lists the command's arguments, and `meaning` says what the command does.
+ * `run` returns the text to print. A command has the rights of anyone who has access to the database, so the audit log
+ * names no actor for it.
  */
 export type Command = {
   usage: string;
@@ -20,10 +20,13 @@ export type Command = {
   run: (operator: Operator, args: string[]) => Promise<string>;
 };
 
-/** The operator's mistake: the message says what is wrong. */
+/** A mistake by the operator, which the message describes. */
 export class Misuse extends Error {}
 
-/** Splits a command's arguments into positional ones and options with a value. Throws Misuse if they do not fit. */
+/**
+ * Splits a command's arguments into positional arguments and options with a value. Throws Misuse if they do not match
+ * what the command accepts.
+ */
 export function readArguments<const Name extends string>(
   args: string[],
   { texts, options = [] }: { texts: { min: number; max: number }; options?: readonly Name[] },
@@ -32,7 +35,7 @@ export function readArguments<const Name extends string>(
   const { positionals, values } = parse(args, known);
   if (positionals.length < texts.min) throw new Misuse('An argument is missing.');
   if (positionals.length > texts.max) throw new Misuse('There are too many arguments.');
-  // Each known option is a string.
+  // The cast is safe, because each known option is a string.
   return { texts: positionals, options: values as Partial<Record<Name, string>> };
 }
 
@@ -47,9 +50,9 @@ function parse(args: string[], options: ParseArgsOptionsConfig) {
 /** An account that an operator named. */
 export type Account = { id: bigint; username: string; email: string | null };
 
-/** Finds an account by its username or its email address, ignoring case. Throws Misuse if there is none. */
+/** Finds an account by its username or its email address, ignoring case. Throws Misuse if there is no such command. */
 export async function findAccount({ pool }: Db, name: string): Promise<Account> {
-  // A username has no @. Raw SQL: Prisma cannot express fold(), the function that the indexes use.
+  // A username contains no @. Raw SQL, because Prisma cannot express fold(), the function that the indexes use.
   const { rows } = await pool.query<Account>(
     `select u.id, u.username, u.email from users u
     where ${name.includes('@') ? 'fold(u.email)' : 'fold(u.username)'} = fold($1) and ${isVisiblePerson('u')}`,

@@ -7,7 +7,7 @@ import { lockAccount } from './staff.ts';
 
 /** How many rows one transaction of the erasure removes. */
 const batchSize = 1_000;
-/** The pause between attempts while a server works on the erasure, in ms. */
+/** The pause between attempts while a server is working on the erasure, in ms. */
 const pauseMs = 100;
 
 /** Erases an account. */
@@ -28,7 +28,7 @@ export const erase: Command = {
   },
 };
 
-/** Resolves when the erasure is complete. A running server may do part of it. */
+/** Works on the erasure until it is complete. A running server may do part of the work. */
 async function finish(db: Db, userId: bigint): Promise<void> {
   while ((await db.prisma.accountDeletion.count({ where: { userId } })) > 0) {
     if ((await continueDeletions({ db }, batchSize)) === 0) await setTimeout(pauseMs);

@@ -6,7 +6,7 @@ import { exportPerson } from '../account/export.ts';
 import { openStore } from '../file/store/open.ts';
 import { findAccount, Misuse, readArguments, type Command } from './command.ts';
 
-/** Exports the data of an account, as its user can at `/api/export`. */
+/** Exports the data of an account, as the account's user can do at `/api/export`. */
 export const exportData: Command = {
   usage: 'export EMAIL|USERNAME FILE',
   meaning: 'writes the data of an account to a new file, as a zip',
@@ -16,8 +16,8 @@ export const exportData: Command = {
     const { store } = await openStore(storage, () => undefined);
     await createFile(path);
     try {
-      // Writes the audit entry first, so that no export lacks one. No trigger could write it, because triggers do not
-      // see reads.
+      // Writes the audit entry first, so that no export lacks one. A trigger could not write the entry, because
+      // triggers do not fire on reads.
       await db.pool.query(`select write_audit_entry('EXPORT_USER', 'User', $1, '{}')`, [String(id)]);
       await pipeline(Readable.from(exportPerson({ files: { db, store } }, id)), createWriteStream(path));
     } catch (error) {
@@ -30,7 +30,7 @@ export const exportData: Command = {
   },
 };
 
-/** Creates an empty file that only its owner can read. Throws Misuse when it exists, or cannot be created. */
+/** Creates an empty file that only its owner can read. Throws Misuse if the file exists or cannot be created. */
 async function createFile(path: string): Promise<void> {
   try {
     await (await open(path, 'wx', 0o600)).close();

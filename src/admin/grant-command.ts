@@ -3,7 +3,7 @@ import { ServerRole } from '../postgres/generated/prisma/enums.ts';
 import { findAccount, Misuse, readArguments, type Command } from './command.ts';
 import { grantServerRole } from './server-role.ts';
 
-/** Gives an account a role on the server: the only way to get the first admin. */
+/** Gives an account a role on the server. This is the only way to create the first admin. */
 export const grant: Command = {
   usage: `grant EMAIL|USERNAME [${Object.values(ServerRole).join('|')}]`,
   meaning: 'gives an account a role on the server; ADMIN if you name none',

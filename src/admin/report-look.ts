@@ -4,14 +4,17 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairMany, pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-// How staff read messages that they may not be able to see. Each statement also writes an entry to the audit log,
-// so nothing can be read without one. Reading is a query, not a mutation: it changes nothing that a client keeps, and a
-// client reads a report where it displays it, in a list or by `node`.
+// Lets staff read messages that they may not be able to see in the chat. Each statement also writes an entry to the
+// audit log, so nothing can be read without being recorded. Reading is a query rather than a mutation, because it
+// changes no data that a client caches, and a client reads a report wherever it displays it, in a list or by `node`.
 
-/** How many messages before a reported message, and how many after it, staff can read. */
+/** How many messages on each side of a reported message staff can read. */
 export const maxSurroundingsPerSide = 5;
 
-/** A report, and the caller who reads it. The edge has checked that they may. */
+/**
+ * A report, and the caller who reads it. The code that creates it must have checked that the caller may read the
+ * report.
+ */
 export type ReportReader = { reportId: bigint; caller: Caller };
 
 /** A file of a reported message. `size` is in bytes. */
@@ -24,15 +27,15 @@ export type ReportedFile = {
   height: number | null;
 };
 
-/** JSON has no bigint. */
+/** A `ReportedFile` as JSON, which has no bigint. */
 type StoredFile = Omit<ReportedFile, 'id'> & { id: string };
 
 /** The state of a message when it was reported. */
 export type ReportedMessage = { content: string; files: ReportedFile[] };
 
 /**
- * A message near a reported message, or the reported message itself, as it is now. `content` is null once it is
- * deleted.
+ * A message near a reported message, or the reported message itself, as it is now. `content` is null if the message has
+ * been deleted.
  */
 export type NearbyMessage = {
   seq: number;
@@ -45,18 +48,21 @@ export type NearbyMessage = {
 
 const readerKey = ({ reportId, caller }: ReportReader) => `${reportId} ${callerKey(caller)}`;
 
-/** What was reported, as it was then; null for a report that is gone. Each read is logged as READ_REPORT. */
+/**
+ * Loads what was reported, as it was at the time of the report; null if the report is gone. Each read is recorded in
+ * the audit log as READ_REPORT.
+ */
 export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey, alsoWrites: true });
 
 /**
- * A reported message and up to five messages before and after it, as they are now; empty once the message's
- * chat is gone. Each read is logged as READ_REPORT_CONTEXT.
+ * Loads a reported message and up to five messages before and after it, as they are now; empty if the message's chat is
+ * gone. Each read is recorded in the audit log as READ_REPORT_CONTEXT.
  */
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey, alsoWrites: true });
 
 /**
- * The beginning of a statement with the parameters $1 to $3. This part numbers the reports that are read, and writes
- * their audit entries, as write_audit_entry does.
+ * Returns the beginning of a statement, which takes the parameters $1 to $3. This part numbers the reads, and writes an
+ * audit entry for each of them, as write_audit_entry does.
  */
 const look = (action: string) => `with reader as (
       select * from ${unnest('$1::bigint[]', '$2::bigint[]', '$3::bigint[]')} with ordinality
@@ -70,7 +76,7 @@ const look = (action: string) => `with reader as (
       from reader join reports r on r.id = reader.report_id left join api_keys k on k.id = reader.key_id
     )`;
 
-/** Raw SQL: one statement reads what was reported and writes the entries. */
+/** Raw SQL, so that one statement reads what was reported and writes the audit entries. */
 async function readReported({ pool }: Db, readers: readonly ReportReader[]): Promise<(ReportedMessage | null)[]> {
   const { rows } = await pool.query<{ index: number; content: string; files: StoredFile[] }>(
     `${look('READ_REPORT')}
@@ -87,7 +93,7 @@ async function readReported({ pool }: Db, readers: readonly ReportReader[]): Pro
   });
 }
 
-/** Raw SQL: a page for each report in one statement, which also writes the entries. */
+/** Raw SQL, so that one statement reads the messages around each report and also writes the audit entries. */
 async function readSurroundings({ pool }: Db, readers: readonly ReportReader[]): Promise<NearbyMessage[][]> {
   const { rows } = await pool.query<NearbyMessage & { index: number }>(
     `${look('READ_REPORT_CONTEXT')}

@@ -8,16 +8,16 @@ import { newestFirst, toPage, type Page, type PageRequest } from '../postgres/pa
 import { constraintOf } from '../postgres/sql-state.ts';
 import { lockStaff } from './staff.ts';
 
-/** How long a report is kept after its resolution, as a PostgreSQL interval. */
+/** How long a report is kept after it was resolved, as a PostgreSQL interval. */
 const retention = '90 days';
 
-/** A message that the asker reports to the server staff, and why. */
+/** A report of a message to the server staff, with its reason. */
 export type NewReport = { messageId: bigint; reason: ReportReason; comment: string | null };
 
 /**
- * Reports another user's message that the asker can see. Triggers keep its content and its files as they are now. A
- * user reports a message once: reporting it again returns the first report. Throws NotFound for a message that is
- * hidden or deleted, and InvalidInput for a bad comment, the asker's own message, or one of the server's.
+ * Reports another user's message that the asker can see. Triggers store the message's current content and files. A user
+ * can report a message only once: reporting it again returns the first report. Throws NotFound if the message is hidden
+ * or deleted, and InvalidInput for a bad comment, for the asker's own message and for a system message.
  */
 export async function reportMessage(db: Db, asker: Asker, input: NewReport): Promise<Report> {
   const errors: FieldError[] = [];
@@ -35,13 +35,13 @@ export async function reportMessage(db: Db, asker: Asker, input: NewReport): Pro
   return report;
 }
 
-/** Why the asker may not report a message that they can see; null if they may. */
+/** Returns why the asker may not report a message that they can see; null if they may. */
 export function refuseReport({ asker, message }: { asker: Asker; message: Message }): InvalidInput | null {
   if (message.senderId !== asker.userId && message.kind === 'USER') return null;
   return new InvalidInput([{ path: ['messageId'], code: 'NOT_ALLOWED', message: 'must be a message of another user' }]);
 }
 
-/** Raw SQL, for `on conflict`: of two requests at once, one inserts the report. */
+/** Raw SQL, for `on conflict`, so that only one of two concurrent requests inserts the report. */
 async function insertReport({ pool }: Db, asker: Asker, { messageId, reason, comment }: NewReport): Promise<void> {
   try {
     await pool.query(
@@ -59,8 +59,9 @@ function deleted(): NotFound {
 }
 
 /**
- * A page of the reports, newest first; a cursor's key is the report's id. `isOpen`: true for unresolved reports, false
- * for resolved ones, null for all. The caller has checked that the asker may read reports.
+ * Lists a page of the reports, newest first. The key in a cursor is the report's id. `isOpen`: true for unresolved
+ * reports, false for resolved reports, null for all reports. The caller must have checked that the asker may read
+ * reports.
  */
 export async function listReports(
   { prisma }: Db,
@@ -73,8 +74,8 @@ export async function listReports(
 }
 
 /**
- * The reports with these ids that the caller can see, in no particular order: staff see all of them, others only their
- * own.
+ * Finds the reports with these ids that the caller can see, in no particular order. Staff see all reports, and other
+ * users only their own.
  */
 export function findReports(
   { prisma }: Db,
@@ -86,13 +87,13 @@ export function findReports(
   });
 }
 
-/** What staff decided about a report. `note`: for other staff to read. */
+/** A decision of the staff about a report. `note`: a note for other staff. */
 export type Verdict = { reportId: bigint; resolution: ReportResolution; note: string | null };
 
 /**
  * Resolves a report. MESSAGE_DELETED also deletes the message, whether or not the caller can see its chat; the other
- * resolutions only record what was decided. Resolving a report again replaces the resolution and the note. For
- * moderators and admins. Throws InvalidInput for a bad note; Forbidden; NotFound.
+ * resolutions only record the decision. Resolving a report again replaces the resolution and the note. For moderators
+ * and admins. Throws Forbidden, NotFound, and InvalidInput for a bad note.
  */
 export async function resolveReport(db: Db, caller: Caller, verdict: Verdict): Promise<Report> {
   const errors: FieldError[] = [];
@@ -109,8 +110,8 @@ export async function resolveReport(db: Db, caller: Caller, verdict: Verdict): P
 }
 
 async function settle(transaction: Transaction, verdict: Verdict, caller: Caller): Promise<Report> {
-  // Resolves it. Raw SQL, for the database's clock. The time of the first resolution stays, because the report is kept
-  // for 90 days from then on.
+  // Resolves the report. Raw SQL, to use the database's clock. The time of the first resolution is not overwritten,
+  // because the report is kept for 90 days from that time.
   const { rows } = await transaction.query<{ messageId: bigint | null }>(
     `update reports set resolution = $2, note = $3, resolved_by_id = $4,
       resolved_at = coalesce(resolved_at, clock_timestamp())
@@ -119,7 +120,7 @@ async function settle(transaction: Transaction, verdict: Verdict, caller: Caller
   );
   const [resolved] = rows;
   if (resolved === undefined) throw new NotFound('There is no such report.');
-  // As with any deletion of a message, a trigger leaves a tombstone instead.
+  // As with any deletion of a message, a trigger turns the message into a tombstone instead.
   if (verdict.resolution === 'MESSAGE_DELETED' && resolved.messageId !== null) {
     await transaction.prisma.message.deleteMany({ where: { id: resolved.messageId, deletedAt: null } });
   }
@@ -128,7 +129,7 @@ async function settle(transaction: Transaction, verdict: Verdict, caller: Caller
 
 /** Deletes up to `limit` reports that were resolved 90 days ago or earlier, with their files. Returns how many. */
 export async function purgeReports({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
-  // Raw SQL: with `skip locked`, nodes that purge at the same time do not wait for each other.
+  // Raw SQL, for `skip locked`, so that nodes that purge at the same time do not wait for each other.
   const { rowCount } = await pool.query(
     `delete from reports where id = any (array(
       select id from reports where resolved_at < now() - $1::interval limit $2 for update skip locked))`,

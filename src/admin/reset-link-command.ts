@@ -4,7 +4,7 @@ import { inTransaction } from '../postgres/client.ts';
 import { findAccount, Misuse, readArguments, type Command } from './command.ts';
 import { lockAccount } from './staff.ts';
 
-/** Makes a link that resets a password, for a server that sends no mail, or a user who receives none. */
+/** Creates a link that resets a password, for a server that sends no mail or a user who receives none. */
 export const resetLink: Command = {
   usage: 'reset-link EMAIL|USERNAME',
   meaning:
@@ -17,7 +17,7 @@ export const resetLink: Command = {
     const kind = 'PASSWORD_RESET';
     const code = await inTransaction(db, async (transaction) => {
       await lockAccount(transaction, id);
-      // Records it here: a trigger on the codes would also record those that users request.
+      // Writes the audit entry here, because a trigger on the codes would also record the codes that users request.
       await transaction.query(`select write_audit_entry('CREATE_RESET_LINK', 'User', $1, '{}')`, [String(id)]);
       return createCode(transaction, { kind, email, userId: id, signUpId: null });
     });

@@ -7,8 +7,8 @@ import type { ServerRole, User } from '../postgres/generated/prisma/client.ts';
 import { lockTarget } from './staff.ts';
 
 /**
- * Gives a user a role on the server, or takes it away (USER). For admins, so no one can promote themselves; the last
- * admin keeps the role. Throws Forbidden and NotFound.
+ * Gives a user a role on the server, or removes it (USER). Only admins can do this, so no one can promote themselves.
+ * The last admin cannot lose the role. Throws Forbidden and NotFound.
  */
 export async function setServerRole(
   db: Db,
@@ -27,8 +27,9 @@ export async function setServerRole(
 }
 
 /**
- * Changes the role of an existing user, without a permission check. Throws NotFound, and Forbidden for the last admin
- * and for a bot. Raw SQL: Prisma would not say which rule of a trigger has refused the change.
+ * Changes the role of an existing user, without a permission check. Throws NotFound if the user does not exist, and
+ * Forbidden for the last admin and for a bot. Raw SQL, because Prisma would not say which rule of a trigger refused the
+ * change.
  */
 export async function grantServerRole(
   client: Queryable,
@@ -50,7 +51,10 @@ export async function grantServerRole(
   }
 }
 
-/** In the order of the ids, so that admins who demote each other do not deadlock. Raw SQL, for the lock. */
+/**
+ * Locks the admins in the order of their ids, so that two admins who demote each other do not deadlock. Raw SQL,
+ * because Prisma cannot lock rows.
+ */
 async function lockAdmins(client: Queryable): Promise<void> {
   await client.query(
     `select from users where server_role = 'ADMIN' and deleted_at is null order by id for no key update`,

@@ -9,8 +9,8 @@ import type { Loaders } from '../postgres/loader.ts';
 import { mayOnServer, staffFor, type ServerAction } from './server-permission.ts';
 
 /**
- * The role on the server that counts for the caller; USER for an account that has been erased. For reading: changes use
- * `lockStaff`.
+ * Returns the caller's effective role on the server; USER if the account has been erased. Use this only for reads;
+ * changes use `lockStaff`.
  */
 export async function serverRoleOf(loaders: Loaders, caller: Caller): Promise<ServerRole> {
   return effectiveRole(caller, await ownRoleOf(loaders, caller));
@@ -20,14 +20,14 @@ async function ownRoleOf(loaders: Loaders, { userId }: Caller): Promise<ServerRo
   return userId === null ? 'USER' : ((await loaders.of(userById).load(userId))?.serverRole ?? 'USER');
 }
 
-/** Whether the caller may take an action that is not aimed at a particular user. */
+/** Returns whether the caller may perform an action that does not target a particular user. */
 export async function isAllowed(loaders: Loaders, caller: Caller, action: ServerAction): Promise<boolean> {
   return mayOnServer(caller, action, { role: await ownRoleOf(loaders, caller) });
 }
 
 /**
- * For an action that is not aimed at a particular user: throws Forbidden unless the caller may perform it. Locks the
- * row of the caller's user, so that the role holds until the transaction ends.
+ * Throws Forbidden unless the caller may perform the action, which does not target a particular user. Locks the row of
+ * the caller's user, so that the role cannot change before the transaction ends.
  */
 export async function lockStaff(client: Queryable, caller: Caller, action: ServerAction): Promise<void> {
   const roles = await lockRoles(client, caller.userId === null ? [] : [caller.userId]);
@@ -35,9 +35,9 @@ export async function lockStaff(client: Queryable, caller: Caller, action: Serve
 }
 
 /**
- * Locks the caller's user and the target, and returns the target's role. Throws Forbidden unless the caller may do this
- * to a user with that role, and NotFound if there is no such user. A user without a role on the server receives
- * Forbidden in either case.
+ * Locks the caller's user and the target, and returns the target's role. Throws Forbidden unless the caller may perform
+ * the action on a user with that role, and NotFound if there is no such user. A user without a role on the server gets
+ * Forbidden in both cases.
  */
 export async function lockTarget(
   client: Queryable,
@@ -55,7 +55,10 @@ export async function lockTarget(
   return targetRole;
 }
 
-/** A suspended user has no sessions, but one of their requests may still be in progress. */
+/**
+ * Throws Forbidden unless the caller may perform the action. A suspended user has no sessions, but one of their
+ * requests may still be in progress.
+ */
 async function refuseOthers(
   client: Queryable,
   caller: Caller,
@@ -71,7 +74,8 @@ function refusalOf(action: ServerAction): string {
 }
 
 /**
- * In the order of their ids, so that two staff members who act on each other do not deadlock. Raw SQL, for the lock.
+ * Locks the users in the order of their ids, so that two staff members who act on each other do not deadlock. Raw SQL,
+ * because Prisma cannot lock rows.
  */
 async function lockRoles(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint | null, ServerRole>> {
   const { rows } = await client.query<{ id: bigint | null; role: ServerRole }>(
@@ -82,7 +86,7 @@ async function lockRoles(client: Queryable, userIds: readonly bigint[]): Promise
   return new Map(rows.map(({ id, role }) => [id, role]));
 }
 
-/** Locks the row of a user, for an operator who acts on them. Throws NotFound if the account is gone. */
+/** Locks the row of a user that an operator wants to change. Throws NotFound if the account has been erased. */
 export async function lockAccount(client: Queryable, userId: bigint): Promise<void> {
   if (!(await lockRoles(client, [userId])).has(userId)) throw new NotFound('There is no such user.');
 }

@@ -34,7 +34,7 @@ export const unsuspend: Command = {
   },
 };
 
-/** Reads an instant, or a duration from now. Throws Misuse. */
+/** Reads a point in time, or a duration from now. Throws Misuse. */
 function readTime(text: string): Date {
   const [, count, unit = ''] = /^([1-9]\d{0,5})([mhd])$/.exec(text) ?? [];
   const unitMs = unitsMs[unit];

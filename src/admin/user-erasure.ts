@@ -7,8 +7,8 @@ import type { ErasedMessages } from '../postgres/generated/prisma/client.ts';
 import { lockTarget } from './staff.ts';
 
 /**
- * Erases a user's account, as `deleteAccount` does for the caller's own. Call `continueDeletions` next. For admins.
- * Throws Forbidden (for the asker's own account too) and NotFound.
+ * Erases a user's account, as `deleteAccount` does for the caller's own account. Call `continueDeletions` next. For
+ * admins. Throws Forbidden (also for the asker's own account) and NotFound.
  */
 export async function eraseUser(
   { db, sessions }: { db: Db; sessions: LiveSessions },

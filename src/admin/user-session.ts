@@ -7,8 +7,8 @@ import { defineLoader } from '../postgres/loader.ts';
 import { lockStaff } from './staff.ts';
 
 /**
- * The sessions of each user on their devices, by the user's id, most recently used first. The edge has checked that the
- * caller may see them.
+ * Loads the sessions of each user on their devices, by the user's id, most recently used first. The caller must have
+ * checked that these keys may be shown.
  */
 export const sessionsOf = defineLoader({
   load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<Session[][]> => {
@@ -27,8 +27,8 @@ export const sessionsOf = defineLoader({
 });
 
 /**
- * Ends a session of any user, with its streams, and returns it. For admins. Throws Forbidden, and NotFound for a
- * session that has ended.
+ * Ends a session of any user, with its streams, and returns it. For admins. Throws Forbidden, and NotFound if the
+ * session has ended.
  */
 export async function endSession(
   { db, sessions }: { db: Db; sessions: LiveSessions },
@@ -39,7 +39,7 @@ export async function endSession(
     db,
     async (transaction) => {
       await lockStaff(transaction, caller, 'endSession');
-      // A session of an API key or a webhook ends with that key or webhook.
+      // The sessions of API keys and webhooks are excluded, because they end with the key or the webhook.
       const where = { id: sessionId, apiKeyId: null, webhookId: null };
       const session = await transaction.prisma.session.findFirst({ where });
       // Of two concurrent requests, only one ends the session.

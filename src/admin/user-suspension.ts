@@ -5,17 +5,20 @@ import { InvalidInput, type FieldError } from '../errors.ts';
 import { inTransaction, type Db, type Transaction } from '../postgres/client.ts';
 import { lockTarget } from './staff.ts';
 
-/** A suspension to impose. `until`: when it ends by itself; null if it does not. `reason`: shown to the user. */
+/**
+ * A suspension to impose. `until`: when it ends automatically; null if it does not. `reason`: the reason shown to the
+ * user.
+ */
 export type NewSuspension = { userId: bigint; until: Date | null; reason: string | null };
 
-/** What is needed to suspend a user. */
+/** The dependencies for suspending a user. */
 export type Suspending = { db: Db; sessions: LiveSessions };
 
 /**
- * Suspends a user, or replaces their suspension: their sessions and streams end at its position in the log, on every
- * node, and no new session can be opened until the suspension ends. For moderators, who can suspend users without a
- * role, and for admins. Throws InvalidInput for an end in the past, a bad reason and the asker's own id; Forbidden;
- * NotFound.
+ * Suspends a user, or replaces their suspension. On every node, the user's sessions and streams end at the suspension's
+ * position in the log, and no new session can be opened until the suspension ends. For moderators, who can suspend
+ * users without a role, and for admins. Throws Forbidden, NotFound, and InvalidInput for an end in the past, a bad
+ * reason or the asker's own id.
  */
 export async function suspendUser({ db, sessions }: Suspending, caller: Caller, input: NewSuspension): Promise<void> {
   const suspension = readSuspension(input, caller.userId);
@@ -30,7 +33,7 @@ export async function suspendUser({ db, sessions }: Suspending, caller: Caller, 
   for (const id of endedIds) sessions.forget(id);
 }
 
-/** Ends a suspension early; nothing changes if there is none. For those who may suspend the user. */
+/** Ends a suspension early, or does nothing if there is none. For those who may suspend the user. */
 export async function unsuspendUser({ db }: { db: Db }, caller: Caller, userId: bigint): Promise<void> {
   await inTransaction(
     db,
@@ -43,8 +46,8 @@ export async function unsuspendUser({ db }: { db: Db }, caller: Caller, userId: 
 }
 
 /**
- * Reads the input of a suspension. `ownId`: the caller, who cannot suspend themselves; null for an operator. Throws
- * InvalidInput.
+ * Reads the input of a suspension. `ownId`: the id of the caller, who cannot suspend themselves; null for an operator.
+ * Throws InvalidInput.
  */
 export function readSuspension(input: NewSuspension, ownId: bigint | null): NewSuspension {
   const errors: FieldError[] = [];
@@ -59,7 +62,7 @@ export function readSuspension(input: NewSuspension, ownId: bigint | null): NewS
 
 /**
  * Writes the suspension inside a transaction that has locked the user's row, and returns the ids of the sessions that
- * it ended: a trigger ends them, so that a suspension that is written with psql does the same.
+ * it ended. A trigger ends the sessions, so that a suspension written with psql has the same effect.
  */
 export async function imposeSuspension(
   transaction: Transaction,
@@ -67,7 +70,8 @@ export async function imposeSuspension(
   by: bigint | null,
 ): Promise<bigint[]> {
   const sessions = await transaction.prisma.session.findMany({ where: { userId }, select: { id: true } });
-  // Writes or replaces it. Raw SQL: Prisma cannot express a conflict on a key with a null.
+  // Inserts or replaces the suspension. Raw SQL, because Prisma cannot express a conflict on a key that contains a
+  // null.
   await transaction.query(
     `insert into restrictions as r (chat_id, user_id, kind, until, reason, created_by_id)
     values (null, $1, 'SUSPENSION', $2, $3, $4)

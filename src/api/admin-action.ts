@@ -5,10 +5,10 @@ import { ExpectedError } from '../errors.ts';
 import type { Resolver } from './limit.ts';
 import { rootAccess } from './scope-table.ts';
 
-/** The scopes for administering the server; a mutation that needs only these is an admin action. */
+/** The scopes for administering the server. A mutation that requires only these scopes is an admin action. */
 const staffScopes = new Set<string>(['MODERATE', 'ADMIN']);
 
-/** Reports each use of a mutation that only the server staff may use, with its outcome. */
+/** Reports each use of a mutation that is only for the server staff, with its outcome. */
 export function noteAdminAction(name: string, resolve: Resolver): Resolver {
   if (!isAdminAction(name)) return resolve;
   return async (source, args, context, info) => {
@@ -32,12 +32,14 @@ export function noteAdminAction(name: string, resolve: Resolver): Resolver {
   };
 }
 
-/** Whether a field's result is an error of its union, which the errors plugin hides from `instanceof`. */
+/**
+ * Returns whether a field's result is one of the errors in its union, which the errors plugin hides from `instanceof`.
+ */
 function isRefusal(result: unknown): result is object {
   return typeof result === 'object' && result !== null && errorTypeMap.has(result);
 }
 
-/** The arguments that are ids. Ids identify no one to a reader who has only the log. */
+/** Returns only the arguments that are ids. Someone who has only the log cannot identify anyone by these ids. */
 function idsIn(args: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(args).filter(([name, value]) => name.endsWith('Id') && isShortText(value)));
 }
@@ -46,7 +48,7 @@ function isShortText(value: unknown): boolean {
   return typeof value === 'string' && value.length <= 100;
 }
 
-/** Whether the mutation is for the server staff only. */
+/** Returns whether the mutation is only for the server staff. */
 function isAdminAction(name: string): boolean {
   const access = rootAccess.Mutation[name];
   if (access === undefined || typeof access === 'string') return false;

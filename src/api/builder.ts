@@ -17,7 +17,7 @@ import { maxCursorLength } from '../postgres/name-page.ts';
 
 const cursorOptions = { extensions: asciiSize(maxCursorLength) };
 
-/** Builds the schema; the types register themselves here, one file per noun. */
+/** Builds the schema. Each noun has a file that registers its types here. */
 export const builder = new SchemaBuilder<{
   Context: Context;
   PrismaTypes: PrismaTypes;
@@ -46,7 +46,7 @@ export const builder = new SchemaBuilder<{
   },
   relay: {
     clientMutationId: 'omit',
-    // node.graphql.ts replaces these two fields, which would load any object for any asker.
+    // node.graphql.ts replaces these two fields, because they would load any object for any asker.
     nodeQueryOptions: false,
     nodesQueryOptions: false,
     cursorType: 'String',
@@ -63,7 +63,7 @@ export const builder = new SchemaBuilder<{
       return { typename: parsed.type, id: parsed.key };
     },
   },
-  // The plugin only collects each field's `complexity`: measure.ts measures whole operations before any of them is
+  // The plugin only collects the `complexity` of each field. measure.ts measures whole operations before they are
   // executed.
   complexity: { defaultComplexity: 1, disabled: true },
 });

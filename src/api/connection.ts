@@ -1,8 +1,8 @@
 import { defaultPageSize, encodeCursor, type ConnectionArgs, type List, type Page } from '../postgres/page.ts';
 
 /**
- * Converts a page of a list to a connection as the Relay specification defines it. `keyOf` returns a row's position in
- * the list.
+ * Converts a page of a list to a connection, as defined by the Relay specification. `keyOf` returns the position of a
+ * row in the list.
  */
 export function toConnection<Row>(list: List, page: Page<Row>, keyOf: (row: Row) => (bigint | number)[]) {
   return fromEdges(
@@ -11,7 +11,7 @@ export function toConnection<Row>(list: List, page: Page<Row>, keyOf: (row: Row)
   );
 }
 
-/** Builds a connection from edges that have their own kind of cursor. */
+/** Builds a connection from edges that already have a cursor of another kind. */
 export function fromEdges<Row>(
   page: Pick<Page<unknown>, 'hasNextPage' | 'hasPreviousPage'>,
   edges: { cursor: string; node: Row }[],
@@ -27,7 +27,7 @@ export function fromEdges<Row>(
   };
 }
 
-/** The complexity of a list: that of a full page. */
+/** Returns the complexity of a list, which is that of a full page. */
 export function pageComplexity(args: ConnectionArgs): { field: number; multiplier: number } {
   const size = args.first ?? args.last ?? defaultPageSize;
   return { field: 1, multiplier: Math.max(1, size) };

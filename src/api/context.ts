@@ -24,45 +24,48 @@ import { Loaders } from '../postgres/loader.ts';
 import type { SearchTurns } from '../search/search-turn.ts';
 import type { WebhookSettings } from '../webhook/webhook.ts';
 
-/** The services that all executions of a server share. */
+/** The services that all executions on a server share. */
 export type Services = {
   db: Db;
   accounts: Accounts;
   limits: RateLimits;
   metrics: Metrics;
   report: Report;
-  /** The network that a request comes from, as rate limits count it; pass null outside a request. */
+  /** Returns the network that a request comes from, as rate limits count it. Pass null outside a request. */
   addressOf: (request: IncomingMessage | null) => string;
-  /** The log's newest cursor. */
+  /** Reads the newest cursor of the log. */
   readCursor: () => Promise<string>;
   /** Groups frequent writes to the database into shared commits. */
   writes: GroupCommit;
-  /** Call this when an account is to be erased: the rest of its data is removed now, not at the next scheduled run. */
+  /**
+   * Call this after an erasure has begun, so that the rest of the account's data is removed now instead of at the next
+   * scheduled run.
+   */
   continueDeletions: () => void;
   files: FileStorage;
-  /** The requests that are sending files right now. */
+  /** The requests that are uploading files right now. */
   arrivals: Arrivals;
   /** Resumable uploads, which arrive in pieces. */
   partials: PartialUploads;
   partialLeases: PartialUploadLeases;
-  /** The exports of users' data that are under way. */
+  /** The exports of users' data that are in progress. */
   exports: ExportTurns;
   fileLinks: FileLinks;
   webhooks: WebhookSettings;
-  /** How long an upload may be nearly idle, in ms. */
+  /** How long an upload may be almost idle, in ms. */
   uploadIdleMs: number;
-  /** Limits how often typing is passed on. */
+  /** Limits how often typing notifications are passed on. */
   typing: TypingGate;
-  /** Queues searches, which run on their own connections. */
+  /** Queues searches, which use their own connections. */
   searches: SearchTurns;
-  /** Limits operations with large answers. */
+  /** Limits operations with large results. */
   largeOperations: LargeOperations;
 };
 
 /**
- * Everything that one execution may reach. `asker` is a function, so that calls to it can be observed: an execution
- * that never called it has the same result for everyone, and `live/shared-renderer.ts` shares that result. It is not a
- * getter, because Yoga and object spread copy the context, which would trigger a getter.
+ * Everything that an execution has access to. `asker` is a function, so that calls to it can be observed. An execution
+ * that never calls it has the same result for everyone, and `live/shared-renderer.ts` shares that result. `asker` is
+ * not a getter, because Yoga and object spread copy the context, and copying would trigger a getter.
  */
 export type Context = Services & {
   asker: () => Caller | null;
@@ -70,24 +73,27 @@ export type Context = Services & {
   userAgent: string | null;
   /** The network that the request comes from. */
   address: string;
-  /** The last cursor that a reconnecting EventSource received; it replaces `after`. */
+  /** The last cursor that a reconnecting EventSource received, which replaces `after`. */
   lastEventId: string | null;
   /**
-   * The cursor at which a subscription without `after` starts if the client requested it some time ago; null if it
-   * starts now.
+   * Where a subscription without `after` starts if the client requested it some time ago, as a cursor; null to start
+   * now.
    */
   askedAt: string | null;
-  /** The id of the logged event that this execution renders; null if it renders none. */
+  /** The id of the logged event that this execution renders; null if it does not render an event. */
   eventId: bigint | null;
-  /** Set before the execution when the operation selects `eventCursor`. */
+  /** Set before the execution if the operation selects `eventCursor`. */
   eventCursor: string | null;
-  /** What the operation has used so far. */
+  /** The resources that the operation has used so far. */
   usage: Usage;
-  /** The turns in which a mutation renders the results of its changes; set before the mutation is executed. */
+  /** Lets a mutation render the results of its changes in turn with others; set before the mutation is executed. */
   renderTurns: RenderTurns | null;
 };
 
-/** The context of one operation. Without `loaders`, the operation gets its own, so that it reads each row once. */
+/**
+ * Creates the context of one operation. Without `loaders`, the operation gets its own loaders, so that it reads each
+ * row only once.
+ */
 export function createContext(
   services: Services,
   request: { asker: () => Caller | null } & Partial<
@@ -112,22 +118,21 @@ export function createContext(
 }
 
 /**
- * Identifies the caller by a request's `Authorization` and `parley-act-as` headers. Nothing is refused until the caller
- * is needed: only then does the returned function throw Unauthenticated, Forbidden for a user that the program may not
- * act as, or IssuerUnavailable for a token that cannot be verified now. So a client that refreshes a session may send
- * the expired token.
+ * Identifies the caller by the `Authorization` and `parley-act-as` headers of a request. A refusal is delayed until the
+ * caller is needed: only then does the returned function throw Unauthenticated, Forbidden for a user that the program
+ * may not act as, or IssuerUnavailable for a token that cannot be verified now. This allows a client to send an expired
+ * token when it refreshes its session.
  */
 export function identifyAsker(accounts: Accounts, headers: IncomingHttpHeaders): Promise<() => Caller | null> {
   const { authorization, 'user-agent': userAgent = null, [actAsHeader]: actAs } = headers;
-  // Node joins the values of a header that is sent twice: together they name no user.
+  // If a header is sent twice, Node joins the values, and the joined value names no user.
   return lateRefusal(
     authenticate(accounts, { authorization, userAgent, actAs: actAs === undefined ? null : String(actAs) }),
   );
 }
 
 /**
- * Identifies the asker by the token in the URL of a stream. Call `isTokenLive` later to check whether the token is
- * still valid.
+ * Identifies the asker by the token in a stream's URL. Call `isTokenLive` later to check that the token is still valid.
  */
 export async function identifyStreamAsker(
   accounts: Accounts,
@@ -152,29 +157,29 @@ async function lateRefusal<Found extends Caller | null>(identifying: Promise<Fou
 }
 
 /**
- * The sender of an operation that does not require a user: an asker or a server key. Throws Unauthenticated when no one
- * is signed in.
+ * Returns the sender of an operation that does not require a user: an asker or a server key. Throws Unauthenticated if
+ * no one is signed in.
  */
 export function requireCaller(context: Context): Caller {
   return demandCaller(context.asker);
 }
 
-/** Whether the function that `identifyAsker` returns may throw this error. */
+/** Returns whether the error is one that the function returned by `identifyAsker` may throw. */
 export function isRefusal(error: unknown): error is Unauthenticated | IssuerUnavailable | Forbidden {
   return error instanceof Unauthenticated || error instanceof IssuerUnavailable || error instanceof Forbidden;
 }
 
 /**
- * The asker of an operation that needs one. Throws Unauthenticated when no one is signed in, and Forbidden for a server
- * key that names no user.
+ * Returns the asker of an operation that requires one. Throws Unauthenticated if no one is signed in, and Forbidden for
+ * a server key that names no user.
  */
 export function requireAsker(context: Context): Asker {
   return demandAsker(context.asker);
 }
 
 /**
- * The program that sends a request about the whole server, whether it acts as a user or not. Throws Forbidden for a key
- * without the scope, and for a user on a device: call it where only programs may do something.
+ * Returns the program that sends a request about the whole server, whether or not it acts as a user. Throws Forbidden
+ * for a key without the scope, and for a user on a device. Call this for operations that only programs may use.
  */
 export function requireProgram(context: Context, scope: Scope): Program {
   const caller = demandCaller(context.asker);
@@ -184,8 +189,8 @@ export function requireProgram(context: Context, scope: Scope): Program {
 }
 
 /**
- * The asker in a field that depends on the viewer, such as `viewerMembership`; null for a server key that names no
- * user, to which such a field shows nothing. Throws Unauthenticated when no one is signed in.
+ * Returns the asker in a field that depends on the viewer, such as `viewerMembership`; null for a server key that names
+ * no user, for which such a field is empty. Throws Unauthenticated if no one is signed in.
  */
 export function findViewer(context: Context): Asker | null {
   const caller = demandCaller(context.asker);
@@ -193,22 +198,23 @@ export function findViewer(context: Context): Asker | null {
 }
 
 /**
- * The rest of the operation runs as the user who has just signed in: the fields under `SignedIn.viewer` take
- * the asker from the context. Mutations run one after the other, each with everything that is selected under it.
+ * Makes the rest of the operation run as the user who has just signed in, because the fields under `SignedIn.viewer`
+ * take the asker from the context. Mutations run one after the other, and each one includes everything that is selected
+ * under it.
  */
 export function continueAs<SignedIn extends { asker: Asker }>(context: Context, signedIn: SignedIn): SignedIn {
   context.asker = () => signedIn.asker;
   return signedIn;
 }
 
-/** The asker of a request outside an operation. Throws like `requireAsker`. */
+/** Returns the asker of a request outside an operation. Throws like `requireAsker`. */
 export function demandAsker(identify: () => Caller | null): Asker {
   const caller = demandCaller(identify);
   if (hasUser(caller)) return caller;
   throw new Forbidden(`A server key can do this only as a user: name one in the header ${actAsHeader}.`);
 }
 
-/** Throws Unauthenticated when a request names no one. */
+/** Throws Unauthenticated if a request identifies no one. */
 function demandCaller(identify: () => Caller | null): Caller {
   const caller = identify();
   if (caller === null) throw new Unauthenticated('An access token is required: send `Authorization: Bearer …`.');

@@ -17,58 +17,58 @@ import { LRUCache } from 'lru-cache';
 import { badRequest } from './error.ts';
 import { requestLimits } from './request.ts';
 
-/** How much memory the cache may use, in bytes: for documents of signed-in users, and for all others. */
+/** How much memory the cache may use, in bytes, for the documents of signed-in users and for all others. */
 const cacheLimits = { known: 48 * 1024 * 1024, strangers: 4 * 1024 * 1024 };
 
 /**
- * Estimates the memory of a cached document: the real use is 49 to 99 % of this, measured over fields, fragments,
- * arguments, variables, lists, texts and comments (test/api/document.test.ts).
+ * Used to estimate the memory of a cached document. The actual use is 49 to 99 % of the estimate, measured with fields,
+ * fragments, arguments, variables, lists, strings and comments (test/api/document.test.ts).
  */
 const bytesPerDocument = 1_000;
 const bytesPerNode = 210;
 const bytesPerCharacter = 2;
 
-/** How many bytes the hash of a registered document adds: it is stored as a key and as a value. */
+/** How many bytes the hash of a registered document adds, because it is stored as a key and as a value. */
 const bytesPerHash = 300;
 
 /** One operation of a valid document. */
 export type PreparedOperation = { document: DocumentNode; operation: OperationDefinitionNode };
 
-/** The operation, or the errors of its request. */
+/** The operation, or the errors that prevent it. */
 export type Preparation = PreparedOperation | { errors: readonly GraphQLError[] };
 
-/** Whether the document comes from a signed-in user. */
+/** Describes who sent a document; `isKnown`: whether the sender is signed in. */
 export type Sender = { isKnown: boolean };
 
 /** The documents of the operator's manifest. */
 export type TrustedDocuments = {
   /** Whether clients may run only these documents. */
   isOnly: boolean;
-  /** The text of each document, by its id in the manifest and by its SHA-256 hash in lower-case hex. */
+  /** The text of each document, under its id in the manifest and under its SHA-256 hash in lower-case hex. */
   texts: ReadonlyMap<string, string>;
-  /** The document of each text. */
+  /** The parsed document of each text. */
   documents: ReadonlyMap<string, DocumentNode>;
 };
 
-/** `hash`: the hash by which clients may name the document, if a client has registered it. */
+/** `hash`: the hash by which clients may refer to the document, if a client has registered it. */
 type Cached = { document: DocumentNode; bytes: number; hash?: string };
 
 /**
- * Parses and validates each text once, no matter how many requests send it, or in what form. Invalid documents are not
- * cached. Documents from clients that are not signed in have a small share of the memory, and evict only each other.
- * A registered document can be named by its hash for as long as it stays in the cache.
+ * Parses and validates each text only once, no matter how many requests send it, or in which form. Invalid documents
+ * are not cached. Documents from clients that are not signed in may use only a small share of the memory, and evict
+ * only each other. A registered document can be referred to by its hash as long as it stays in the cache.
  */
 export class DocumentCache {
-  /** The documents of the operator's manifest, which are never evicted; null without one. */
+  /** The documents of the operator's manifest, which are never evicted; null if there is no manifest. */
   readonly trusted: TrustedDocuments | null;
   readonly #schema: GraphQLSchema;
-  /** The texts of the registered documents, by their hashes. */
+  /** The texts of the registered documents, by hash. */
   readonly #registered = new Map<string, string>();
   readonly #known = createCache(cacheLimits.known, ({ hash }) => {
     if (hash !== undefined) this.#registered.delete(hash);
   });
   readonly #strangers = createCache(cacheLimits.strangers);
-  /** The errors of each invalid document, kept only while a request is using the document. */
+  /** The errors of each invalid document, which are kept only while a request is using the document. */
   readonly #errors = new WeakMap<DocumentNode, readonly GraphQLError[]>();
 
   constructor(schema: GraphQLSchema, trusted: TrustedDocuments | null = null) {
@@ -82,8 +82,8 @@ export class DocumentCache {
   }
 
   /**
-   * Prepares the operation that a request names. The same text yields the same document object for as long as it stays
-   * in the cache.
+   * Prepares the operation that a request names. The same text yields the same document object as long as it stays in
+   * the cache.
    */
   prepare(source: string, operationName: string | null, sender: Sender): Preparation {
     let document: DocumentNode;
@@ -104,7 +104,7 @@ export class DocumentCache {
     return { errors: [badRequest(message, 400)] };
   }
 
-  /** Parses a document, valid or not. Throws a GraphQLError when it cannot be parsed. */
+  /** Parses a document, which need not be valid. Throws a GraphQLError if it cannot be parsed. */
   parse(source: string, sender: Sender): DocumentNode {
     const trusted = this.trusted?.documents.get(source);
     if (trusted !== undefined) return trusted;
@@ -122,14 +122,14 @@ export class DocumentCache {
     return document;
   }
 
-  /** The errors of a document that `parse` returned. */
+  /** Returns the errors of a document that `parse` returned. */
   validate(document: DocumentNode): readonly GraphQLError[] {
     return this.#errors.get(document) ?? [];
   }
 
   /**
-   * Registers a text under its SHA-256 hash (in lower-case hex, which the caller has verified), if a signed-in user's
-   * document with that text is in the cache.
+   * Registers a text under its SHA-256 hash in lower-case hex (which the caller has verified), if the cache contains a
+   * document with that text from a signed-in user.
    */
   register(hash: string, source: string): void {
     const cached = this.#known.get(source);
@@ -138,7 +138,7 @@ export class DocumentCache {
     if (this.#known.has(source)) this.#registered.set(hash, source);
   }
 
-  /** The text that is registered under a hash; null if there is none. */
+  /** Returns the text that is registered under a hash; null if there is none. */
   findRegistered(hash: string): string | null {
     return this.#registered.get(hash) ?? null;
   }
@@ -153,7 +153,7 @@ function createCache(maxBytes: number, onEviction?: (evicted: Cached) => void) {
 }
 
 /**
- * Parses and validates a text, and estimates the memory of its document, in bytes. Throws a GraphQLError when it cannot
+ * Parses and validates a text, and estimates the memory of its document in bytes. Throws a GraphQLError if it cannot
  * be parsed.
  */
 export function readDocument(
@@ -166,16 +166,16 @@ export function readDocument(
   return { document, errors, bytes };
 }
 
-/** Checks for fragment cycles first: they would overflow the stack in another rule. */
+/** Checks for fragment cycles first, because they would cause a stack overflow in another rule. */
 function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[] {
   const circles = validate(schema, document, [NoFragmentCyclesRule]);
   return circles.length > 0 ? circles : validate(schema, document);
 }
 
 /**
- * Detaches a document from what takes most of its memory and is not needed once the document is valid: its list of
- * tokens (errors keep their positions), and the pieces that the lexer joined into a string with escapes (32 bytes
- * each). Returns the estimated memory of the nodes, in bytes.
+ * Removes from a document what takes most of its memory and is not needed once the document is valid. This is its list
+ * of tokens (errors keep their positions), and the pieces that the lexer joined into a string with escapes (32 bytes
+ * each). Returns the estimated memory of the remaining nodes, in bytes.
  */
 function slim(document: DocumentNode): number {
   let bytes = 0;
@@ -185,7 +185,7 @@ function slim(document: DocumentNode): number {
       if (node.loc === undefined) return;
       const { start, end, source } = node.loc;
       Reflect.set(node, 'loc', { start, end, source });
-      // The value of a single-line string without escapes is a slice of the source, and takes no memory of its own.
+      // The value of a single-line string without escapes is a slice of the source, so it takes no additional memory.
       if (node.kind !== Kind.STRING || !(node.block === true || source.body.slice(start, end).includes('\\'))) return;
       bytes += node.value.length * bytesPerCharacter;
       Reflect.set(node, 'value', JSON.parse(JSON.stringify(node.value)));
@@ -194,14 +194,16 @@ function slim(document: DocumentNode): number {
   return bytes;
 }
 
-/** What decides whether two subscriptions have the same results: the text, and the variables that the results use. */
+/**
+ * What determines whether two subscriptions have the same results: the text, and the variables that the results use.
+ */
 export type Shape = { text: string; variables: string[] };
 
 const shapes = new WeakMap<OperationDefinitionNode, Shape>();
 
 /**
- * The shape of a subscription without the arguments of its root field: they select the events, not their form, and
- * `after` differs for every subscriber that resumes.
+ * Returns the shape of a subscription without the arguments of its root field. These arguments select the events but do
+ * not affect their form, and `after` differs for every subscriber that resumes.
  */
 export function shapeOf(document: DocumentNode, operation: OperationDefinitionNode): Shape {
   let shape = shapes.get(operation);
@@ -237,13 +239,13 @@ function readShape(document: DocumentNode, operation: OperationDefinitionNode): 
   }
   const variables = new Set<string>();
   visit(stripped, { Variable: (node) => void variables.add(node.name.value) });
-  // Includes the defaults of variables: the same text means something else with other defaults.
+  // Includes the default values of variables, because the same text with other default values has another meaning.
   const definitions = operation.variableDefinitions?.filter(({ variable }) => variables.has(variable.name.value)) ?? [];
   const text = [stripped, ...definitions].map(print).join('\n');
   return { text: createHash('sha256').update(text).digest('base64'), variables: [...variables].toSorted() };
 }
 
-/** Whether any selection in the document is specific to that type, as in `... on PresenceChanged`. */
+/** Returns whether any selection in the document is specific to that type, as in `... on PresenceChanged`. */
 export function asksForType(document: DocumentNode, type: string): boolean {
   let found = false;
   visit(document, { NamedType: ({ name }) => void (found ||= name.value === type) });
@@ -253,7 +255,8 @@ export function asksForType(document: DocumentNode, type: string): boolean {
 const mentioned = new WeakMap<DocumentNode, Map<string, boolean>>();
 
 /**
- * Whether the document has a field of that name anywhere: an operation that might select it is treated as if it did.
+ * Returns whether the document has a field of that name anywhere. An operation that might select the field is treated
+ * as if it did.
  */
 export function mentionsField(document: DocumentNode, name: string): boolean {
   let byName = mentioned.get(document);

@@ -82,7 +82,7 @@ function readUpsert(input: ChatUpsert): ChatUpsert {
   return { ...input, key, name, description, custom, memberIds };
 }
 
-/** Returns the chat with this key, and locks its row. Raw SQL, for the lock. */
+/** Returns the chat with this key, and locks its row. Raw SQL, because Prisma cannot lock rows. */
 async function lockByKey({ query }: Transaction, key: string): Promise<Chat | null> {
   const { rows } = await query<Chat>(`select ${columns.chat('c')} from chats c where c.key = $1 for no key update`, [
     key,

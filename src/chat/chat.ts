@@ -133,7 +133,7 @@ function checkNewChat(
 
 /**
  * Locks the rows of these people against deletion until the transaction ends, in the order of their ids. Returns the
- * ids of the people who exist. Raw SQL, for the lock.
+ * ids of the people who exist. Raw SQL, because Prisma cannot lock rows.
  */
 export async function lockPeople(client: Queryable, userIds: readonly bigint[]): Promise<Set<bigint>> {
   const { rows } = await client.query<{ id: bigint }>(

@@ -47,8 +47,8 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
       db,
       async (transaction) => {
         await requireServerAdmin(transaction, asker);
-        // Admins create invites one at a time, so that two of them cannot both take the last free slot. Raw SQL, for
-        // the lock.
+        // Admins create invites one at a time, so that two of them cannot both take the last free slot. Raw SQL,
+        // because Prisma cannot lock rows.
         await transaction.query(`select from users where server_role = 'ADMIN' order by id for no key update`);
         return insertInvite(transaction, asker, input);
       },

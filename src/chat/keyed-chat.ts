@@ -125,7 +125,7 @@ async function insertChat(client: Queryable, wanted: ChatUpsert): Promise<Chat |
   return rows[0] ?? null;
 }
 
-/** Returns the pair's chat, and locks its row. Raw SQL, for the lock. */
+/** Returns the pair's chat, and locks its row. Raw SQL, because Prisma cannot lock rows. */
 async function lockSingle(client: Queryable, pair: [bigint, bigint]): Promise<Chat | null> {
   const { rows } = await client.query<Chat>(
     `select ${columns.chat('c')} from single_chats s join chats c on c.id = s.chat_id

@@ -121,7 +121,7 @@ export interface FileInfo {
   readonly blurhash: string | null;
 }
 
-/** A message. `content` is null once it is deleted. */
+/** A message. `content` is null if the message has been deleted. */
 export interface Message {
   readonly id: string;
   readonly seq: number;

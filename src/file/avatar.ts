@@ -13,7 +13,7 @@ import type { Asker } from '../core/asker.ts';
  */
 export async function setOwnAvatar({ db }: { db: Db }, asker: Asker, fileId: bigint | null): Promise<User> {
   return inTransaction(db, async (transaction) => {
-    // Locks the user, so that concurrent changes run one after the other. Raw SQL, for the lock.
+    // Locks the user, so that concurrent changes run one after the other. Raw SQL, because Prisma cannot lock rows.
     const { rows } = await transaction.query<User>(
       `select ${columns.user('u')} from users u where u.id = $1 and u.deleted_at is null for no key update`,
       [asker.userId],

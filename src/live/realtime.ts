@@ -203,7 +203,7 @@ export class Realtime {
     return this.#feed.whenAt(place);
   }
 
-  /** The log's newest cursor. */
+  /** Reads the newest cursor of the log. */
   async readCursor(): Promise<string> {
     const { head } = await readExtent(this.#pool);
     return formatCursor({ epoch: this.epoch(), id: head });

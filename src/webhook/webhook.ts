@@ -50,8 +50,8 @@ export async function createWebhook(
       db,
       async (transaction) => {
         const { ownerId = null, apiKeyId = null } = await lockOwner(transaction, caller);
-        // Webhooks are created one at a time, so that two requests cannot both take the last place. Raw SQL, for the
-        // lock.
+        // Webhooks are created one at a time, so that two requests cannot both take the last place. Raw SQL, because
+        // Prisma cannot lock rows.
         await transaction.query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
         if ((await transaction.prisma.webhook.count()) >= maxWebhooks) throw tooMany();
         // Raw SQL, because Prisma does not report which rule of a trigger has rejected a row.

@@ -32,5 +32,5 @@ export const usersDocument = graphql(
 );
 
 type Admin = NonNullable<ResultOf<typeof usersDocument>['admin']>;
-/** A user as staff see them. */
+/** A user as the server staff see them. */
 export type ListedUser = NonNullable<Admin['users']>['edges'][number]['node'];
