@@ -1,13 +1,13 @@
-# parley, for a PostgreSQL of your own: set DATABASE_URL and JWT_KEYS (docs/operating.md). The image runs as user 10001
+# parley, for use with your own PostgreSQL: set DATABASE_URL and JWT_KEYS (docs/operating.md). The image runs as user 10001
 # on a read-only root file system; it writes only to the volume /data (uploads in progress and, without a bucket, the
-# files). The embedded PostgreSQL is left out, because a container's database should be a service of its own.
+# files). The image does not include the embedded PostgreSQL, because a container's database should be a separate service.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
-# What `npm ci` needs comes first, so that a change to the server's code alone does not reinstall everything.
+# The files that `npm ci` needs come first, so that a change to the server's code alone does not reinstall everything.
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma ./prisma
-# npm ci also builds the page, from its code and the client package's.
+# `npm ci` also builds the page, from the page's own code and the client package's.
 COPY scripts/postinstall.ts scripts/web.ts ./scripts/
 COPY tsconfig.json ./
 COPY src/client ./src/client
@@ -27,7 +27,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /
     && install -d -o parley -g parley -m 0700 /data
 COPY --from=build /app /app
 WORKDIR /app
-# The Node.js that parley is tested with, from parley's lock file; this Debian image contains none.
+# Uses the Node.js version that parley is tested with, from parley's lock file, because this Debian image contains no Node.js.
 ENV PATH=/app/node_modules/node/bin:$PATH \
     NODE_ENV=production \
     HOST=0.0.0.0 \
@@ -36,7 +36,7 @@ ENV PATH=/app/node_modules/node/bin:$PATH \
 USER 10001:10001
 VOLUME /data
 EXPOSE 4000
-# The image has no curl. `docker stop` and orchestrators send SIGTERM, which Node receives as process 1.
+# The image has no curl. `docker stop` and orchestrators send SIGTERM, which Node receives directly because it is process 1.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/readyz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "--max-semi-space-size=32", "src/main.ts"]

@@ -4,11 +4,11 @@ import type { Crowd, LoadMethods } from './load.ts';
 import { type Program, startHelper } from './process.ts';
 import type { Remote } from './remote.ts';
 
-/** What each benchmark receives. */
+/** The arguments of each benchmark. */
 export type Bench = {
   postgres: Postgres;
   load: Remote<LoadMethods>;
-  /** Small numbers, to check that the benchmark works; the figures mean little. */
+  /** Whether to use small numbers that only check that the benchmark works; the figures then mean little. */
   isQuick: boolean;
   rounds: number;
   /** The folder for this server's CPU profiles; undefined for no profiles. */
@@ -16,7 +16,7 @@ export type Bench = {
   say: (line: string) => void;
 };
 
-/** A table of figures, and the limits that they must stay within. */
+/** A table of measured values, with the limits that they must stay within. */
 export type Report = { title: string; columns: string[]; rows: (string | number)[][]; notes: string[]; goals: Goal[] };
 
 /** `value` must be at most (or at least) `limit`. */
@@ -32,14 +32,14 @@ export function startLoad(): Program & { remote: Remote<LoadMethods> } {
   return startHelper<LoadMethods>('bench/load.ts');
 }
 
-/** The subscribers of one server, and how many messages they have received so far. */
+/** The subscribers of one server, and the number of messages that they have received so far. */
 export class Audience {
   readonly name: string;
   readonly size: number;
   readonly #load: Remote<LoadMethods>;
   #messages = 0;
 
-  /** Resolves half a second after all are subscribed, so that the server is idle again. */
+  /** Resolves half a second after all of them have subscribed, so that the server is idle again. */
   static async open({ load }: Pick<Bench, 'load'>, name: string, crowd: Crowd): Promise<Audience> {
     await load.call('open', { group: name, crowd });
     await sleep(500);
@@ -53,15 +53,15 @@ export class Audience {
   }
 
   /**
-   * Resolves when the subscribers together have received `messages` more messages. Throws if more arrive, if a stream
-   * ends, or if a message is skipped or late where order is promised.
+   * Resolves when the subscribers together have received `messages` more messages. Throws if more messages arrive, if a
+   * stream ends, or if a message is skipped or late on a server that promises order.
    */
   async receive(messages: number): Promise<void> {
     this.#messages += messages;
     await this.#load.call('reached', { group: this.name, messages: this.#messages });
   }
 
-  /** How many messages reached a subscriber after a message that was sent later. */
+  /** Returns how many messages reached a subscriber after a message that was sent later. */
   async countLate(): Promise<number> {
     return this.#load.call('countLate', { group: this.name });
   }

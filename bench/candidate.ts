@@ -86,7 +86,9 @@ export async function prepareHandWritten(postgres: Postgres): Promise<Candidate>
   };
 }
 
-/** PostGraphile on the same tables, triggers and all. It has no subscribers, and does not authenticate senders. */
+/**
+ * PostGraphile on the same tables, including their triggers. It has no subscribers and does not authenticate senders.
+ */
 export async function preparePostgraphile(postgres: Postgres): Promise<Candidate> {
   const database = await createMigrated(postgres);
   const { senders, chats } = await fill(database);

@@ -8,7 +8,7 @@ import { prepareCluster } from '../src/postgres/embedded/cluster.ts';
 import { databaseUrl, findFreePort, startServer } from '../src/postgres/embedded/server.ts';
 import { contentOf } from './document.ts';
 
-/** The bundled PostgreSQL, set up as in the product, in its own folder. */
+/** The bundled PostgreSQL in a separate folder, set up as in the product. */
 export type Postgres = {
   pid: number;
   version: string;
@@ -22,7 +22,7 @@ export type Database = { url: string; sql: pg.Pool };
 /** A user with a session. */
 export type Person = { userId: string; sessionId: string };
 
-/** Starts PostgreSQL with the product's settings and those that a benchmark adds. */
+/** Starts PostgreSQL with the product's settings plus those that a benchmark adds. */
 export async function startPostgres(settings: Record<string, string> = {}): Promise<Postgres> {
   const log = pino({ level: 'silent' });
   const folder = await mkdtemp(join(tmpdir(), 'parley-bench-'));
@@ -34,7 +34,7 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   const pools: pg.Pool[] = [];
   const open = (name: string, max: number) => {
     const pool = new pg.Pool({ connectionString: databaseUrl(cluster, port, name), max });
-    // A stopping PostgreSQL may close a connection before the pool does.
+    // While it stops, PostgreSQL may close a connection before the pool does.
     pool.on('error', () => undefined);
     pools.push(pool);
     return pool;
@@ -58,7 +58,7 @@ export async function startPostgres(settings: Record<string, string> = {}): Prom
   };
 }
 
-/** Users who are signed in on one device each. */
+/** Adds users who are each signed in on one device. */
 export async function addPeople({ sql }: Database, count: number): Promise<Person[]> {
   const { rows } = await sql.query<Person>(
     `with added as (
@@ -87,7 +87,7 @@ export async function addGroup({ sql }: Database, people: readonly Person[]): Pr
   return row.id;
 }
 
-/** Inserts `count` messages with one statement; each takes its chat's next seq. */
+/** Inserts `count` messages with one statement; each message takes the next seq of its chat. */
 export async function post(
   { sql }: Database,
   place: { chatId: string; senderId: string },
@@ -101,7 +101,7 @@ export async function post(
   ]);
 }
 
-/** Resolves when the server has indexed all messages for searches, which costs more than replaying them. */
+/** Resolves when the server has indexed all messages for search, because indexing costs more than replaying them. */
 export async function whenIndexed({ sql }: Database): Promise<void> {
   for (;;) {
     const { rows } = await sql.query<{ isBehind: boolean }>(

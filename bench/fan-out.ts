@@ -12,17 +12,17 @@ type Contestant = {
   pid: number;
   audience: Audience;
   publish: (count: number) => Promise<void>;
-  /** Deliveries in one round: enough for a CPU clock with a resolution of 10 ms. */
+  /** Deliveries in one round, enough for a CPU clock with a resolution of 10 ms. */
   deliveries: number;
   stop: () => Promise<void>;
 };
 
 const burst = 20;
 
-/** µs of CPU time per delivery, one figure per round. */
+/** µs of CPU time per delivery, one value per round. */
 type Figures = { single: number[]; burst: number[] };
 
-/** Measures what a delivery to many subscribers of one chat costs, for single events and for bursts. */
+/** Measures the cost of delivering to many subscribers of one chat, for single events and for bursts. */
 export async function measureFanOut(bench: Bench): Promise<Report[]> {
   const sizes = bench.isQuick ? [300] : [1_000, 5_000];
   const reports: Report[] = [];
@@ -34,7 +34,8 @@ async function measureSize(bench: Bench, size: number): Promise<Report> {
   const contestants = [await openParley(bench, size), ...(await openPeers(bench, size))];
   const figures = new Map<string, Figures>(contestants.map(({ name }) => [name, { single: [], burst: [] }]));
   const postgresMs: number[] = [];
-  // The first round warms up. Each round measures every server, so that a slow minute on the machine affects them all.
+  // The first round is a warm-up. Each round measures every server, so that a slow minute on the machine affects all
+  // servers.
   for (let round = 0; round <= bench.rounds; round += 1) {
     for (const contestant of contestants) {
       const postgresBefore = familyCpuMs(bench.postgres.pid);
@@ -85,8 +86,8 @@ async function openPeers(bench: Bench, size: number): Promise<Contestant[]> {
 }
 
 /**
- * Each server has its own load process, because a process has a limited number of sockets. Only one of them works at a
- * time.
+ * Each server has its own load process, because a process has a limited number of sockets. Only one load process works
+ * at a time.
  */
 async function openAudience(server: Server, crowd: Crowd): Promise<Pick<Contestant, 'audience' | 'stop'>> {
   const load = startLoad();
@@ -109,7 +110,7 @@ async function measureRound(
     await publish(count);
     await audience.receive(count * audience.size);
   }
-  // Work that the server does after its last write counts too.
+  // Waits, so that the work that the server does after its last write counts too.
   await sleep(50);
   return (1_000 * (cpuMs(pid) - before)) / (publications * count * audience.size);
 }

@@ -5,7 +5,7 @@ import { isWhole } from './raw-http.ts';
 import { serve } from './remote.ts';
 
 /**
- * How many files to send, how many per request, and over how many persistent connections; each connection belongs to
+ * How many files to send, how many per request, and over how many persistent connections. Each connection belongs to
  * one user.
  */
 export type Uploading = {
@@ -18,12 +18,12 @@ export type Uploading = {
 };
 /** Which files to read, and on how many connections. */
 export type Downloading = { port: number; urls: string[]; connections: number };
-/** How long the work took, in ms, how many bytes were moved, and the files' URLs. */
+/** How long the transfer took, in ms, how many bytes were moved, and the URLs of the files. */
 export type Moved = { ms: number; bytes: number; urls: string[] };
 
 /** Sends and reads files, in a separate process that does as little as possible. */
 const methods = {
-  /** Uploads files that are new to the server. Resolves when the last one is acknowledged. */
+  /** Uploads files whose content the server has not seen. Resolves when the last upload is acknowledged. */
   async upload({ port, tokens, count, perRequest, fileBytes, connections }: Uploading): Promise<Moved> {
     const urls: string[] = [];
     const ms = await inTurn(port, connections, count / perRequest, async (connection, _, place) => {
@@ -41,17 +41,17 @@ const methods = {
     let bytes = 0;
     const ms = await inTurn(port, connections, urls.length, async (connection, index) => {
       const size = await connection.read(`GET ${urls[index]} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
-      // `bytes` is read only after the await: other connections add to it in the meantime.
+      // Reads `bytes` only after the await, because other connections add to it in the meantime.
       bytes += size;
     });
     return { ms, bytes, urls };
   },
 };
 
-/** What another process can ask of this one. */
+/** The methods that another process can call on this one. */
 export type FileLoadMethods = typeof methods;
 
-/** Runs `work` `count` times, one run at a time on each connection. Returns the time that this took, in ms. */
+/** Runs `work` `count` times, one run at a time on each connection. Returns how long this took, in ms. */
 async function inTurn(
   port: number,
   connections: number,
@@ -74,7 +74,7 @@ async function inTurn(
 const boundary = 'a-boundary-as-long-as-a-browsers';
 const filling = randomBytes(256 * 1024);
 
-/** A request in pieces: the same bytes repeated, except at the beginning of each file. */
+/** Yields a request in pieces: the same bytes repeated, except at the beginning of each file. */
 function* describeUpload(token: string, files: number, fileBytes: number): Generator<string | Buffer> {
   const head = `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="file.bin"\r\n\r\n`;
   const end = `--${boundary}--\r\n`;
@@ -98,7 +98,7 @@ function* describeUpload(token: string, files: number, fileBytes: number): Gener
   yield end;
 }
 
-/** A connection for one request at a time; it parses no more of a response than necessary. */
+/** A connection for one request at a time. It parses no more of a response than necessary. */
 class Connection {
   readonly #socket: Socket;
   #onData: (bytes: Buffer) => void = () => undefined;
@@ -135,7 +135,7 @@ class Connection {
         if (isWhole(answer, answer.length)) resolve(answer);
       };
     });
-    // Small pieces are sent together with the next one.
+    // The cork combines each small piece with the next one.
     this.#socket.cork();
     let corked = 0;
     for (const piece of pieces) {
@@ -151,7 +151,7 @@ class Connection {
     return answered;
   }
 
-  /** Returns the number of bytes of content. */
+  /** Returns the number of bytes of content that the response had. */
   read(request: string): Promise<number> {
     return new Promise((resolve, reject) => {
       let head: string | null = '';

@@ -19,8 +19,8 @@ import { percentile, ratios, summarise } from './statistic.ts';
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
 /**
- * What each server does in a round: `people` users upload `count` files of `fileBytes` bytes between them, and download
- * them again.
+ * The work that each server does in a round: `people` users upload `count` files of `fileBytes` bytes between them, and
+ * download them again.
  */
 type Task = {
   name: string;
@@ -29,14 +29,17 @@ type Task = {
   connections: number;
   people: number;
   /**
-   * The baseline takes one file per request; a task with more files per request is compared with the baseline of the
-   * task that `like` names.
+   * The baseline accepts one file per request. A task with several files per request is compared with the baseline of
+   * the task that `like` names.
    */
   perRequest: number;
   like?: string;
 };
 
-/** For one candidate, task and direction, one number per round: MB/s, ms of CPU time, and peaks in bytes. */
+/**
+ * The figures of one candidate for one task and direction, with one number per round: MB/s, ms of CPU time, and peaks
+ * in bytes.
+ */
 type Figures = { speed: number[]; cpu: number[]; rss: number[]; heap: number[]; buffers: number[] };
 
 const { values } = parseArgs({
@@ -95,7 +98,7 @@ async function openParley(on: Postgres): Promise<Candidate> {
     nodeFlags: ['--import', './bench/heap-watch.ts'],
     settings: { DATA_DIR: join(folder, 'parley'), USER_QUOTA_BYTES: '1000000000000' },
   });
-  // Each round uses different users, because all files of a user count toward the quota.
+  // Each round uses different users, because all of a user's files count toward the quota.
   const people = await addPeople(server.database, (rounds + 1) * peoplePerRound);
   return { ...server, tokens: await Promise.all(people.map(signToken)) };
 }
@@ -107,7 +110,7 @@ async function openBare(name: 'bare' | 'bare, with fsync'): Promise<Candidate> {
 }
 
 /**
- * Measures all candidates in turn, so that other load on the machine affects each of them. The first round is a
+ * Measures the candidates in turn, so that other load on the machine affects all of them. The first round is a
  * warm-up.
  */
 async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMethods>): Promise<Report> {
@@ -139,7 +142,7 @@ async function measure(candidates: readonly Candidate[], load: Remote<FileLoadMe
 
 type Watched = { moved: Moved; cpu: number; rss: number; heap: number; buffers: number };
 
-/** Measures what the work costs a server. Begins once everything written earlier is on the disk. */
+/** Measures what the task costs a server. Starts once everything written earlier is on disk. */
 async function watch({ pid, remote }: Candidate, work: () => Promise<Moved>): Promise<Watched> {
   spawnSync('sync');
   resetPeakRss(pid);

@@ -1,5 +1,5 @@
 import { heapMethods } from './heap.ts';
 import { serve } from './remote.ts';
 
-// Loaded into a server's process with `node --import`; reports how much memory the process has used.
+// Runs in a server's process, which loads it with `node --import`, and reports how much memory the process has used.
 serve(heapMethods);

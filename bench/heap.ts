@@ -2,7 +2,7 @@ import process from 'node:process';
 import { setInterval } from 'node:timers';
 
 /**
- * The most memory that a process has used since the last `resetHeapPeak`, in bytes; sampled a hundred times a second.
+ * The most memory that a process has used since the last `resetHeapPeak`, in bytes, sampled a hundred times a second.
  */
 export type HeapPeak = { heap: number; buffers: number };
 
@@ -24,12 +24,12 @@ export const heapMethods = {
     look();
     return { ...peak };
   },
-  /** The heap in use after a garbage collection, in bytes. Needs the flag --expose-gc. */
+  /** Returns the heap in use after a garbage collection, in bytes. Needs the flag --expose-gc. */
   collectHeap(): number {
     globalThis.gc?.();
     return process.memoryUsage().heapUsed;
   },
 };
 
-/** What another process can ask about the heap of this one. */
+/** The methods that another process can call to ask about this process's heap. */
 export type HeapMethods = typeof heapMethods;

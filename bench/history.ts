@@ -51,7 +51,7 @@ async function measure(server: { port: number; database: Database }): Promise<Re
   const figures = new Map<Subject, Figures>();
   for (const subject of subjects) figures.set(subject, await explain(db, subject, reader));
   const ask = await createClient(server.port, reader);
-  // In turn, so that other load on the machine affects all of them.
+  // Measures the pages in turn, so that other load on the machine affects all of them.
   for (let round = 0; round < rounds; round += 1) {
     const turn = round % 2 === 0 ? subjects : subjects.toReversed();
     for (const subject of turn) await measureOnce(db, subject, { reader, ask, figures: figures.get(subject) });
@@ -70,7 +70,7 @@ async function loadChats(database: Database, people: readonly [Person, Person]):
     say(`a chat of ${length.toLocaleString('en')} messages`);
     chats.push({ chatId, length });
   }
-  // Enough rows that the planner has no reason to read them all.
+  // Adds enough rows that the planner has no reason to read them all.
   await database.sql.query(
     `with others as (insert into chats (type, name) select 'GROUP', 'Other' from generate_series(1, 5000) returning id)
     insert into members (chat_id, user_id) select id, unnest($1::bigint[]) from others`,
@@ -93,8 +93,8 @@ async function loadChats(database: Database, people: readonly [Person, Person]):
 }
 
 /**
- * Inserts without the triggers, which would also write an event for each message: the measured statements read messages
- * only.
+ * Inserts messages without firing the triggers, which would also write an event for each message. The measured
+ * statements read only messages.
  */
 async function fill(
   { sql }: Database,
@@ -121,7 +121,7 @@ function requestFor({ args }: Subject): PageRequest {
   return readPage(args, lists.messages);
 }
 
-/** The plan that a connection caches for the server's own statement after a few executions. */
+/** Measures the plan that a connection caches for the server's own statement after a few executions. */
 async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<Figures> {
   const { text, values: parameters } = await statementOf(subject, reader);
   const client = await pool.connect();
@@ -132,8 +132,8 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
     const execute = `execute ${name} (${parameters.map(literal).join(', ')})`;
     const run = async (format: string) =>
       (await client.query<{ 'QUERY PLAN': never }>(`explain (analyze, buffers, costs off, ${format}) ${execute}`)).rows;
-    // The first run fills the cache: the comparison is about how many pages are touched, not whether they were in
-    // memory.
+    // The first run fills the cache, because the comparison is about how many pages are touched, not about whether they
+    // were in memory.
     await run('format json');
     const [explained] = (await run('format json')).flatMap(
       (row): { Plan: Record<string, number> }[] => row['QUERY PLAN'],
@@ -148,7 +148,7 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
   }
 }
 
-/** The statement that `listMessages` sends, intercepted. */
+/** Captures the statement that `listMessages` sends. */
 async function statementOf(subject: Subject, reader: Person): Promise<{ text: string; values: unknown[] }> {
   const caught: { text: string; values: unknown[] }[] = [];
   const query = async (statement: { text: string; values: unknown[] }) => {
@@ -228,7 +228,7 @@ function describe(figures: ReadonlyMap<Subject, Figures>): Report {
   };
   const goals = [5, 50].flatMap((size): Goal[] => {
     const [small, large] = [find(`newest ${size}`, size), find(`newest ${size}`, many)];
-    // Round by round, because figures from the same round saw the same load on the machine.
+    // Compares figures round by round, because figures from the same round saw the same load on the machine.
     const ratio = (of: (each: Figures) => number[]) => summarise(ratios(of(large), of(small))).median;
     const what = `newest ${size} of ${many.toLocaleString('en')}, against a chat of ${size}`;
     return [

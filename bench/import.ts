@@ -12,7 +12,9 @@ const userCount = 100;
 const chatCount = 50;
 const messageCount = isQuick ? 20_000 : 200_000;
 
-/** The lines of an import: the users, then each chat with all of them as members, and its messages. */
+/**
+ * Yields the lines of an import: first the users, then each chat with all users as members, followed by its messages.
+ */
 function* writeLines(): Generator<string> {
   const line = (object: unknown) => `${JSON.stringify(object)}\n`;
   for (let user = 0; user < userCount; user += 1) yield line({ user: { key: `u${user}`, username: `user${user}` } });

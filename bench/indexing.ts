@@ -7,10 +7,10 @@ import { addGroup, addPeople, post, whenIndexed, type Database, type Postgres } 
 import { familyCpuMs } from './process.ts';
 
 const chatCount = 50;
-/** How many messages a chat gets in one commit, to simulate load. */
+/** How many messages a chat gets in one commit, which simulates load. */
 const perCommit = 8;
 
-/** What the search index costs for each message that is sent: CPU time, and the WAL that PostgreSQL writes. */
+/** Measures what the search index costs for each message that is sent: CPU time, and the WAL that PostgreSQL writes. */
 export async function measureIndexing(postgres: Postgres, database: Database, messageCount: number): Promise<Report> {
   const chats = await createChats(database);
   const db = connectDatabase({
@@ -19,7 +19,7 @@ export async function measureIndexing(postgres: Postgres, database: Database, me
     statementTimeoutMs: 60_000,
     onError: () => undefined,
   });
-  // Compiles the code and fills the caches.
+  // This run compiles the code and fills the caches.
   await send(database, chats, messageCount / 5);
   await fillIndex(database, db);
   await send(database, chats, messageCount);
@@ -44,7 +44,7 @@ export async function measureIndexing(postgres: Postgres, database: Database, me
   };
 }
 
-/** Runs the indexing until the index contains everything. */
+/** Runs the indexer until the index contains everything. */
 async function fillIndex(database: Database, db: Db): Promise<void> {
   await using started = new AsyncDisposableStack();
   openSearchIndex({ db, leases: new Leases(db), report: () => undefined, started });

@@ -4,7 +4,7 @@ import { cpuMs, familyCpuMs, startHelper } from './process.ts';
 import { startParley } from './server.ts';
 import type { WriterMethods } from './writer.ts';
 
-/** How long after its commit a message reaches each of 100 subscribers. */
+/** Measures how long after its commit a message reaches each of 100 subscribers. */
 export async function measureLatency(bench: Bench): Promise<Report[]> {
   const seconds = bench.isQuick ? 4 : 20;
   const server = await startParley(bench.postgres, bench);

@@ -10,20 +10,23 @@ import { percentile } from './statistic.ts';
  */
 export type Crowd = {
   port: number;
-  /** The ports of several nodes, if the subscribers are spread over them. */
+  /** The ports of several nodes, if the subscribers are spread over several nodes. */
   ports?: number[];
   path: string;
   count: number;
   tokens?: string[];
   sendsCaughtUp: boolean;
-  /** Where order is not promised, messages out of order are counted; elsewhere they are a failure. */
+  /**
+   * Whether the server may deliver messages out of order. If so, late messages are counted; otherwise, a late message
+   * is a failure.
+   */
   isUnordered?: boolean;
-  /** The cursor that all streams resume from, or one for each stream. */
+  /** The cursor from which all streams resume, or one cursor for each stream. */
   after?: string;
   afters?: string[];
 };
 
-/** How many streams are opened concurrently. */
+/** How many streams are being opened at the same time. */
 const opening = 50;
 const openTimeoutMs = 120_000;
 
@@ -37,9 +40,9 @@ type Group = {
 
 const groups = new Map<string, Group>();
 
-/** Subscribers, in a separate process, so that no server is charged for their CPU time. */
+/** Runs subscribers in a separate process, so that their CPU time is not attributed to any server. */
 const methods = {
-  /** Resolves when the whole crowd is subscribed and live. */
+  /** Resolves when all subscribers in the crowd are subscribed and live. */
   async open({ group: name, crowd }: { group: string; crowd: Crowd }): Promise<void> {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     groups.set(name, group);
@@ -62,12 +65,12 @@ const methods = {
     if (group.messages > messages) throw new Error(`${messages} messages were sent, but ${group.messages} arrived`);
   },
 
-  /** How many messages reached a subscriber after a message that was sent later. */
+  /** Returns how many messages reached a subscriber after a message that was sent later. */
   countLate({ group: name }: { group: string }): number {
     return find(name).readers.reduce((count, { lateCount }) => count + lateCount, 0);
   },
 
-  /** From now on, records when each of these messages reaches each reader. */
+  /** Starts recording when each of these messages reaches each reader. */
   record({ group: name, firstSeq, count }: { group: string; firstSeq: number; count: number }): void {
     const group = find(name);
     group.arrivals = { firstSeq, times: new Float64Array(count * group.readers.length) };
@@ -81,7 +84,10 @@ const methods = {
     return { p50: percentile(latencies, 50), p99: percentile(latencies, 99), max: percentile(latencies, 100) };
   },
 
-  /** Subscribes once, with a cursor (as a reconnecting client does) or without; resolves once it has caught up. */
+  /**
+   * Subscribes once, either with a cursor (as a reconnecting client does) or without one. Resolves once the subscriber
+   * has caught up.
+   */
   async replay({ crowd, after }: { crowd: Crowd; after: string | null }) {
     const group: Group = { readers: [], messages: 0, failure: null, waiting: null, arrivals: null };
     const startedAt = now();
@@ -97,7 +103,7 @@ const methods = {
   },
 };
 
-/** What another process can ask of this one. */
+/** The methods that another process can call on this one. */
 export type LoadMethods = typeof methods;
 
 function openReader(group: Group, crowd: Crowd, index: number, after: string | null = null) {

@@ -10,7 +10,7 @@ import { peerNames, startParley, startPeer, type Server } from './server.ts';
 /** Starts a server, and returns it with its subscribers. */
 type Start = (nodeFlags: string[]) => Promise<{ server: Server; crowd: Crowd }>;
 
-/** How much RAM an idle stream takes: by how much the process grows when thousands subscribe. */
+/** Measures how much RAM an idle stream takes: how much the process grows when thousands of clients subscribe. */
 export async function measureMemory(bench: Bench): Promise<Report[]> {
   const size = bench.isQuick ? 500 : 5_000;
   const starts = new Map<string, Start>([['parley', (nodeFlags) => openParley(bench, size, nodeFlags)]]);
@@ -51,7 +51,7 @@ async function openParley(bench: Bench, size: number, nodeFlags: string[]): Prom
   return { server, crowd: await server.admit(people) };
 }
 
-/** The memory that an operator sees, in KB per stream. */
+/** The memory use that an operator sees, in KB per stream. */
 async function measureGrowth(bench: Bench, start: Start): Promise<number> {
   const { server, crowd } = await start([]);
   const settle = () => sleep(bench.isQuick ? 3_000 : 20_000);
@@ -69,13 +69,13 @@ async function measureHeld(bench: Bench, start: Start): Promise<number> {
   return measure(bench, { server, crowd, settle });
 }
 
-/** Growth of the RSS, in KB per stream, measured after `settle`. Stops the server. */
+/** Growth of the RSS after `settle`, in KB per stream. Stops the server. */
 async function measure(
   bench: Bench,
   { server, crowd, settle }: { server: Server; crowd: Crowd; settle: () => Promise<void> },
 ): Promise<number> {
-  // Opens some streams first: otherwise the memory of the program's code and of its first garbage would be attributed
-  // to the streams.
+  // Opens some streams first. Otherwise, the memory for the program's code and its first garbage would be attributed to
+  // the measured streams.
   const few = Math.ceil(crowd.count / 10);
   const tokens = crowd.tokens?.slice(0, few);
   const first = await Audience.open(bench, server.name, { ...crowd, count: few, ...(tokens && { tokens }) });

@@ -119,14 +119,14 @@ function isReading(query: string): boolean {
   return /from event_log l\s+left join lateral|m\.since_event = added\.event_id/.test(query);
 }
 
-/** Statements that read what documents show about an event: messages, users and what belongs to them. */
+/** Statements that read the data that documents show about an event: messages, users and related rows. */
 function isRows(query: string): boolean {
   return /^\s*(select|with)\b/i.test(query) && /\bfrom (messages|users|chats)\b/.test(query) && !isReading(query);
 }
 
 /**
- * All other statements, including those that the writer sends besides its inserts. Their number per message must not
- * grow with the number of nodes.
+ * All other statements, including the writer's statements other than inserts. The number of these statements per
+ * message must not grow with the number of nodes.
  */
 function isOther(query: string): boolean {
   const isMeasuring = /pg_stat_statements|insert into messages|^(begin|commit)/i.test(query);

@@ -37,7 +37,10 @@ async function* inPieces(bytes: Buffer) {
   }
 }
 
-/** Everything that the server's own process does with an upload before the process that decodes pictures gets it. */
+/**
+ * Does everything that the server's own process does with an upload before it passes the upload to the process that
+ * decodes pictures.
+ */
 const inspect = (contentType: string) => async (bytes: Buffer) => {
   const staged = await store.stage(inPieces(bytes));
   await tellContentType(staged);
@@ -47,7 +50,7 @@ const inspect = (contentType: string) => async (bytes: Buffer) => {
 };
 
 const megabyte = 1_000_000;
-/** The size of the files: 1 MB, or the first argument. */
+/** The size of the files: the first argument, or 1 MB by default. */
 const uploadBytes = Number(process.argv[2] ?? megabyte);
 const fill = (head: Buffer | string, part: Buffer | string, size = uploadBytes) => {
   const [start, piece] = [Buffer.from(head), Buffer.from(part)];
@@ -154,8 +157,8 @@ const cases: Case[] = [
 type Cost = { input: string; bytes: number; ms: number; blockedMs: number; megabytes: number };
 
 /**
- * Over three runs: the shortest total time, the shortest of the runs' longest event-loop blocks, and the most memory,
- * garbage included.
+ * Figures from three runs: the shortest total time, the shortest of the runs' longest event-loop blocks, and the
+ * highest memory use, including garbage.
  */
 async function measure({ parse }: Case, input: string, bytes: Buffer): Promise<Cost> {
   const runs: { ms: number; blockedMs: number; taken: number }[] = [];
@@ -173,7 +176,7 @@ async function measure({ parse }: Case, input: string, bytes: Buffer): Promise<C
     delay.disable();
     runs.push({ ms, blockedMs: Math.min(ms, delay.max / 1e6), taken });
   }
-  // The first run also compiles.
+  // The first run also compiles the code.
   const warm = runs.slice(1);
   return {
     input,

@@ -8,7 +8,7 @@ const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
 });
 
-// The costs of individual parts, from which bench/sim computes the behaviour of many machines.
+// Measures the costs of individual parts, from which bench/sim computes the behaviour of many machines.
 await runSuite({
   name: 'parts',
   benchmarks: { redis: measureRedis, follow: measureFollow, connect: measureConnect },

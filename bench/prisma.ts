@@ -9,7 +9,9 @@ import { familyCpuMs } from './process.ts';
 import { print, save } from './result.ts';
 import { summarise } from './statistic.ts';
 
-/** The same rows, read by Prisma Client and by the SQL statement that a loader or a page uses instead. */
+/**
+ * Compares reading the same rows with Prisma Client and with the SQL statement that a loader or a page uses instead.
+ */
 type Subject = { name: string; prisma: () => Promise<unknown>; sql: () => Promise<unknown> };
 type Way = 'prisma' | 'sql';
 
@@ -87,7 +89,7 @@ function listSubjects({ prisma, pool }: Db): Subject[] {
 }
 
 /**
- * Measures the CPU time of this process and of PostgreSQL, in µs. Both ways take turns, so that other load on the
+ * Measures the CPU time of this process and of PostgreSQL, in µs. The two methods take turns, so that other load on the
  * machine affects both.
  */
 async function measure(subjects: readonly Subject[]): Promise<Report> {

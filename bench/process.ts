@@ -11,18 +11,18 @@ const ticksPerSecond = 100;
 /** A child process, and how to stop it. */
 export type Program = { pid: number; stop: () => Promise<void> };
 
-/** `hidesErrors`: the errors in the log of a server are expected, and not repeated on standard error. */
+/** `hidesErrors`: the errors in the server's log are expected, so they are not copied to standard error. */
 type Options = { settings?: Record<string, string>; nodeFlags?: string[]; hidesErrors?: boolean };
 
-/** Starts a script that serves methods with `serve` of remote.ts. */
+/** Starts a script that serves methods with `serve` from remote.ts. */
 export function startHelper<M extends Methods>(script: string, options: Options = {}): Program & { remote: Remote<M> } {
   const child = spawnNode(script, options, ['ignore', 'inherit', 'inherit', 'ipc']);
   return { ...toProgram(child), remote: new Remote<M>(child) };
 }
 
 /**
- * Starts a server that prints where it listens; `url` is the first address in its output. `remote` calls the methods of
- * a module that is loaded into the same process.
+ * Starts a server that prints the address it listens on; `url` is the first address in its output. `remote` calls the
+ * methods of a module that is loaded into the same process.
  */
 export async function startServer<M extends Methods>(
   script: string,
@@ -31,7 +31,7 @@ export async function startServer<M extends Methods>(
   const child = spawnNode(script, options, ['ignore', 'pipe', 'inherit', 'ipc']);
   if (child.stdout === null) throw new Error('the child has no standard output');
   const said: string[] = [];
-  // The output must be read to the end, or the server would block when it writes its log.
+  // The output must be read to the end; otherwise, the server would block when it writes its log.
   const lines = createInterface({ input: child.stdout });
   const url = await new Promise<string>((resolve, reject) => {
     child.once('exit', () => reject(new Error(`${script} ended:\n${said.join('\n')}`)));
@@ -45,13 +45,13 @@ export async function startServer<M extends Methods>(
   return { ...toProgram(child), url, remote: new Remote<M>(child) };
 }
 
-/** The CPU time of a process with all its threads, user and system time together, in ms; a multiple of 10. */
+/** The CPU time of a process and all its threads, in ms: user and system time together, always a multiple of 10. */
 export function cpuMs(pid: number): number {
   const [user = 0, system = 0] = readStat(pid).times;
   return ((user + system) * 1000) / ticksPerSecond;
 }
 
-/** The same, including all its child processes, even those that have ended: PostgreSQL has a process per connection. */
+/** The same, including all child processes, even those that have ended: PostgreSQL has a process per connection. */
 export function familyCpuMs(pid: number): number {
   const stats = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -65,10 +65,10 @@ export function familyCpuMs(pid: number): number {
   return (ticksOf(pid) * 1000) / ticksPerSecond;
 }
 
-/** The CPU time of all processes on this machine since it started, in ms, including time that its host took from it. */
+/** The CPU time of all processes on this machine since it booted, in ms, including time that its host took from it. */
 export function machineCpuMs(): number {
   const [first = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
-  // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+  // The fields of proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = first
     .trim()
     .split(/ +/)
@@ -82,12 +82,12 @@ export function rssBytes(pid: number): number {
   return readStatus(pid, 'VmRSS');
 }
 
-/** The peak of a process's memory in RAM since `resetPeakRss`, in bytes. */
+/** The peak amount of RAM that a process has used since `resetPeakRss`, in bytes. */
 export function peakRssBytes(pid: number): number {
   return readStatus(pid, 'VmHWM');
 }
 
-/** Resets the peak of `peakRssBytes`; see proc_pid_clear_refs(5). */
+/** Resets the peak that `peakRssBytes` returns; see proc_pid_clear_refs(5). */
 export function resetPeakRss(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
@@ -130,7 +130,10 @@ function spawnNode(
   return child;
 }
 
-/** The child processes that are running. They are ended when this process exits, e.g. because a benchmark failed. */
+/**
+ * The child processes that are running. They are stopped when this process exits, for example because a benchmark
+ * failed.
+ */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill();

@@ -1,4 +1,7 @@
-/** The same numbers in [0, 1) for the same seed: mulberry32 by Tommy Ettinger, in the public domain. */
+/**
+ * Returns the same numbers in [0, 1) for the same seed, using mulberry32 by Tommy Ettinger, which is in the public
+ * domain.
+ */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,11 +1,11 @@
 import process from 'node:process';
 
 /*
- * Writes requests and reads responses for the load generators without an HTTP library, which would cost more than the
- * servers.
+ * Writes requests and reads responses for the load generators without an HTTP library, which would use more CPU time
+ * than the servers.
  */
 
-/** A GraphQL request, as the bytes of HTTP/1.1. */
+/** Returns a GraphQL request as the bytes of an HTTP/1.1 request. */
 export function printRequest(body: string, token: string): string {
   return [
     'POST /graphql HTTP/1.1',
@@ -19,7 +19,10 @@ export function printRequest(body: string, token: string): string {
   ].join('\r\n');
 }
 
-/** Whether an HTTP/1.1 response, which is chunked or has a content length, is complete. `bytes`: its length so far. */
+/**
+ * Whether an HTTP/1.1 response, which is chunked or has a content length, is complete. `bytes` is the length of the
+ * response so far.
+ */
 export function isWhole(answer: string, bytes: number): boolean {
   const headEnd = answer.indexOf('\r\n\r\n');
   if (headEnd === -1) return false;
@@ -28,7 +31,7 @@ export function isWhole(answer: string, bytes: number): boolean {
   return bytes >= headEnd + 4 + Number(length);
 }
 
-/** The machine's monotonic clock, in ms: the same for every process. */
+/** The machine's monotonic clock, in ms, which is the same for every process. */
 export function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

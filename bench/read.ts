@@ -19,7 +19,7 @@ import { percentile, ratios, summarise } from './statistic.ts';
 import { publicKeySet } from '../src/account/token-key.ts';
 
 /**
- * A server that reads the rows, with the CPU time that the server and the database take per request, in ms, by round.
+ * A server that answers reads, and the CPU time that the server and the database take per request, in ms, by round.
  */
 type Candidate = Program & { name: string; port: number; body: Body; figures: Map<Subject, Figures> };
 type Figures = { asked: Asked[]; serverMs: number[]; databaseMs: number[]; perSecond: number[] };
@@ -72,7 +72,7 @@ async function startCandidates(): Promise<Person[]> {
   return rows.readers;
 }
 
-/** The floor must give the same answers as this server, or it would not be doing the same work. */
+/** The floor must give the same answers as this server; otherwise, the two would not be doing the same work. */
 async function checkAnswers(candidate: Candidate, readers: readonly Person[]): Promise<void> {
   const [parley] = candidates;
   if (candidate.name !== 'floor' || parley === undefined) return;
@@ -94,7 +94,7 @@ async function requestsOf({ body }: Candidate, subject: Subject, readers: readon
   return readers.map((reader) => ({ body: body(subject, reader), token: tokens.get(reader) ?? '' }));
 }
 
-/** Round -1 warms up, for longer: the first requests compile the server's code. */
+/** Round -1 is a longer warm-up, because the first requests compile the server's code. */
 async function measure(
   candidate: Candidate,
   { subject, readers, round }: { subject: Subject; readers: readonly Person[]; round: number },

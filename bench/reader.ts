@@ -7,10 +7,10 @@ const caughtUp = Buffer.from('"CaughtUp"');
 const ok = Buffer.from('HTTP/1.1 200');
 const newline = 0x0a;
 
-// Each read is processed before the next one begins, so all sockets share one buffer.
+// All sockets share one buffer, because each read is processed before the next one begins.
 const shared = Buffer.allocUnsafe(1024 * 1024);
 
-/** What a reader reports. */
+/** The callbacks of a reader. */
 export type ReaderEvents = {
   /** The response has begun. */
   onOpen: (reader: Reader) => void;
@@ -21,8 +21,9 @@ export type ReaderEvents = {
 };
 
 /**
- * One subscriber, as cheap as possible, so that the servers are what is measured: a raw socket whose bytes are searched
- * for frames. Only the message's seq is parsed from a frame. It must increase by one each time, unless `isUnordered`.
+ * One subscriber, as cheap as possible so that the benchmark measures the servers: a raw socket whose bytes are
+ * searched for frames. The reader parses only the message's seq from a frame. The seq must increase by one each time,
+ * unless `isUnordered`.
  */
 export class Reader {
   readonly index: number;
@@ -78,12 +79,12 @@ export class Reader {
     if (readTo < data.length) this.#rest = Buffer.from(data.subarray(readTo));
   }
 
-  /** Returns how far the bytes have been searched: the first part of a frame may begin there. */
+  /** Returns how far the bytes have been searched; the beginning of an incomplete frame may follow that position. */
   #readFrames(data: Buffer): number {
     let end = 0;
     for (;;) {
       const start = data.indexOf(marker, end);
-      // A marker that is split between reads begins after the last line end.
+      // A marker that is split between two reads begins after the last line end.
       if (start === -1) return Math.max(end, data.lastIndexOf(newline) + 1);
       end = data.indexOf(frameEnd, start);
       if (end === -1) return start;

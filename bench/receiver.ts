@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** How long `reached` waits for the next delivery, in ms, before it gives up. */
+/** How long `reached` waits for the next delivery before it gives up, in ms. */
 const patienceMs = 20_000;
 
 /** The parts of a webhook message's body that a receiver needs. */
@@ -19,7 +19,7 @@ const delays: number[] = [];
 let fault: string | null = null;
 let onArrival: () => void = () => undefined;
 
-/** Counts the next message of a receiver. The first may have any seq; the seqs after it are consecutive. */
+/** Counts a receiver's next message. The first message may have any seq, and the seqs after it must be consecutive. */
 function take(last: number, { data }: Payload): number {
   const { at, event } = data.events;
   const seq = event.message?.seq;
@@ -32,7 +32,8 @@ function take(last: number, { data }: Payload): number {
 }
 
 /**
- * Webhook receivers, each on its own port, in a separate process, whose CPU time is not counted towards any server's.
+ * Runs webhook receivers, each on its own port, in a separate process, so that their CPU time is not attributed to any
+ * server.
  */
 const methods = {
   /** Opens the given number of receivers; returns their ports. */
@@ -83,7 +84,7 @@ function nextArrival(messages: number): Promise<void> {
   });
 }
 
-/** What another process can ask of this one. */
+/** The methods that another process can call on this one. */
 export type ReceiverMethods = typeof methods;
 
 serve(methods);

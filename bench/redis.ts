@@ -6,18 +6,21 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { findFreePort } from '../src/postgres/embedded/server.ts';
 
-/** Debian's redis-server on a port of the loopback address. It keeps nothing on disk, so it starts empty again. */
+/**
+ * Debian's redis-server, listening on a port of the loopback address. It stores nothing on disk, so it is empty after a
+ * restart.
+ */
 export type Redis = {
   readonly pid: number;
   port: number;
   url: string;
-  /** Ends it without warning. */
+  /** Kills it without warning. */
   kill: () => Promise<void>;
   start: () => Promise<void>;
   stop: () => Promise<void>;
 };
 
-/** Starts a Redis server that keeps nothing on disk. */
+/** Starts a Redis server that stores nothing on disk. */
 export async function startRedis(): Promise<Redis> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-redis-'));
   const port = await findFreePort();

@@ -7,7 +7,7 @@ export type Methods = Record<string, (input: never) => unknown>;
 type Call = { id: number; name: string; input: unknown };
 type Answer = { id: number; result?: unknown; error?: string };
 
-/** Serves `methods` to the parent process, and ends with it. */
+/** Serves `methods` to the parent process, and exits when the parent does. */
 export function serve(methods: Methods): void {
   process.on('message', ({ id, name, input }: Call) => {
     void answer(methods, { id, name, input }).then((answered) => process.send?.(answered));
@@ -26,7 +26,9 @@ async function answer(methods: Methods, { id, name, input }: Call): Promise<Answ
   }
 }
 
-/** The parent's side: calls the methods that a child serves. A call throws if the method throws or the child ends. */
+/**
+ * The parent's side, which calls the methods that a child serves. A call throws if the method throws or the child ends.
+ */
 export class Remote<M extends Methods> {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (answered: Answer) => void>();

@@ -5,7 +5,7 @@ import { cpuMs, familyCpuMs } from './process.ts';
 import { startParley } from './server.ts';
 import { summarise } from './statistic.ts';
 
-/** One reader reconnects after a long time. */
+/** Measures one reader who reconnects after a long time. */
 export async function measureReplay(bench: Bench): Promise<Report[]> {
   const missed = bench.isQuick ? 5_000 : 50_000;
   const server = await startParley(bench.postgres, bench);
@@ -20,7 +20,7 @@ export async function measureReplay(bench: Bench): Promise<Report[]> {
   for (let count = 0; count < missed; count += batch) {
     await post(database, { chatId, senderId: writer.userId }, batch);
   }
-  // The server reads the log even without subscribers, and indexes the messages: none of this is part of a replay.
+  // The server reads the log even without subscribers, and it indexes the messages. Neither is part of a replay.
   await sleep(3_000);
   await whenIndexed(database);
 

@@ -49,7 +49,7 @@ async function describeMachine(postgresVersion: string, name: string): Promise<R
 
 const begin = { at: performance.now(), cpuMs: machineCpuMs() };
 
-/** Latencies are meaningful only if nothing else uses the processors. */
+/** Latencies are meaningful only if nothing else is using the processors. */
 function describeOthers(): string {
   const cpuMs = machineCpuMs() - begin.cpuMs - familyCpuMs(process.pid);
   return `${((100 * cpuMs) / (performance.now() - begin.at)).toFixed(0)} % of one processor, on average`;

@@ -53,7 +53,9 @@ try {
   await postgres.stop();
 }
 
-/** Words as in a language: the n-th most common one is n times rarer than the first. */
+/**
+ * Words are distributed as in natural language: the n-th most common word is n times rarer than the most common one.
+ */
 function createWriter(random: () => number): () => string {
   const letters = 'eeeetttaaooinnsshrrdlucmfwypvbgkjqxz';
   const words = Array.from({ length: 20_000 }, () =>
@@ -68,7 +70,7 @@ function createWriter(random: () => number): () => string {
   };
 }
 
-/** Fills the messages, their index, and `peer`: the same texts, indexed by PostgreSQL's own text search. */
+/** Fills the messages, their index, and `peer`, which has the same texts indexed by PostgreSQL's own text search. */
 async function fill(sql: pg.Pool): Promise<void> {
   await sql.query(`insert into users (username, email) select n, n || '@example.com'
     from unnest(array['viewer', 'stranger', 'writer']) n`);
@@ -205,7 +207,7 @@ function describe(name: string, { p50, p99, buffers }: Measured): (string | numb
   return [name, p50.toFixed(1), p99.toFixed(1), buffers.toLocaleString('en')];
 }
 
-/** A common word, the next most common one, and one that few messages have. */
+/** A common word, the next most common word, and a word that few messages contain. */
 async function listWords(sql: pg.Pool): Promise<{ common: string; second: string; rare: string }> {
   const { rows } = await sql.query<{ word: string; count: number }>(
     `select word, ndoc as count from ts_stat('select words from peer') where length(word) >= 3 order by ndoc desc`,
@@ -242,7 +244,7 @@ async function measure(sql: pg.Pool, work: (pool: pg.Pool) => Promise<unknown>):
   return { p50: percentile(times, 50), p99: percentile(times, 99), buffers: await countBuffers(sql, work) };
 }
 
-/** Runs the work once more, with each statement explained first. */
+/** Runs the work once more, and explains each statement before running it. */
 async function countBuffers(sql: pg.Pool, work: (pool: pg.Pool) => Promise<unknown>): Promise<number> {
   let buffers = 0;
   const query = async (statement: string | { text: string; values?: unknown[] }, values?: unknown[]) => {

@@ -12,7 +12,7 @@ type Place = { chatId: string; members: Person[] };
 
 const perChat = 4;
 
-/** Messages to a few chats: subscribers of other chats must not make them more expensive. */
+/** Sends messages to a few chats; subscribers of other chats must not make these messages more expensive. */
 export async function measureSelective(bench: Bench): Promise<Report[]> {
   const [chats, busyChats] = bench.isQuick ? [50, 10] : [500, 50];
   const messages = bench.isQuick ? 200 : 2_000;
@@ -26,7 +26,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
   const few: Figures = { message: [], idle: [] };
   const many: Figures = { message: [], idle: [] };
   const measure = async (figures: Figures, isWarmUp: boolean) => {
-    // Garbage from opening or closing the other streams must not count.
+    // Garbage from opening or closing the other streams must not be counted.
     await sleep(bench.isQuick ? 500 : 3_000);
     const idle = await measureIdle(server, bench.isQuick ? 1_000 : 5_000);
     const message = await measureRound({ server, busy, audience }, messages);
@@ -77,7 +77,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
   ];
 }
 
-/** ms of CPU time per second for the open streams: heartbeats and periodic checks. */
+/** ms of CPU time that the open streams take per second, for heartbeats and periodic checks. */
 async function measureIdle({ pid }: Parley, ms: number): Promise<number> {
   const before = cpuMs(pid);
   await sleep(ms);

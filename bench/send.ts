@@ -22,8 +22,8 @@ const profileFolder = process.argv.find((argument) => argument.startsWith('--pro
 const ms = isQuick ? 3_000 : 10_000;
 
 /**
- * Sends for a while and checks that the subscribers, if there are any, receive every message. The operating system
- * measures the CPU time.
+ * Sends messages for a while and checks that the subscribers, if there are any, receive every message. The CPU time
+ * comes from the operating system.
  */
 async function measure(postgres: Postgres, candidate: Candidate): Promise<Figures> {
   const load = startLoad();

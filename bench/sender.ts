@@ -4,10 +4,10 @@ import { isWhole, now, printRequest } from './raw-http.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** A sender, which sends the next message as soon as the previous one is acknowledged. */
+/** A sender, which sends its next message as soon as the previous one is acknowledged. */
 export type Sender = { token: string; chatId: string };
 
-/** `query` has `$chatId` and `$content`; every successful response contains `acknowledged`. */
+/** `query` has the variables `$chatId` and `$content`, and every successful response contains `acknowledged`. */
 export type Sending = {
   port: number;
   query: string;
@@ -17,15 +17,15 @@ export type Sending = {
   ms: number;
 };
 
-/** `warmUp` and `count` are the numbers of messages before and during the measured time. Percentiles are in ms. */
+/** `warmUp` and `count` are the numbers of messages before and during the measurement. Percentiles are in ms. */
 export type Sent = { warmUp: number; count: number; perSecond: number; p50: number; p99: number };
 
 let started: Promise<Sent> | null = null;
 let onWarm: () => void = () => undefined;
 
-/** All senders of a server, in a separate process, so that no server is charged for their CPU time. */
+/** Runs all senders of a server in a separate process, so that their CPU time is not attributed to any server. */
 const methods = {
-  /** Resolves when the senders are warm: the measurement starts at that moment. */
+  /** Resolves when the senders are warm, which is when the measurement starts. */
   async begin(sending: Sending): Promise<void> {
     const warm = new Promise<void>((resolve) => (onWarm = resolve));
     started = sendAll(sending);
@@ -39,7 +39,7 @@ const methods = {
   },
 };
 
-/** What another process can ask of this one. */
+/** The methods that another process can call on this one. */
 export type SenderMethods = typeof methods;
 
 async function sendAll(sending: Sending): Promise<Sent> {
@@ -64,7 +64,7 @@ async function sendAll(sending: Sending): Promise<Sent> {
   };
 }
 
-/** One persistent connection, one message at a time; resolves with the first response after `endAt`. */
+/** Uses one persistent connection and sends one message at a time. Resolves with the first response after `endAt`. */
 function sendInTurn(sending: Sending, sender: Sender, endAt: number, onSent: (sentAt: number) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(sending.port, '127.0.0.1').setNoDelay(true).setEncoding('utf8');

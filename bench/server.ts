@@ -22,16 +22,16 @@ export type Parley = Server & {
   admit: (people: readonly Person[]) => Promise<Crowd>;
 };
 
-/** A server that parley is compared with. `publish` returns when `count` events are on their way to its subscribers. */
+/** A server for comparison with parley. `publish` returns when `count` events are on their way to its subscribers. */
 export type Peer = Server & { publish: (count: number) => Promise<void>; admit: (count: number) => Crowd };
 
-/** The keys below, in the format of JWT_KEYS. */
+/** The keys below, in JWT_KEYS format. */
 export const keySet = generateKeySet();
 /** The key that signs every server's tokens. */
 export const keys = parseKeySet(keySet);
 
 /**
- * Starts this server with settings as in production, except for limits that one machine with thousands of clients would
+ * Starts this server with production settings, except for limits that one machine with thousands of clients would
  * reach.
  */
 export async function startParley(
@@ -40,7 +40,7 @@ export async function startParley(
     profileFolder?: string | undefined;
     nodeFlags?: string[];
     settings?: Record<string, string>;
-    /** The database of another node, to start a second node beside it. */
+    /** The database of another node, if this server is to run alongside that node. */
     database?: Database;
   } = {},
 ): Promise<Parley> {
@@ -85,10 +85,10 @@ function productionFlags(): string[] {
   return scripts.start.match(/--\S+/g) ?? [];
 }
 
-/** The servers that parley's streams are measured against. */
+/** The servers that parley's streams are compared with. */
 export const peerNames = ['bare', 'graphql-sse', 'yoga'] as const;
 
-/** Starts a server that parley is measured against. */
+/** Starts a server that parley is compared with. */
 export async function startPeer(name: (typeof peerNames)[number], nodeFlags: string[] = []): Promise<Peer> {
   const { remote, ...program } = startHelper<PeerMethods>(`bench/peers/${name}.ts`, { nodeFlags });
   const port = await remote.call('listen');
@@ -101,7 +101,7 @@ export async function startPeer(name: (typeof peerNames)[number], nodeFlags: str
   };
 }
 
-/** An access token like those of src/account/token.ts, but valid for a whole run. */
+/** An access token like those of src/account/token.ts, but valid for the entire run. */
 export function signToken({ userId, sessionId }: Person): Promise<string> {
   return new SignJWT({ sid: sessionId })
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signing.kid, typ: 'JWT' })

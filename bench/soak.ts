@@ -14,8 +14,9 @@ import { slopeOf, takeSample, type Sample } from './soak/sample.ts';
 import { Traffic, type Actor, type Chat } from './soak/traffic.ts';
 
 /**
- * Two nodes, traffic of all kinds and a fault every minute: nothing may be lost or arrive twice, out of order or after
- * its reader's access has ended, and memory and file descriptors must stay flat. Exits with status 1 otherwise.
+ * Runs two nodes with traffic of all kinds and a fault every minute. Nothing may be lost or arrive twice, out of order
+ * or after its reader's access has ended, and memory and file descriptors must stay flat. Otherwise, exits with status
+ * 1.
  */
 const { values } = parseArgs({
   options: {
@@ -24,9 +25,11 @@ const { values } = parseArgs({
     redis: { type: 'boolean', default: true },
     /** Seconds from one fault to the next. */
     every: { type: 'string', default: '60' },
-    /** How long each of the twelve users rests between two actions, in ms on average. */
+    /** How long each of the twelve users pauses between two actions, in ms on average. */
     pause: { type: 'string', default: '200' },
-    /** Runs the client package on several devices instead; their stores must end up equal to fresh queries. */
+    /**
+     * Whether to run the client package on several devices instead, whose stores must end up equal to fresh queries.
+     */
     clients: { type: 'boolean', default: false },
   },
   allowNegative: true,
@@ -106,7 +109,7 @@ async function fill({ sql }: Machine): Promise<{ actors: Actor[]; chats: Chat[] 
   return { actors, chats };
 }
 
-/** One fault after another, in an order that the seed decides; each lasts a few seconds. */
+/** Causes one fault after another, in an order that the seed determines; each lasts a few seconds. */
 async function breakThings(isOver: () => boolean): Promise<void> {
   const faults = values.redis ? allFaults : allFaults.filter(({ name }) => !name.includes('Redis'));
   let order: typeof faults = [];
@@ -129,7 +132,7 @@ async function finish(
 ): Promise<void> {
   const { rows } = await machine.sql.query<{ head: string }>('select max(id)::text as head from events');
   const head = Number(rows[0]?.head ?? 0);
-  // A stream that has caught up says so, once a minute or when it connects.
+  // A stream that has caught up reports it once a minute and when it connects.
   for (const follower of followers) follower.cut();
   await until(() => followers.every((follower) => follower.hasReached(head)), 90).catch((error: unknown) => {
     const late = followers.filter((follower) => !follower.hasReached(head)).length;
@@ -152,7 +155,7 @@ async function finish(
   say(`${traffic.acknowledged.length} messages were acknowledged`);
 }
 
-/** Only the second half of the time counts: before that, caches fill. */
+/** Only the second half of the run counts, because caches fill during the first half. */
 function reportSamples(samples: readonly Sample[]): void {
   const late = samples.filter(({ at }) => at > minutes / 2);
   const last = late.at(-1);

@@ -1,7 +1,10 @@
-/** The median, and the spread around it: (highest − lowest) / 2, as a percentage of the median. */
+/**
+ * The median, and the spread around it as a percentage of the median: half the difference between the highest and the
+ * lowest value.
+ */
 export type Summary = { median: number; spreadPercent: number };
 
-/** The median, and how far the values are from it. */
+/** The median, and how far the values spread around it. */
 export function summarise(values: readonly number[]): Summary {
   const median = percentile(values, 50);
   const halfRange = (Math.max(...values) - Math.min(...values)) / 2;
@@ -15,7 +18,7 @@ export function percentile(values: readonly number[] | Float64Array, percent: nu
   return sorted[Math.max(0, index)] ?? Number.NaN;
 }
 
-/** a[0] / b[0], a[1] / b[1], …: compares figures of the same round with each other. */
+/** Returns a[0] / b[0], a[1] / b[1] and so on, which compares figures of the same round with each other. */
 export function ratios(above: readonly number[], below: readonly number[]): number[] {
   return above.map((value, index) => value / (below[index] ?? Number.NaN));
 }

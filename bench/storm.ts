@@ -11,10 +11,10 @@ import type { WriterMethods } from './writer.ts';
 const isQuick = process.argv.includes('--quick');
 const profileFolder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice(10);
 
-/** How many readers come back, the minimum number of events that each has missed, and how far their cursors differ. */
+/** How many readers reconnect, the minimum number of events that each has missed, and how far their cursors differ. */
 const size = isQuick ? { readers: 200, missed: 500, spread: 250 } : { readers: 1_000, missed: 1_000, spread: 500 };
 const rounds = isQuick ? 2 : 5;
-/** Users who stay connected, in another chat, and the messages that they get during the storm. */
+/** Users who stay connected in another chat, and the messages that they get during the storm. */
 const live = { count: 50, perSecond: 20, seconds: isQuick ? 5 : 15 };
 
 type Round = {
@@ -36,7 +36,7 @@ try {
   await postgres.stop();
 }
 
-/** Many clients reconnect at once, as after a deploy, while others keep receiving. */
+/** Measures many clients that reconnect at once, as after a deployment, while others keep receiving. */
 async function measure(on: Postgres): Promise<Report> {
   const server = await startParley(on, { profileFolder });
   const people = await addPeople(server.database, size.readers + live.count);
@@ -85,7 +85,7 @@ async function measureStorm({ server, postgres: { pid }, crowd, load, missed }: 
   resetPeakRss(server.pid);
   const rss = rssBytes(server.pid);
   const before = { at: performance.now(), server: cpuMs(server.pid), postgres: familyCpuMs(pid) };
-  // Resolves when all have caught up.
+  // Resolves when all readers have caught up.
   await load.call('open', { group: 'storm', crowd });
   const seconds = (performance.now() - before.at) / 1_000;
   await load.call('reached', { group: 'storm', messages: missed });
@@ -99,10 +99,10 @@ async function measureStorm({ server, postgres: { pid }, crowd, load, missed }: 
   };
 }
 
-/** A cursor for each reader, and the total number of messages that they have missed. */
+/** A cursor for each reader, and the total number of messages that the readers have missed. */
 async function readCursors({ sql }: Database, { chatId, epoch }: { chatId: string; epoch: string }) {
   const { rows } = await sql.query<{ id: string }>(
-    // `e.id`, because `id` alone would be the column of the result, which is text.
+    // Uses `e.id`, because `id` alone would refer to the result column, which is text.
     `select id::text from events e where chat_id = $1 and kind = 'NewMessage' order by e.id`,
     [chatId],
   );

@@ -5,12 +5,12 @@ import { print, save } from './result.ts';
 
 /** Benchmarks that share a PostgreSQL server, by name. */
 export type Suite = {
-  /** The title of its results. */
+  /** The title of the benchmarks' results. */
   name: string;
   benchmarks: Record<string, (bench: Bench) => Promise<Report[]>>;
   isQuick: boolean;
   rounds: number;
-  /** The names of the benchmarks to run, with commas between them; undefined for all. */
+  /** The comma-separated names of the benchmarks to run; undefined for all. */
   only: string | undefined;
   profileFolder?: string | undefined;
 };
@@ -21,8 +21,8 @@ export async function runSuite({ name: title, benchmarks, only, ...options }: Su
   const say = (line: string) =>
     void process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(0)} s  ${line}\n`);
   const postgres = await startPostgres();
-  // Each benchmark gets its own load process: otherwise the garbage of thousands of readers would be collected during
-  // the next one.
+  // Each benchmark gets its own load process. Otherwise, the garbage of thousands of readers would be collected during
+  // the next benchmark.
   let load = startLoad();
   const stop = async () => {
     await load.stop();

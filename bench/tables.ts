@@ -9,7 +9,7 @@ import { familyCpuMs } from './process.ts';
 import { print, save } from './result.ts';
 
 const isQuick = process.argv.includes('--quick');
-/** `--rows=1000000` for a shorter run. */
+/** Use `--rows=1000000` for a shorter run. */
 const rowsOption = process.argv.find((argument) => argument.startsWith('--rows='))?.slice('--rows='.length);
 const messageCount = isQuick ? 200_000 : Number(rowsOption ?? 10_000_000);
 const batch = messageCount / 20;
@@ -24,7 +24,7 @@ const sampleCount = messageCount / 10;
 
 type Cost = { seconds: number; cpuMs: number };
 
-/** Nothing here needs to survive a crash, and a vacuum must not start by itself. */
+/** Nothing here needs to survive a crash, and vacuum must not start on its own. */
 const postgres = await startPostgres({
   fsync: 'off',
   full_page_writes: 'off',
@@ -50,7 +50,9 @@ try {
   await postgres.stop();
 }
 
-/** Adds users and chats, and lets rows be loaded without the triggers: with them, loading would take an hour. */
+/**
+ * Adds users and chats, and disables the triggers while rows are loaded, because loading would take an hour with them.
+ */
 async function prepare(sql: pg.Pool): Promise<void> {
   await sql.query(
     `insert into users (username, email, display_name)
@@ -68,8 +70,8 @@ async function prepare(sql: pg.Pool): Promise<void> {
 }
 
 /**
- * Loads the messages in twenty parts, cycling through the chats, as they would arrive at a server, with an event for
- * each message.
+ * Loads the messages in twenty parts, cycling through the chats to match the order in which a server would receive
+ * them, with an event for each message.
  */
 async function measureGrowth(sql: pg.Pool): Promise<Report> {
   const parts: { rows: number; cost: Cost; indexing: Cost; bytes: Map<string, number> }[] = [];
@@ -123,7 +125,7 @@ async function loadMessages(sql: pg.Pool, from: number): Promise<void> {
   );
 }
 
-/** Indexes the messages as the server does. */
+/** Indexes the messages in the same way as the server. */
 async function loadEntries(sql: pg.Pool, from: number): Promise<void> {
   for (let first = from + 1; first <= from + batch; first += entryBatch) {
     const { rows } = await sql.query<{ id: string; chatId: string; senderId: string; content: string }>(
@@ -168,7 +170,7 @@ async function readSizes(sql: pg.Pool): Promise<Map<string, number>> {
   return new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]));
 }
 
-/** Vacuums the messages after they were loaded, and after 0.5, 2 and 10 % of them were changed. */
+/** Vacuums the messages after they are loaded, and again after 0.5, 2 and 10 % of them are changed. */
 async function measureVacuum(sql: pg.Pool): Promise<Report> {
   const rows: string[][] = [];
   const vacuum = async (what: string) => {
@@ -229,7 +231,7 @@ async function measurePruning(sql: pg.Pool): Promise<Report> {
   };
 }
 
-/** What the same log costs in eight partitions: to insert, to read and to drop. */
+/** Measures what the same log costs in eight partitions: to insert into, to read and to drop. */
 async function measurePartitions(sql: pg.Pool): Promise<Report> {
   const plain = await measureLog(sql, 'events');
   await sql.query(`create table parts (like events including defaults including constraints) partition by range (at)`);

@@ -4,12 +4,12 @@ import { makeSnippet } from '../src/search/snippet.ts';
 import type { Report } from './bench.ts';
 
 const characters = 10_000;
-/** The costliest known query: five alternatives, none of which the texts contain. */
+/** The most expensive query known: five alternatives, none of which the texts contain. */
 const query = readSearch('e or b or ß or 한 or 上海');
-/** The last one expands threefold when it is normalised, and has the most words for its length. */
+/** The last text triples in length when it is normalised, and has the most words for its length. */
 const texts = { ordinary: 'See you at seven, the tram is late again. ', expanding: '㌖aB' };
 
-/** How long the server works on one text of the maximum length, once its code is compiled. */
+/** Measures how long the server works on one text of the maximum length, once its code has been compiled. */
 export function measureTokeniser(): Report {
   const rows = Object.entries(texts).map(([name, unit]) => {
     const text = [...unit.repeat(characters)].slice(0, characters).join('');

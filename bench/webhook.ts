@@ -9,13 +9,13 @@ import { signToken, startParley } from './server.ts';
 import { summarise } from './statistic.ts';
 
 const isQuick = process.argv.includes('--quick');
-/** 20 messages a second to 50 receivers are 1,000 deliveries a second. */
+/** 20 messages a second to 50 receivers make 1,000 deliveries a second. */
 const receiverCount = 50;
 const perSecond = 20;
 const deadCount = 100;
 const rounds = isQuick ? 1 : 3;
 const seconds = isQuick ? 2 : 10;
-/** How many messages are sent at once in a burst, each to all receivers: more than they can get in a second. */
+/** How many messages are sent to all receivers at once in a burst: more than they can receive in a second. */
 const burst = isQuick ? 60 : 300;
 /** How long the server has to start or stop retrying the dead receivers, in ms. */
 const settleMs = 2_000;
@@ -25,8 +25,8 @@ const document = `subscription { events { cursor at event {
 } } }`;
 
 /**
- * The states of the dead receivers, each of which is measured in every round. After several hours, attempts are up to
- * five minutes apart; in the first seconds, they are most frequent, and each fails at once.
+ * The states of the dead receivers; every round measures each state. After several hours, attempts are up to five
+ * minutes apart. In the first seconds they are most frequent, and each attempt fails at once.
  */
 const states = {
   none: `status = 'PAUSED'`,
@@ -43,12 +43,12 @@ const parley = await startParley(postgres, { settings: { WEBHOOK_ALLOW_PRIVATE: 
 const { sql } = parley.database;
 try {
   const place = await prepare();
-  // Costs still fall during the first half minute, while Node compiles.
+  // Costs keep falling during the first half minute, while Node compiles the code.
   await measure(place, perSecond * (isQuick ? 1 : 40));
   const figures = new Map<State, Figures[]>();
   const names = Object.keys(states) as State[];
   for (let round = 0; round < rounds; round += 1) {
-    // Each round begins with a different state, so that no state always follows the same one.
+    // Each round begins with a different state, so that no state always follows the same other state.
     for (const name of names.map((_, index) => names[(index + round) % names.length] ?? 'none')) {
       await sql.query(`update webhooks set ${states[name]} where url like 'http://127.0.0.1:1/%'`);
       await sleep(name === 'just gone down' ? 100 : settleMs);
@@ -65,7 +65,7 @@ try {
   await postgres.stop();
 }
 
-/** A chat whose messages go to all receivers; the dead ones have webhooks too. */
+/** A chat whose messages go to all receivers, including webhooks for the dead ones. */
 async function prepare(): Promise<{ chatId: string; senderId: string }> {
   const [admin, sender] = await addPeople(parley.database, 2);
   if (admin === undefined || sender === undefined) throw new Error('there are no users');
@@ -94,8 +94,8 @@ async function createWebhooks(admin: Person, urls: readonly string[]): Promise<v
 }
 
 /**
- * Sends messages, steadily or in a burst, and waits until each receiver has received all of them. CPU times are per
- * delivery.
+ * Sends messages, either steadily or in a burst, and waits until each receiver has received all of them. CPU times are
+ * per delivery.
  */
 async function measure(
   place: { chatId: string; senderId: string },
@@ -105,7 +105,7 @@ async function measure(
   const deliveries = messages * receiverCount;
   const before = { at: performance.now(), server: cpuMs(parley.pid), database: familyCpuMs(postgres.pid) };
   const reached = receivers.remote.call('reached', { messages: deliveries });
-  // Awaited below; until then, a failure must not count as unhandled.
+  // The promise is awaited below; until then, a failure must not count as an unhandled rejection.
   reached.catch(() => undefined);
   for (let sent = 1; sent <= messages; sent += 1) {
     await post(parley.database, place, 1);

@@ -4,14 +4,17 @@ import { contentOf } from './document.ts';
 import { now } from './raw-http.ts';
 import { serve } from './remote.ts';
 
-/** For each message, in order of seq: when its INSERT was sent and when its commit returned, in ms. */
+/** For each message, in order of seq: the times at which its INSERT was sent and its commit returned, in ms. */
 export type Written = { firstSeq: number; sentAt: number[]; committedAt: number[]; transactions: number };
 
 type Task = { url: string; chatId: string; senderId: string; perSecond: number; seconds: number };
 
-/** Writes messages at a steady rate, in its own process. */
+/** Writes messages at a steady rate in a separate process. */
 const methods = {
-  /** Runs one transaction at a time, with the messages that came due during the previous one, as group commit does. */
+  /**
+   * Runs one transaction at a time, which contains the messages that came due during the previous transaction, as group
+   * commit does.
+   */
   async write({ url, chatId, senderId, perSecond, seconds }: Task): Promise<Written> {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
@@ -21,7 +24,7 @@ const methods = {
     while (written.sentAt.length < count) {
       const due = Math.min(count, Math.floor(((now() - startedAt) * perSecond) / 1_000) + 1) - written.sentAt.length;
       if (due <= 0) {
-        // Timers are up to 1 ms late, so the rest of the wait yields to the event loop instead.
+        // Timers are up to 1 ms late, so the rest of the wait yields to the event loop instead of using a timer.
         const waitMs = startedAt + (written.sentAt.length * 1_000) / perSecond - now();
         await (waitMs > 2 ? sleep(waitMs - 2) : nextTurn());
         continue;
@@ -46,7 +49,7 @@ const methods = {
   },
 };
 
-/** What another process can ask of this one. */
+/** The methods that another process can call on this one. */
 export type WriterMethods = typeof methods;
 
 serve(methods);

@@ -14,20 +14,20 @@ export const accountSettings = {
     name: 'SIGN_UP',
     default: 'open',
     wants: z.enum(['open', 'invite', 'closed']).describe('open, invite or closed'),
-    meaning: 'Who can sign up: everyone, those who have an invite, or no one.',
+    meaning: 'Who can sign up: everyone, only people who have an invite, or no one.',
   },
   signUpConfirm: {
     name: 'SIGN_UP_CONFIRM',
     default: null,
     wants: onOrOff,
     meaning:
-      'Whether an account is created only when its address is confirmed by email. Sign-up then does not reveal which addresses have accounts. Default: on with SMTP_URL, otherwise off.',
+      'Whether an account is created only after its address is confirmed by email. In that case, sign-up does not reveal which addresses have accounts. Default: on with SMTP_URL, otherwise off.',
   },
   smtpUrl: {
     name: 'SMTP_URL',
     default: null,
     wants: smtpUrl,
-    meaning: 'The mail server. Without it, the server sends no mail. Requires MAIL_FROM and APP_URL.',
+    meaning: 'The mail server. Without this setting, the server sends no email. Requires MAIL_FROM and APP_URL.',
     isSecret: true,
   },
   mailFrom: {
@@ -40,7 +40,7 @@ export const accountSettings = {
     name: 'APP_URL',
     default: null,
     wants: appUrl,
-    meaning: 'The address of your web application, which the links in emails lead to.',
+    meaning: 'The address of your web application, to which the links in emails point.',
   },
   mailTemplates: {
     name: 'MAIL_TEMPLATES',
@@ -52,6 +52,6 @@ export const accountSettings = {
     name: 'MAIL_NEW_SIGN_IN',
     default: 'on',
     wants: onOrOff,
-    meaning: 'Whether users receive an email about a sign-in from a device or a network that is new to their account.',
+    meaning: 'Whether users receive an email about a sign-in from a device or network that is new to their account.',
   },
 } satisfies Record<string, Setting>;

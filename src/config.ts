@@ -44,19 +44,21 @@ export const settings = {
     name: 'PORT',
     default: '4000',
     wants: wholeNumber(0, 65_535),
-    meaning: 'The port to listen on; 0 picks a free one.',
+    meaning: 'The port to listen on; 0 picks a free port.',
   },
   host: {
     name: 'HOST',
     default: '127.0.0.1',
     wants: anyText,
-    meaning: 'The address to listen on. With `0.0.0.0` or `::`, other machines can connect; a container needs that.',
+    meaning:
+      'The address to listen on. With `0.0.0.0` or `::`, other machines can connect, which is required in a container.',
   },
   databaseUrl: {
     name: 'DATABASE_URL',
     default: null,
     wants: postgresUrl,
-    meaning: 'Your own PostgreSQL (15 or newer). Without it, the server runs one in DATA_DIR.',
+    meaning:
+      'Your own PostgreSQL server (15 or newer). Without this setting, the server runs its own PostgreSQL in DATA_DIR.',
     isSecret: true,
   },
   databaseDirectUrl: {
@@ -71,7 +73,8 @@ export const settings = {
     name: 'DATABASE_POOL_SIZE',
     default: '10',
     wants: wholeNumber(1, 1_000),
-    meaning: 'The maximum number of connections to the database, besides up to five for searches, LISTEN and startup.',
+    meaning:
+      'The maximum number of connections to the database, not counting up to five more for searches, LISTEN and startup.',
   },
   redis: {
     name: 'REDIS_URL',
@@ -91,7 +94,7 @@ export const settings = {
     default: null,
     wants: jwtKeys,
     meaning:
-      'The keys for tokens, file links and webhook secrets: the first one signs and encrypts, all of them verify and decrypt. Required with DATABASE_URL; otherwise generated in DATA_DIR.',
+      'The keys for tokens, file links and webhook secrets. The first key signs and encrypts; all keys verify and decrypt. Required with DATABASE_URL; otherwise, the server generates them in DATA_DIR.',
     isSecret: true,
   },
   ...identitySettings,
@@ -102,7 +105,7 @@ export const settings = {
     wants: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .describe('trace, debug, info, warn, error, fatal or silent'),
-    meaning: 'The lowest level that is logged.',
+    meaning: 'The lowest level of messages that are logged.',
   },
   ...monitoringSettings,
   serve: {
@@ -117,7 +120,7 @@ export const settings = {
     default: '*',
     wants: origins,
     meaning:
-      'The origins whose pages may call the API from a browser. Cookies authorise nothing, so any origin is safe.',
+      'The origins whose pages may call the API from a browser. The API does not use cookies for authorisation, so any origin is safe.',
   },
   webPage: {
     name: 'WEB_PAGE',
@@ -130,13 +133,13 @@ export const settings = {
     default: '0',
     wants: wholeNumber(0, 10),
     meaning:
-      'The number of reverse proxies in front of the server: that many entries of X-Forwarded-For are trusted, counted from the end.',
+      'The number of reverse proxies in front of the server. The server trusts that many entries of X-Forwarded-For, counted from the end.',
   },
   eventRetentionMs: {
     name: 'EVENT_RETENTION',
     default: '7d',
     wants: durationMs,
-    meaning: 'How long events are kept, and so how long a client can be away and still catch up.',
+    meaning: 'How long events are stored, and therefore how long a client can be away and still catch up.',
   },
   auditRetentionMs: {
     name: 'AUDIT_RETENTION',
@@ -144,27 +147,28 @@ export const settings = {
     wants: durationMs
       .refine((ms) => ms >= minAuditRetentionMs)
       .describe('a number with a unit: s, m, h or d, and at least 30d'),
-    meaning: 'How long the audit log keeps its entries.',
+    meaning: 'How long the audit log stores its entries.',
   },
   keepAliveMs: {
     name: 'KEEP_ALIVE_TIMEOUT',
     default: '65s',
     wants: durationMs,
     meaning:
-      'How long an idle connection is kept open. Make it longer than the idle timeout of the load balancer in front (Google: 600s).',
+      'How long an idle connection stays open. Make this longer than the idle timeout of the load balancer in front (Google: 600s).',
   },
   stopDelayMs: {
     name: 'STOP_DELAY',
     default: null,
     wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
     meaning:
-      'How long a node that was asked to stop still accepts connections, while /readyz answers 503. Make it longer than the load balancer in front takes to notice that. Then the node serves its open connections for at most six more seconds. Default: it stops at once.',
+      'How long a node that was asked to stop still accepts connections, while /readyz returns 503. Make this longer than the load balancer in front takes to notice the 503. After that, the node serves its open connections for at most six more seconds. Default: it stops immediately.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',
     default: '20000',
     wants: wholeNumber(0, 1_000_000),
-    meaning: 'The maximum number of open connections to this node; any more are closed immediately. 0 means no limit.',
+    meaning:
+      'The maximum number of open connections to this node; further connections are closed immediately. 0 means no limit.',
   },
   maxConnectionsPerAddress: {
     name: 'MAX_CONNECTIONS_PER_ADDRESS',

@@ -6,7 +6,7 @@ export const documentSettings = {
     name: 'TRUSTED_DOCUMENTS',
     default: null,
     wants: anyText,
-    meaning: 'A file with the documents that clients may name by their ids; see docs/stored-documents.md.',
+    meaning: 'A file with the documents that clients may refer to by id; see docs/stored-documents.md.',
   },
   trustedDocumentsOnly: {
     name: 'TRUSTED_DOCUMENTS_ONLY',

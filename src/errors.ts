@@ -63,7 +63,7 @@ export class NotFound extends ExpectedError {
 }
 
 /**
- * The asker can see the object, but may not perform this action on it. `until` is when the refusal ends if it is
+ * The asker can see the object, but may not perform this action on it. `until` is when the restriction ends if it is
  * temporary, such as a suspension, a ban or a mute. `reason` is the reason that a moderator gave; the asker can read
  * it.
  */

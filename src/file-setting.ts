@@ -20,7 +20,7 @@ export const fileSettings = {
     name: 'FILE_SERVING',
     default: 'stream',
     wants: z.enum(['stream', 'redirect']).describe('stream or redirect'),
-    meaning: 'How files in S3 are served: streamed through this server, or by redirect to a presigned link.',
+    meaning: 'How files in S3 are served: streamed through this server, or by redirecting to a presigned link.',
   },
   fileInlineBytes: {
     name: 'FILE_INLINE_BYTES',
@@ -28,7 +28,7 @@ export const fileSettings = {
     // uploads are still twice as fast but downloads are slower (measured with 64 users and 2,000 files).
     default: '16384',
     wants: wholeNumber(0, maxInlineBytes),
-    meaning: 'Files up to this size are kept in the database, which is faster. 0 keeps all files out of it.',
+    meaning: 'Files up to this size are stored in the database, which is faster. 0 stores no files there.',
   },
   maxUploadBytes: {
     name: 'MAX_UPLOAD_BYTES',
@@ -40,6 +40,7 @@ export const fileSettings = {
     name: 'USER_QUOTA_BYTES',
     default: '10737418240',
     wants: wholeNumber(0, 1_000_000_000_000_000),
-    meaning: "The maximum total size of a person's files, in bytes. Deleting a message frees the space of its files.",
+    meaning:
+      "The maximum total size of a person's files, in bytes. Deleting a message frees the space that its files used.",
   },
 } satisfies Record<string, Setting>;

@@ -22,20 +22,21 @@ export const identitySettings = {
     name: 'PASSWORDS',
     default: 'true',
     wants: trueOrFalse,
-    meaning: '`false`: no sign-ups and no passwords; users sign in only with tokens from AUTH_ISSUERS.',
+    meaning:
+      'With `false`, there are no sign-ups and no passwords, and users sign in only with tokens from AUTH_ISSUERS.',
   },
   egressAllow: {
     name: 'EGRESS_ALLOW',
     default: null,
     wants: ranges,
     meaning:
-      'Local addresses to which requests for the keys of AUTH_ISSUERS and the pictures of their users may go. All others must be public.',
+      'The local addresses to which the server may send requests for the keys of AUTH_ISSUERS and the pictures of their users. All other addresses must be public.',
   },
   webhookAllowPrivate: {
     name: 'WEBHOOK_ALLOW_PRIVATE',
     default: 'false',
     wants: trueOrFalse,
     meaning:
-      '`true`: webhooks may send to private and link-local addresses and to this machine, where http: is allowed too. See [webhooks](webhooks.md).',
+      'With `true`, webhooks may send to private and link-local addresses and to this machine, and may use http: for those addresses. See [webhooks](webhooks.md).',
   },
 } satisfies Record<string, Setting>;

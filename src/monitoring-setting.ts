@@ -22,31 +22,31 @@ export const monitoringSettings = {
     name: 'METRICS_PORT',
     default: null,
     wants: wholeNumber(0, 65_535),
-    meaning: 'The port of `/metrics`, for Prometheus; 0 picks a free one. Without it, there are no metrics.',
+    meaning: 'The port that serves `/metrics` for Prometheus; 0 picks a free one. Without it, there are no metrics.',
   },
   metricsHost: {
     name: 'METRICS_HOST',
     default: '127.0.0.1',
     wants: anyText,
-    meaning: 'The address on which METRICS_PORT is open. Everyone who can reach it can read the metrics.',
+    meaning: 'The address on which METRICS_PORT listens. Everyone who can reach this address can read the metrics.',
   },
   accessLog: {
     name: 'ACCESS_LOG',
     default: 'off',
     wants: onOrOff,
-    meaning: 'Whether each request is logged when it has been answered.',
+    meaning: 'Whether to log each request once it has been answered.',
   },
   logAddresses: {
     name: 'LOG_ADDRESSES',
     default: 'masked',
     wants: z.enum(['masked', 'full']).describe('masked or full'),
-    meaning: 'Whether network addresses are logged in full, or without their last part: as IPv4 /24 and IPv6 /48.',
+    meaning: 'Whether network addresses are logged in full, or truncated to IPv4 /24 and IPv6 /48.',
   },
   otlpEndpoint: {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     default: null,
     wants: webUrl,
-    meaning: 'Where traces are sent, via OTLP over HTTP. Without it, there are no traces.',
+    meaning: 'The address to which traces are sent, via OTLP over HTTP. Without it, there are no traces.',
   },
   otlpHeaders: {
     name: 'OTEL_EXPORTER_OTLP_HEADERS',
@@ -67,7 +67,7 @@ export const monitoringSettings = {
     wants: z
       .enum(['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
       .describe('parentbased_always_on, parentbased_always_off or parentbased_traceidratio'),
-    meaning: 'Which requests are traced, where their traceparent does not say.',
+    meaning: 'Which requests are traced if their traceparent does not decide that.',
   },
   otelSamplerArg: {
     name: 'OTEL_TRACES_SAMPLER_ARG',

@@ -7,7 +7,7 @@ export const streamSettings = {
     default: '20',
     wants: wholeNumber(0, 100_000),
     meaning:
-      'The maximum number of open streams per session on a node; those in single connection mode count on all nodes together. 0 means no limit.',
+      'The maximum number of open streams per session on a node. Single-connection streams are counted across all nodes. 0 means no limit.',
   },
   maxStreamsPerAddress: {
     name: 'MAX_STREAMS_PER_ADDRESS',
@@ -26,25 +26,27 @@ export const streamSettings = {
     default: '100000',
     wants: wholeNumber(0, 1_000_000_000),
     meaning:
-      "The maximum total complexity, per event, of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500; each further subscription with the same document counts as 10, and is refused only past twice the maximum, so that clients can reconnect. 0 means no limit.",
+      "The maximum total complexity, per event, of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500. Each further subscription with the same document counts as 10, and is refused only past twice the maximum, so that clients can reconnect. 0 means no limit.",
   },
   maxStreamBufferBytes: {
     name: 'MAX_STREAM_BUFFER_BYTES',
     default: '1048576',
     wants: wholeNumber(0, 1_073_741_824),
     meaning:
-      "The maximum number of unsent bytes per stream. Beyond it, the stream continues from the log at its reader's pace. 0 means no limit.",
+      "The maximum number of unsent bytes per stream. When a stream exceeds it, the stream continues from the log at its reader's pace. 0 means no limit.",
   },
   maxReplayEvents: {
     name: 'MAX_REPLAY_EVENTS',
     default: '0',
     wants: wholeNumber(0, 1_000_000_000),
-    meaning: 'The maximum number of events in a replay; a client that missed more receives Reset. 0 means no limit.',
+    meaning:
+      'The maximum number of events in a replay; a client that missed more events receives Reset. 0 means no limit.',
   },
   maxReplayBytes: {
     name: 'MAX_REPLAY_BYTES',
     default: '0',
     wants: wholeNumber(0, 1_000_000_000_000),
-    meaning: 'The maximum number of bytes in a replay; a client that missed more receives Reset. 0 means no limit.',
+    meaning:
+      'The maximum number of bytes in a replay; a client that missed more bytes receives Reset. 0 means no limit.',
   },
 } satisfies Record<string, Setting>;

@@ -1,7 +1,10 @@
 import type { Database } from '../database.ts';
 import { cpuMs } from '../process.ts';
 
-/** The CPU time of PostgreSQL on the nodes' connections to this database, in ms; the benchmark's own are left out. */
+/**
+ * The CPU time that PostgreSQL spends on the nodes' connections to this database, in ms, excluding the benchmark's own
+ * connections.
+ */
 export async function nodeBackendsMs({ sql }: Database): Promise<number> {
   const { rows } = await sql.query<{ pid: number }>(
     `select pid from pg_stat_activity

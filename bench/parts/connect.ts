@@ -9,7 +9,9 @@ import { nodeBackendsMs } from './backend.ts';
 const perChat = 20;
 const chatsEach = 10;
 
-/** What it costs to open a stream (its token, memberships and place in the log), without and with a cursor. */
+/**
+ * Measures what it costs to open a stream (its token, memberships and position in the log), with and without a cursor.
+ */
 export async function measureConnect(bench: Bench): Promise<Report[]> {
   const size = bench.isQuick ? 500 : 3_000;
   const server = await startParley(bench.postgres, bench);

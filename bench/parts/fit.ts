@@ -1,18 +1,18 @@
 /**
- * A measurement of several runs of the same work: how many times something was done, on how many things in total, and
- * what it cost.
+ * A measurement of several runs of the same work: how many times the work was done, how many items it processed in
+ * total, and what it cost.
  */
 export type Point = { times: number; things: number; cost: number };
 
-/** The cost each time, and the additional cost per thing: `cost ≈ times × each + things × per`. */
+/** The cost of each repetition, and the additional cost per item: `cost ≈ times × each + things × per`. */
 export type Line = { each: number; per: number };
 
-/** Half a tick, in µs: CPU time is counted in ticks of 10 ms. */
+/** Half a clock tick, in µs: CPU time is counted in ticks of 10 ms. */
 const resolution = 5_000;
 
 /**
- * Fits a line to the points by weighted least squares: each point counts by its relative error, so that the expensive
- * ones do not dominate. Neither `each` nor `per` is below 0.
+ * Fits a line to the points by weighted least squares. Each point is weighted by its relative error, so that expensive
+ * points do not dominate. Neither `each` nor `per` can be negative.
  */
 export function fit(points: readonly Point[]): Line {
   let [tt, tn, nn, tc, nc] = [0, 0, 0, 0, 0];

@@ -10,8 +10,8 @@ import { fit, type Point } from './fit.ts';
 type Place = { chatId: string; sender: Person };
 
 /**
- * What a node and its connections to PostgreSQL spend on following the log: each batch of events, and each event in it.
- * Half of the events concern no one on the node, like most events on one node of many.
+ * Measures what a node and its connections to PostgreSQL spend on following the log, per batch of events and per event.
+ * Half of the events concern no one on the node, because with many nodes most events concern no one on a given node.
  */
 export async function measureFollow(bench: Bench): Promise<Report[]> {
   const chats = 400;
@@ -59,7 +59,7 @@ type Task = { server: Parley; audience: Audience; places: readonly Place[]; hear
 async function measurePlaces(bench: Bench, task: Task): Promise<number[]> {
   const node: Point[] = [];
   const postgres: Point[] = [];
-  // Warms up until all code is compiled.
+  // Warms up until all code has been compiled.
   for (const size of [1, 10, 100]) await measureRounds(bench, task, size);
   for (const size of [1, 10, 100]) {
     const measured = await measureRounds(bench, task, size);
@@ -83,7 +83,7 @@ async function measureRounds(
     const some = Array.from({ length: size }, (_, index) => places[(batch * size + index) % places.length] as Place);
     await postTo(server.database, some);
     if (heard > 0) await audience.receive(size * heard);
-    // Nothing reports when a batch that concerns no one is done, so this waits a moment.
+    // Waits a moment, because nothing reports when a batch that concerns no one is done.
     else await sleep(6);
   }
   await sleep(50);

@@ -3,7 +3,7 @@ import { decodePiece } from '../../src/live/broadcast/wire.ts';
 import { serve } from '../remote.ts';
 import { pieceOf } from './piece.ts';
 
-/** Pieces over Redis: what it costs to send and to read them, with as little else as possible. */
+/** Measures what it costs to send and read pieces over Redis, with as little other work as possible. */
 const sockets: Socket[] = [];
 let received = 0;
 
@@ -34,7 +34,7 @@ const methods = {
   /** How many messages have arrived so far. */
   received: (): number => received,
 
-  /** Publishes `count` messages, `together` of them at a time. */
+  /** Publishes `count` messages in groups of `together`. */
   async publish(task: { port: number; channels: string[]; count: number; together: number }) {
     const { port, channels, count, together } = task;
     const socket = await open(port);
@@ -63,7 +63,7 @@ const methods = {
   },
 };
 
-/** What another process can ask of this one. */
+/** The methods that another process can call on this one. */
 export type RedisClientMethods = typeof methods;
 
 async function open(port: number): Promise<Socket> {

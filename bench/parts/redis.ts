@@ -7,7 +7,10 @@ import { pieceOf } from './piece.ts';
 import type { RedisClientMethods } from './redis-client.ts';
 
 const channels = Array.from({ length: 256 }, (_, index) => `parley:{shard:${index}}`);
-/** The CPU time that Redis spends per message and per receiver, and that the publisher and the receivers spend. */
+/**
+ * Measures the CPU time that Redis spends per message and per receiver, and the CPU time that the publisher and the
+ * receivers spend.
+ */
 export async function measureRedis(bench: Bench): Promise<Report[]> {
   const redis = await startRedis();
   const count = bench.isQuick ? 5_000 : 40_000;

@@ -16,7 +16,7 @@ const folder = process.env['FOLDER'] ?? '';
 /** Whether an acknowledged file survives a crash. */
 const isDurable = process.env['DURABLE'] === 'true';
 
-/** The minimum that Node can do with a file: stream the request's body into it, and stream it back out. */
+/** The least that Node can do with a file: stream the request's body into it, and stream it back out. */
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method === 'GET') {
     const path = join(folder, basename(request.url ?? ''));
@@ -40,7 +40,7 @@ serve({
   ...heapMethods,
   listen: async () => {
     const server = createServer((request, response) => {
-      // If a client closes the connection on receiving the last byte, Node reports that as an aborted request.
+      // If a client closes the connection when it receives the last byte, Node reports an aborted request.
       answer(request, response).catch(() => response.destroy());
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');

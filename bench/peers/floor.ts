@@ -7,7 +7,7 @@ import type { Subject } from '../read/subject.ts';
 
 /**
  * The least work with which Node can give the same answers as this server: one named statement that also checks
- * visibility, and the conversion of its rows to JSON. No GraphQL, no authentication.
+ * visibility, and the conversion of its rows to JSON. It has no GraphQL and no authentication.
  */
 const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 10 });
 

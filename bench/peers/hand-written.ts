@@ -11,8 +11,8 @@ import { getDatamodel } from '../../src/postgres/generated/pothos.ts';
 import { PrismaClient, type Member, type Message } from '../../src/postgres/generated/prisma/client.ts';
 
 /**
- * What a developer could write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub: relations and data
- * loaders for reads; a send checks the membership, creates the message and publishes it. Users who aren't connected
+ * What a developer could write in an afternoon with graphql-yoga, Pothos, Prisma and createPubSub. Reads use relations
+ * and data loaders. A send checks the membership, creates the message and publishes it. Users who are not connected
  * miss messages, and messages may arrive out of order.
  */
 const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env['DATABASE_URL'] ?? '' }) });

@@ -9,7 +9,7 @@ export type PeerMethods = {
   publish: (input: { count: number }) => void;
 };
 
-/** Runs a server that parley is compared with. `publish` sends one event to its subscribers. */
+/** Runs a server for comparison with parley. `publish` sends one event to the peer's subscribers. */
 export function servePeer(listener: RequestListener, publish: (envelope: Envelope) => void): void {
   let seq = 0;
   serve({

@@ -1,7 +1,9 @@
 import { createPubSub, createSchema } from 'graphql-yoga';
 import { contentOf } from '../document.ts';
 
-/** An event in the shape of this server's API. All of it is already in memory, which is cheaper than any database. */
+/**
+ * An event in the shape of this server's API. All the data is already in memory, which is cheaper than any database.
+ */
 export type Envelope = {
   cursor: string;
   at: string;
@@ -17,7 +19,7 @@ export type Envelope = {
   };
 };
 
-/** The event with that seq. */
+/** Returns the event with that seq. */
 export function createEnvelope(seq: number): Envelope {
   return {
     cursor: `0a1b2c3d4e5f.${seq}`,

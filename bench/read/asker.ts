@@ -3,7 +3,7 @@ import { isWhole, now, printRequest } from '../raw-http.ts';
 import { serve } from '../remote.ts';
 import { percentile } from '../statistic.ts';
 
-/** Requests to one server. Each connection repeats one of them, and waits for each answer. */
+/** Requests to send to one server. Each connection repeats one of the requests and waits for each answer. */
 export type Asking = {
   port: number;
   requests: { body: string; token: string }[];
@@ -11,10 +11,16 @@ export type Asking = {
   ms: number;
 };
 
-/** `p50`, `p99`: in ms. `bytes`: of one answer with its headers, on average. `sample`: the body of the first answer. */
+/**
+ * `p50` and `p99` are in ms. `bytes` is the average size of an answer with its headers. `sample` is the body of the
+ * first answer.
+ */
 export type Asked = { count: number; p50: number; p99: number; bytes: number; sample: string };
 
-/** Reads over kept-alive connections, in a separate process, so that no server is charged for their CPU time. */
+/**
+ * Sends reads over kept-alive connections from a separate process, so that their CPU time is not attributed to any
+ * server.
+ */
 const methods = {
   async ask({ port, requests, connections, ms }: Asking): Promise<Asked> {
     const endAt = now() + ms;
@@ -47,7 +53,7 @@ export type AskerMethods = typeof methods;
 /** Sends the request repeatedly, for as long as `take` returns true. */
 function askInTurn(port: number, request: string, take: (answer: string, ms: number) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    // One character for each byte, so that lengths are in bytes.
+    // Decodes each byte to one character, so that lengths are in bytes.
     const socket = connect(port, '127.0.0.1').setNoDelay(true).setEncoding('latin1');
     let sentAt = 0;
     let answer = '';

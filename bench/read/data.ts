@@ -1,11 +1,11 @@
 import { addGroup, addPeople, type Database, type Person } from '../database.ts';
 
-/** What the readers read: ids as in the database. */
+/** The data that the readers read, with ids as in the database. */
 export type Rows = {
   readers: Person[];
   /**
-   * A chat of plain messages, and one whose messages have reactions, files, replies and mentions. All readers are
-   * members of both.
+   * A chat of plain messages, and a chat whose messages have reactions, files, replies and mentions. All readers are
+   * members of both chats.
    */
   plainChatId: string;
   richChatId: string;
@@ -15,10 +15,10 @@ export type Rows = {
 
 const readerCount = 8;
 const groupCount = 14;
-/** More than fit on a page, so that there is another page before the one that is read. */
+/** More messages than fit on a page, so that there is another page before the one that is read. */
 const messageCount = 80;
 
-/** Fills a migrated database with what a small team has: groups, single chats, pictures. */
+/** Fills a migrated database with what a small team would have: groups, single chats and pictures. */
 export async function fillRows(database: Database): Promise<Rows> {
   const people = await addPeople(database, readerCount + 12);
   const readers = people.slice(0, readerCount);
@@ -51,7 +51,7 @@ async function say({ sql }: Database, chatId: string, people: readonly Person[])
   );
 }
 
-/** A single chat between each reader and each of the others, with messages from both. */
+/** Adds a single chat between each reader and each of the others, with messages from both. */
 async function addSingleChats(database: Database, readers: readonly Person[], others: readonly Person[]) {
   for (const reader of readers) {
     for (const other of others) {
@@ -73,7 +73,7 @@ async function addSingleChats(database: Database, readers: readonly Person[], ot
   }
 }
 
-/** A picture for each user. */
+/** Adds a picture for each user. */
 async function addPictures({ sql }: Database, people: readonly Person[]): Promise<void> {
   const ids = people.map(({ userId }) => userId);
   await sql.query(
@@ -90,8 +90,8 @@ async function addPictures({ sql }: Database, people: readonly Person[]): Promis
 }
 
 /**
- * Adds 60 messages: a file in every fourth, every third a reply. Of all messages of the chat, three out of four get
- * reactions, and every fifth a mention.
+ * Adds 60 messages: every fourth has a file, and every third is a reply. Of all messages in the chat, three out of four
+ * get reactions, and every fifth gets a mention.
  */
 async function enrich({ sql }: Database, chatId: string, people: readonly Person[]): Promise<void> {
   const ids = people.map(({ userId }) => userId);

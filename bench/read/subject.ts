@@ -2,7 +2,7 @@ import { encodeId } from '../../src/core/id.ts';
 import type { Person } from '../database.ts';
 import type { Rows } from './data.ts';
 
-/** What is read; the same for every server. */
+/** What is read, which is the same for every server. */
 export const subjects = ['page of 50', 'rich page of 50', 'chat list of 20', 'viewer', 'node'] as const;
 export type Subject = (typeof subjects)[number];
 
@@ -30,7 +30,7 @@ const parleyDocuments: Record<Subject, string> = {
   node: `query Node($id: ID!) { node(id: $id) { id ... on Message { seq content createdAt sender { ${user} } } } }`,
 };
 
-/** The same documents for a schema with lists instead of connections. */
+/** The same documents for a schema that has lists instead of connections. */
 const handWrittenDocuments: Record<Subject, string> = {
   ...parleyDocuments,
   'page of 50': `query Page($id: ID!) { chat(id: $id) { id messages(last: 50) {
@@ -52,8 +52,8 @@ const theirFile = 'rowId blobByBlobHash { contentType }';
 const theirMessage = `rowId seq content createdAt userBySenderId { ${theirUser} }`;
 
 /**
- * Similar documents with PostGraphile's names, and fewer fields. PostGraphile has no viewer: the user's id stands in
- * for one.
+ * Similar documents that use PostGraphile's names and select fewer fields. PostGraphile has no viewer, so these
+ * documents look the user up by id.
  */
 const postgraphileDocuments: Record<Subject, string> = {
   'page of 50': `query Page($id: BigInt!) { chatByRowId(rowId: $id) { rowId messagesByChatId(orderBy: SEQ_DESC, first: 50) {
@@ -93,7 +93,7 @@ export function postgraphileBody(rows: Rows): Body {
     });
 }
 
-/** The requests to the floor, the server without GraphQL. */
+/** The requests to the floor, which is the server without GraphQL. */
 export function floorBody(rows: Rows): Body {
   return (subject, { userId }) => JSON.stringify({ subject, id: idOf(rows, subject, (_, id) => id), userId });
 }

@@ -1,28 +1,28 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What the parts cost, in ms of CPU time unless stated otherwise. */
+/** What the individual parts cost, in ms of CPU time unless stated otherwise. */
 export type Costs = {
-  /** Sending a message, and a group commit, on the node that receives the messages. */
+  /** Sending a message and committing a group, on the node that receives the messages. */
   sendNode: { commit: number; message: number };
   /** The same on PostgreSQL, not counting reads of the log. */
   sendPostgres: { commit: number; message: number };
   /** How long a commit delays other commits that notify. */
   commitLock: number;
-  /** Reading the log and passing it on, whether or not its events concern the node. */
+  /** Reading the log and passing events on, whether or not the events concern the node. */
   readNode: { batch: number; event: number };
   readPostgres: { batch: number; event: number };
-  /** Executing the subscription for an event, without writing. */
+  /** Executing the subscription for an event, without writing the result. */
   renderNode: { batch: number; event: number };
   /** Reading the rows that the subscription selects. */
   renderPostgres: { batch: number; event: number };
-  /** A frame that is written to a stream, and each further event in the same write. */
+  /** Writing a frame to a stream, and writing each further event in the same write. */
   write: number;
   writeMore: number;
-  /** Opening a stream with a cursor. */
+  /** Opening a stream that resumes from a cursor. */
   connectNode: number;
   connectPostgres: number;
-  /** An event of a replay. */
+  /** Sending one event of a replay. */
   replayNode: number;
   replayPostgres: number;
   /** In bytes. */
@@ -32,7 +32,7 @@ export type Costs = {
   receive: number;
 };
 
-/** Where each number comes from: file, table, row, column. */
+/** Where each number comes from: file, table, row and column. */
 export type Source = { what: string; value: string; from: string };
 
 type Table = { title: string; columns: string[]; rows: (string | number)[][]; notes: string[] };
@@ -40,18 +40,19 @@ type Table = { title: string; columns: string[]; rows: (string | number)[][]; no
 const folder = join(import.meta.dirname, '../results');
 
 /**
- * Commits that notify happen one after the other: 2,000 a second on the machine of the benchmarks (docs/architecture.md,
- * "Ids are in commit order").
+ * Commits that notify run one after the other: 2,000 a second on the benchmark machine (docs/architecture.md, "Ids are
+ * in commit order").
  */
 const commitLock = 0.5;
 /**
- * How many messages are in a commit of bench:send: one from most of its 64 senders, which all wait for their answers.
+ * How many messages a commit of bench:send contains: one from most of its 64 senders, all of which wait for their
+ * answers.
  */
 const sendBatch = 50;
 
 /**
- * Derives the costs from bench/results: delivery.json and send.json, and parts.json for what those do not separate.
- * Throws if a figure is missing.
+ * Derives the costs from bench/results: from delivery.json and send.json, and from parts.json for costs that the other
+ * two do not separate. Throws if a figure is missing.
  */
 export function readCosts(): { costs: Costs; sources: Source[] } {
   const sources: Source[] = [];
@@ -101,8 +102,9 @@ function readWrite(cell: Cell): Pick<Costs, 'write' | 'writeMore'> {
 const replayTitle = 'Replay: one reader who missed 50,000 messages';
 
 /**
- * A replay reads and renders events in large batches, so it shows what one event costs; a message that is sent alone
- * also costs a batch. parts.json says what share of both remains for an event that concerns no one on the node.
+ * A replay reads and renders events in large batches, so it shows what one event costs. A message that is sent alone
+ * also pays for a whole batch. parts.json gives the share of both costs that remains for an event that concerns no one
+ * on the node.
  */
 function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'renderNode' | 'sendNode'> {
   const event = cell('delivery', replayTitle, null, 'CPU of the server, µs per event') / 1_000;
@@ -119,8 +121,8 @@ function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'ren
 const sendTitle = 'Sending: 64 senders, 50 chats with a subscriber each';
 
 /**
- * The same for PostgreSQL. Transactions with few messages show the cost of a commit, those with many the cost of a
- * message.
+ * The same costs for PostgreSQL. Transactions with few messages show the cost of a commit, and transactions with many
+ * show the cost of a message.
  */
 function readPostgresParts(cell: Cell): Pick<Costs, 'readPostgres' | 'renderPostgres' | 'sendPostgres'> {
   const title = 'From commit to frame, 100 subscribers';
@@ -151,7 +153,10 @@ function splitOff(cell: Cell, what: string, { batch, event }: Part): { read: Par
   };
 }
 
-/** A number in a table of a results file. `row` is how the row's first cell begins; null means the first row. */
+/**
+ * Reads a number from a table of a results file. `row` is the beginning of the row's first cell; null means the first
+ * row.
+ */
 export function findCell(file: string, title: string, row: string | null, column: string): number {
   const { reports } = JSON.parse(readFileSync(join(folder, `${file}.json`), 'utf8')) as { reports: Table[] };
   const report = reports.find((some) => some.title === title);

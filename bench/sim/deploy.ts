@@ -2,15 +2,15 @@ import type { SimNode } from './node.ts';
 import type { System } from './system.ts';
 
 /**
- * As in src/http/stream: the time over which a stopping node closes its streams, and the time over which its clients
+ * The values in src/http/stream: how long a stopping node takes to close its streams, and how long its clients take to
  * reconnect. In ms.
  */
 const drain = { each: 2, most: 2_000 };
 const retry = { least: 1_000, most: 5_000 };
 
 /**
- * One node stops or is killed: its streams close, and each reopens on one of the other nodes. After `downMs` the node
- * is back.
+ * Stops or kills one node: its streams close, and each reopens on one of the other nodes. The node comes back after
+ * `downMs`.
  */
 export function stopNode(
   system: System,
@@ -32,7 +32,7 @@ export function stopNode(
   system.engine.after(downMs, () => (node.isOpen = true));
 }
 
-/** All connections break at once, as when the network or the load balancer fails for a moment. */
+/** Breaks all connections at once, as when the network or the load balancer fails for a moment. */
 export function cutAll(system: System): void {
   for (let stream = 0; stream < system.plan.streams; stream += 1) returnLater(system, 0);
   for (const place of system.places) {
@@ -45,14 +45,14 @@ function retryMs({ random }: System): number {
   return retry.least + random() * (retry.most - retry.least);
 }
 
-/** A stream that ends `ms` from now returns after its client's wait, and receives what it missed. */
+/** Makes a stream that ends `ms` from now reconnect after its client's wait, and receive what it missed. */
 function returnLater(system: System, ms: number): void {
   const { engine, costs, plan, latencies } = system;
   const waitMs = retryMs(system);
   const missed = ((waitMs / 1_000) * plan.messagesPerSecond * plan.audience) / plan.streams;
   engine.after(ms + waitMs, () => {
     const [startedAt, node] = [engine.now, system.pickNode()];
-    // The token and the request, then the statement, then the replay and CaughtUp.
+    // First comes the token and the request, then the statement, then the replay and CaughtUp.
     node.loop.submit(costs.connectNode / 2, () =>
       system.postgres.submit(costs.connectPostgres + missed * costs.replayPostgres, () =>
         node.loop.submit(costs.connectNode / 2 + missed * costs.replayNode, () =>
@@ -63,7 +63,7 @@ function returnLater(system: System, ms: number): void {
   });
 }
 
-/** How many streams the fullest node has while all nodes are restarted one after the other, relative to the average. */
+/** How many streams the fullest node has while all nodes restart one after the other, relative to the average. */
 export function rollingPeak(nodes: number): number {
   const shares = Array.from({ length: nodes }, () => 1);
   let peak = 1;

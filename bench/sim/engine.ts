@@ -1,4 +1,4 @@
-/** Runs actions at their times; those for the same moment run in the order in which they were scheduled. */
+/** Runs actions at their scheduled times. Actions for the same moment run in the order in which they were scheduled. */
 export class Engine {
   /** In ms. */
   now = 0;
@@ -21,7 +21,7 @@ export class Engine {
     [this.#times[at], this.#orders[at], this.#actions[at]] = [time, order, action];
   }
 
-  /** Runs everything that is due by `end`, in ms. */
+  /** Runs every action that is due by `end`, in ms. */
   run(end: number): void {
     while (this.#times.length > 0 && (this.#times[0] ?? Infinity) <= end) {
       this.now = this.#times[0] ?? end;

@@ -3,10 +3,10 @@ import type { Place, World } from './world.ts';
 
 type Message = { chat: number; sentAt: number; onAnswer: () => void };
 
-/** As in src/log/feed.ts and src/chat/group-commit.ts. */
+/** These values match src/log/feed.ts and src/chat/group-commit.ts. */
 const maxBatch = 500;
 
-/** A node: an event loop that takes sends, reads or receives the log, renders events and writes frames. */
+/** A node: an event loop that accepts sends, reads or receives the log, renders events and writes frames. */
 export class SimNode {
   readonly loop: Station;
   isOpen = true;
@@ -26,19 +26,19 @@ export class SimNode {
     this.loop = new Station(system.engine, 1);
   }
 
-  /** A stream is on this node from now on. */
+  /** Adds a stream to this node. */
   take(place: Place): void {
     place.node = this.#index;
     this.streams.set(place.chat, (this.streams.get(place.chat) ?? 0) + 1);
   }
 
-  /** A stream has left. */
+  /** Removes a stream from this node. */
   drop(place: Place): void {
     place.node = -1;
     this.streams.set(place.chat, (this.streams.get(place.chat) ?? 1) - 1);
   }
 
-  /** A request with a message, which goes into the next group commit. */
+  /** Accepts a request with a message, which goes into the next group commit. */
   send(message: Message, isBySql: boolean): void {
     const add = () => {
       this.#waiting.push(message);
@@ -91,7 +91,7 @@ export class SimNode {
     });
   }
 
-  /** Receives what the publisher has read. */
+  /** Receives events that the publisher has read. */
   receive(from: number, to: number, messages: number): void {
     const { costs } = this.#system;
     const pass = costs.readNode.batch + costs.readNode.event * (to - from);
@@ -107,7 +107,7 @@ export class SimNode {
     this.#render();
   }
 
-  /** Renders everything that is waiting: reads its rows, executes, and writes to each stream once. */
+  /** Renders everything that is waiting: reads the rows, executes the subscription, and writes to each stream once. */
   #render(): void {
     if (this.#isRendering || this.#pending.length === 0) return;
     this.#isRendering = true;
@@ -132,7 +132,7 @@ export class SimNode {
     });
   }
 
-  /** Frames are written one after the other: on average, those of a chat arrive halfway through its turn. */
+  /** Frames are written one after the other, so on average those of a chat arrive halfway through its turn. */
   #record(byChat: Map<number, number[]>, { at, endedAt }: { at: number; endedAt: number }): void {
     const system = this.#system;
     if (!system.isRecording) return;
@@ -142,7 +142,8 @@ export class SimNode {
       const count = this.streams.get(chat) ?? 0;
       system.deliveries += count * events.length;
       for (const index of events) {
-        // One value for each event and node: the latencies of the node's streams differ only by the time of the writes.
+        // Records one value for each event and node, because the latencies of the node's streams differ only by the
+        // time that the writes take.
         if (count > 0) system.latencies.frames.push(written - (system.log[index]?.committedAt ?? 0));
       }
       written += step;

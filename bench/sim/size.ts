@@ -13,17 +13,17 @@ export type Figures = {
   redis: number;
   frames: { p50: number; p99: number };
   sends: { p50: number; p99: number };
-  /** Some part of the system has more work than it can do: its queue grows. */
+  /** Whether some part of the system has more work than it can do, so that its queue grows. */
   isSaturated: boolean;
 };
 
-/** A plan must handle this many times its load: for peaks, and while a node or two are down. */
+/** A plan must handle this many times its load, to allow for peaks and for a node or two being down. */
 export const reserve = 1.5;
-/** The maximum delays under that load, in ms, for 99 % of all events and messages. */
+/** The maximum delays under that load, in ms, for 99 % of events and messages. */
 export const limits = { frames: 100, sends: 250 };
-/** The sizes of PostgreSQL servers that one can rent, in cores. */
+/** The sizes of PostgreSQL servers that are available for rent, in cores. */
 const coreSizes = [2, 4, 8, 16, 32, 64, 96, 128];
-/** How many streams a node is planned for: its memory then stays below 1 GB. */
+/** How many streams a node is planned for, so that its memory stays below 1 GB. */
 export const streamsPerNode = 40_000;
 const run = { warmUpMs: 300, ms: 1_000 };
 const maxNodes = 400;
@@ -43,9 +43,9 @@ export function toFigures(system: System, ms: number): Figures {
   const highest = Math.max(...loops.map(({ utilisation }) => utilisation));
   const of = (values: number[]) => ({ p50: percentile(values, 50), p99: percentile(values, 99) });
   const { frames, sends } = system.latencies;
-  // The commit lock may be busy all the time: the longer a commit waits, the more messages are in it.
+  // The commit lock may be busy all the time, because the longer a commit waits, the more messages it contains.
   const busiest = Math.max(highest, ...redis.map(({ utilisation }) => utilisation));
-  // The part of a commit under the lock needs a core, too.
+  // The part of a commit that runs under the lock needs a core, too.
   const postgresBusy = postgres.utilisation + commits.utilisation / system.plan.postgresCores;
   return {
     plan: system.plan,
@@ -61,9 +61,9 @@ export function toFigures(system: System, ms: number): Figures {
 }
 
 /**
- * The smallest plan that handles `reserve` times its load within `limits`. Returns that plan's figures under the load
- * without this factor. If `maxNodes` nodes are not enough, returns the last plan's figures under `reserve` times its
- * load, with `isSaturated`.
+ * Finds the smallest plan that handles `reserve` times its load within `limits`. Returns that plan's figures under the
+ * load without this factor. If `maxNodes` nodes are not enough, returns the last plan's figures under `reserve` times
+ * its load, with `isSaturated`.
  */
 export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisServers'>, costs: Costs): Figures {
   let plan: Plan = {
@@ -81,7 +81,7 @@ export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisSe
   }
 }
 
-/** The plan with more of what it lacks; null if it lacks nothing. */
+/** Returns the plan with more of the parts that it lacks, or null if it lacks nothing. */
 function enlarge(plan: Plan, { node, postgres, redis, frames, sends }: Figures): Plan | null {
   if (redis > 0.8) return { ...plan, redisServers: plan.redisServers + 1 };
   const isSlow = !(frames.p99 <= limits.frames && sends.p99 <= limits.sends);

@@ -4,19 +4,21 @@ type Job = { ms: number; arrivedAt: number; done: (startedAt: number) => void };
 
 /** What a station has done since `reset`. Times in ms. */
 export type StationFigures = {
-  /** The share of its servers that was busy, on average. It stays at 1 if there is more work than they can do. */
+  /** The average share of its servers that was busy. It stays at 1 if there is more work than the servers can do. */
   utilisation: number;
   /** The average number of jobs that were waiting or being served. */
   meanJobs: number;
   perMs: number;
-  /** From a job's arrival to its end. */
+  /** The time from a job's arrival to its end. */
   meanStayMs: number;
   meanServiceMs: number;
-  /** How many jobs are waiting now. */
+  /** The number of jobs that are waiting now. */
   waiting: number;
 };
 
-/** Servers with one queue, first come, first served, such as the cores of PostgreSQL or the event loop of a node. */
+/**
+ * Servers that share one first-come, first-served queue, such as the cores of PostgreSQL or the event loop of a node.
+ */
 export class Station {
   readonly servers: number;
   readonly #engine: Engine;
@@ -36,7 +38,7 @@ export class Station {
     this.servers = servers;
   }
 
-  /** Works for `ms` once a server is free; then calls `done` with the moment at which the work began. */
+  /** Works for `ms` once a server is free, then calls `done` with the time at which the work began. */
   submit(ms: number, done: (startedAt: number) => void = () => undefined): void {
     this.#count();
     const job = { ms, arrivedAt: this.#engine.now, done };
@@ -44,7 +46,7 @@ export class Station {
     else this.#queue.push(job);
   }
 
-  /** Forgets what has been counted so far. */
+  /** Resets the counts. */
   reset(): void {
     this.#count();
     this.#since = this.#engine.now;

@@ -5,7 +5,7 @@ import { SimNode } from './node.ts';
 import { Station } from './station.ts';
 import type { Entry, Latencies, Place, Plan, World } from './world.ts';
 
-/** All the machines together. */
+/** All the machines of the simulation together. */
 export class System implements World {
   readonly engine = new Engine();
   readonly random: () => number;
@@ -48,13 +48,13 @@ export class System implements World {
     this.engine.run(this.engine.now + ms);
   }
 
-  /** A random node that accepts connections. */
+  /** Returns a random node that accepts connections. */
   pickNode(): SimNode {
     const open = this.nodes.filter(({ isOpen }) => isOpen);
     return open[Math.floor(this.random() * open.length)] as SimNode;
   }
 
-  /** Adds a transaction's committed messages to the log, and wakes its readers. */
+  /** Appends a transaction's committed messages to the log, and wakes its readers. */
   append(chats: readonly number[]): void {
     const committedAt = this.engine.now;
     for (const chat of chats) this.log.push({ chat, committedAt });
@@ -62,7 +62,7 @@ export class System implements World {
     else for (const node of this.nodes) node.read();
   }
 
-  /** Sends what has been read to all nodes: a header, and a piece for each shard with content. */
+  /** Sends the events that have been read to all nodes: a header, and a piece for each shard with content. */
   publish(from: number, to: number): void {
     const { redis, publish } = this.costs;
     const shards = Math.min(to - from, 256);

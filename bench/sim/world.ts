@@ -6,7 +6,7 @@ import type { Station } from './station.ts';
 export type Plan = {
   seed: number;
   nodes: number;
-  /** With Redis, one node reads the log and publishes it; otherwise each node reads it. */
+  /** Whether one node reads the log and publishes it over Redis; otherwise, each node reads it. */
   hasRedis: boolean;
   redisServers: number;
   postgresCores: number;
@@ -16,28 +16,28 @@ export type Plan = {
   messagesPerSecond: number;
   /** Chats whose streams are simulated one by one; all other streams are idle. */
   chats: number;
-  /** Senders that wait for each answer before they send again; instead of `messagesPerSecond`. */
+  /** The number of senders that wait for each answer before they send again; replaces `messagesPerSecond`. */
   senders?: number;
-  /** Whether a writer inserts the messages with SQL, as in bench:delivery: sending then costs the node nothing. */
+  /** Whether a writer inserts the messages with SQL, as in bench:delivery, so that sending costs the node nothing. */
   isWrittenBySql?: boolean;
 };
 
 /** A message in the log. */
 export type Entry = { chat: number; committedAt: number };
 
-/** One stream of a chat: the node that it is on; -1 while it reconnects. */
+/** One stream of a chat, with the node that it is on, or -1 while it reconnects. */
 export type Place = { chat: number; node: number };
 
 /** The latencies measured since the warm-up, in ms. */
 export type Latencies = { frames: number[]; sends: number[]; connects: number[] };
 
-/** What a node needs from the system around it. */
+/** The parts of the system that a node needs. */
 export type World = {
   readonly engine: Engine;
   readonly plan: Plan;
   readonly costs: Costs;
   readonly postgres: Station;
-  /** The lock that PostgreSQL takes for each commit that notifies. */
+  /** The lock that PostgreSQL takes for each commit that sends a notification. */
   readonly commits: Station;
   readonly log: readonly Entry[];
   readonly latencies: Latencies;

@@ -6,8 +6,8 @@ import process from 'node:process';
 const root = join(import.meta.dirname, '../..');
 
 /**
- * Runs the model of the client package for the given number of minutes, with one seed after another, starting at
- * `seed`. Returns the exit status: 0 if all is well. The model is a test, because it needs the database that the tests
+ * Runs the client package's model test for the given number of minutes, with one seed after another, starting at
+ * `seed`. Returns the exit status: 0 if all is well. The model is a test because it needs the database that the tests
  * start.
  */
 export async function soakClients(minutes: number, seed: number): Promise<number> {

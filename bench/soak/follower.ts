@@ -10,15 +10,15 @@ const notices = new Set(['CaughtUp', 'Typing', 'PresenceChanged']);
 export type Received = { id: number; kind: string };
 
 /**
- * A stream of one user that reconnects with its last cursor, to any node, whenever it breaks. It reports each event,
- * and faults of its own: a cursor that does not grow, a Reset, an event with errors, a stream that was refused (401) or
- * ended for good.
+ * A stream of one user that reconnects to any node with its last cursor whenever it breaks. It reports each event, and
+ * errors in the stream itself: a cursor that does not grow, a Reset, an event with errors, or a stream that was refused
+ * (401) or ended for good.
  */
 export class Follower {
   readonly userId: string;
   received = 0;
   connections = 0;
-  /** The last event, or the place in the log that a notice reported. */
+  /** The position of the last event, or the log position that a notice reported. */
   position = 0;
   #cursor: string | null = null;
   readonly #token: string;
@@ -39,7 +39,7 @@ export class Follower {
     this.#connect();
   }
 
-  /** Whether it has received everything in the log up to this event. */
+  /** Whether the stream has received everything in the log up to this event. */
   hasReached(id: number): boolean {
     return this.position >= id;
   }
@@ -92,7 +92,7 @@ export class Follower {
     connection.end(JSON.stringify({ query: document, variables: { after: this.#cursor } }));
   }
 
-  /** A client gives up a connection that has been silent for longer than heartbeats are apart. */
+  /** A client drops a connection that has been silent for longer than the interval between heartbeats. */
   #listen(): void {
     if (this.#silence !== null) clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.cut(), 30_000);

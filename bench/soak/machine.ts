@@ -15,13 +15,13 @@ import type { Remote } from '../remote.ts';
 import { keySet } from '../server.ts';
 import { openProxy, type Proxy } from './proxy.ts';
 
-/** A node, with its own proxies to PostgreSQL and to Redis. */
+/** A node with its own proxies to PostgreSQL and Redis. */
 export type Node = {
   name: string;
-  /** Where clients connect; null while it is down. */
+  /** The address that clients connect to; null while the node is down. */
   url: string | null;
   program: (Program & { remote: Remote<HeapMethods> }) | null;
-  /** Whether it is stopped by SIGSTOP, so that it cannot answer. */
+  /** Whether the node is paused by SIGSTOP, so that it cannot answer. */
   isPaused: boolean;
   toPostgres: Proxy;
   toRedis: Proxy;
@@ -29,11 +29,11 @@ export type Node = {
   kill: () => Promise<void>;
 };
 
-/** Two nodes, PostgreSQL and Redis, all of which can be broken. */
+/** Two nodes, PostgreSQL and Redis, each of which can be broken. */
 export type Machine = {
   nodes: Node[];
   redis: Redis;
-  /** A way to the database that bypasses the proxies, to find out what it really contains. */
+  /** A connection to the database that bypasses the proxies, to find out what the database really contains. */
   sql: pg.Pool;
   endPostgres: (signal: NodeJS.Signals) => Promise<void>;
   startPostgres: () => Promise<void>;
@@ -42,7 +42,7 @@ export type Machine = {
 
 const log = pino({ level: 'silent' });
 
-/** `fsync` is off: what a killed process has written is in the cache of the operating system, which survives. */
+/** `fsync` is off, because what a killed process has written is in the operating system's cache, which survives. */
 const postgresSettings = 'fsync = off\nmax_connections = 150\n';
 
 /** Starts PostgreSQL, Redis and two nodes, which use Redis only if `hasRedis`. */
@@ -67,7 +67,7 @@ export async function startMachine({ hasRedis }: { hasRedis: boolean }): Promise
     };
     nodes.push(createNode(name, settings, { toPostgres, toRedis }));
   }
-  // One after the other: the first applies the migrations.
+  // The nodes start one after the other, because the first one applies the migrations.
   for (const node of nodes) await node.start();
   return {
     nodes,

@@ -11,7 +11,10 @@ type Row = {
   userIds: string[] | null;
 };
 
-/** A stream, what it has received beyond the part of the log that was read, and what it seems to have missed. */
+/**
+ * A stream, the events that it has received beyond the part of the log that was read, and the events that it seems to
+ * have missed.
+ */
 type Account = {
   follower: Follower;
   from: number;
@@ -21,8 +24,8 @@ type Account = {
 };
 
 /**
- * Works out who must receive each event (e.g. the members of the chat at that point) from the log, which it reads in
- * order over its own connection. Checks each stream against this as events arrive.
+ * Works out from the log who must receive each event (for example, the members of the chat at that point). It reads the
+ * log in order over its own connection. Checks what each stream receives against this.
  */
 export class Oracle {
   readonly faults: string[] = [];
@@ -33,14 +36,14 @@ export class Oracle {
   /** By chat and user: the last event before the user was removed. */
   readonly #endings = new Map<string, number>();
   readonly #accounts: Account[] = [];
-  /** The events that have been read, but not yet passed by all streams. */
+  /** The events that have been read from the log, but not yet reached by all streams. */
   #rows: { row: Row; receivers: ReadonlySet<string> }[] = [];
 
   constructor(sql: pg.Pool) {
     this.#sql = sql;
   }
 
-  /** Starts at the end of the log, with the members as they are now. Nothing may change in the meantime. */
+  /** Starts at the end of the log, with the current members. No memberships may change in the meantime. */
   async open(): Promise<void> {
     const { rows } = await this.#sql.query<{ chatId: string; userIds: string[]; head: string }>(
       `select chat_id::text as "chatId", array_agg(user_id::text) as "userIds",
@@ -51,7 +54,7 @@ export class Oracle {
     this.position = Number(rows[0]?.head ?? 0);
   }
 
-  /** Watches a stream that is about to open. */
+  /** Starts watching a stream that is about to open. */
   watch(open: (report: { event: (event: Received) => void; fault: (text: string) => void }) => Follower): Follower {
     const pending: Received[] = [];
     const fault = (text: string) => this.#complain(`user ${account.follower.userId}: ${text}`);
@@ -67,12 +70,12 @@ export class Oracle {
     return account.follower;
   }
 
-  /** From here on, all streams must receive everything: they are live. */
+  /** Declares all streams live: from now on, they must receive everything. */
   begin(): void {
     for (const account of this.#accounts) account.from = this.position;
   }
 
-  /** Reads what is new in the log, and checks what has arrived. Rejects while the database is down. */
+  /** Reads the new part of the log, and checks what has arrived. Rejects if the database is down. */
   async check(): Promise<void> {
     const { rows } = await this.#sql.query<Row>(
       `select id::text, kind, audience::text, chat_id::text as "chatId", user_id::text as "userId",
@@ -89,7 +92,10 @@ export class Oracle {
     this.#rows = this.#rows.filter(({ row }) => Number(row.id) > behind);
   }
 
-  /** To be called once everything has arrived: reports what is missing, unless its reader lost the right to it. */
+  /**
+   * Reports the events that are missing, except for those that the reader lost the right to see. Call this once
+   * everything should have arrived.
+   */
   async finish(): Promise<void> {
     await this.check();
     const { rows } = await this.#sql.query<{ id: string }>(
@@ -98,7 +104,7 @@ export class Oracle {
     const deleted = new Set(rows.map(({ id }) => id));
     for (const { follower, suspects } of this.#accounts) {
       for (const { id, kind, chatId, messageId } of suspects) {
-        // A user may miss events from before the end of a membership, and reactions to a message that was deleted.
+        // A user may miss events that precede the end of a membership, and reactions to a message that was deleted.
         const end = this.#endings.get(`${chatId} ${follower.userId}`) ?? 0;
         const isGone = messageId !== null && deleted.has(messageId) && kind === 'ReactionsChanged';
         if (Number(id) > end && !isGone) this.#complain(`user ${follower.userId} did not receive ${kind} at ${id}`);
@@ -145,7 +151,7 @@ export class Oracle {
     }
     if (kind === 'RemoveFromChat' && userId !== null) {
       members.delete(userId);
-      // RemoveFromChat itself must arrive.
+      // The RemoveFromChat event itself must arrive.
       this.#endings.set(`${chatId} ${userId}`, Number(id) - 1);
     }
     return receivers;

@@ -2,13 +2,12 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 /**
- * A proxy in front of a server. It can go dark: connections stay open, and nothing passes any more, as behind a dead
- * router.
+ * A proxy in front of a server. It can go dark: connections stay open but pass no more data, as behind a dead router.
  */
 export type Proxy = {
   /** The same URL, through the proxy. */
   through: (url: string) => string;
-  /** All connections that are open, or opened before `light`, stay dark for good. */
+  /** Every connection that is open now, or that opens before `light`, stays dark forever. */
   darken: () => void;
   light: () => void;
   /** Resets all connections. */

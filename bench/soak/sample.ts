@@ -2,14 +2,14 @@ import { readdirSync } from 'node:fs';
 import { rssBytes } from '../process.ts';
 import type { Node } from './machine.ts';
 
-/** `at` in minutes; `heap` after a garbage collection, in bytes; `files`: open descriptors. */
+/** `at` is in minutes, `heap` is measured after a garbage collection, in bytes, and `files` counts open descriptors. */
 export type Sample = { at: number; rss: number; heap: number; files: number };
 
-/** What a node uses now. Null while it is down or paused. */
+/** The resources that a node uses now. Null while the node is down or paused. */
 export async function takeSample({ program, isPaused }: Node, at: number): Promise<Sample | null> {
   if (program === null || isPaused) return null;
   const { pid, remote } = program;
-  // The node may be paused or killed while it answers.
+  // The node may be paused or killed before it answers.
   const late = new Promise<null>((resolve) => void setTimeout(() => resolve(null), 3_000).unref());
   const heap = await Promise.race([remote.call('collectHeap').catch(() => null), late]);
   if (heap === null) return null;

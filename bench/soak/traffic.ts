@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeId } from '../../src/core/id.ts';
 
-/** A user who acts, and their access token. */
+/** A user who performs actions, and their access token. */
 export type Actor = { userId: string; token: string };
-/** A chat: its owner, its members, and those of them who come and go. */
+/** A chat, with its owner, its members, and the members who come and go. */
 export type Chat = { id: string; owner: Actor; members: Actor[]; movable: Actor[] };
 
 type Action = 'send' | 'edit' | 'delete' | 'react' | 'read' | 'type' | 'remove' | 'add' | 'upload' | 'hook' | 'fetch';
@@ -25,11 +25,11 @@ const shares: Record<Action, number> = {
 const actions = (Object.keys(shares) as Action[]).flatMap((action) => Array<Action>(shares[action]).fill(action));
 
 /**
- * Users who do what real users do, on any node that is up. Nothing that fails because of a fault is retried, except
- * sends.
+ * Users who do what real users do, on any node that is up. Actions that fail because of a fault are not retried, except
+ * for sends.
  */
 export class Traffic {
-  /** Sends that were acknowledged, by their clientMessageId. Each must exist exactly once. */
+  /** Acknowledged sends, by their clientMessageId. Each of them must exist exactly once. */
   readonly acknowledged: string[] = [];
   readonly counts: Partial<Record<Action | 'failed', number>> = {};
   readonly #chats: readonly Chat[];

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the secrets that compose.yaml reads and a certificate for localhost, unless they exist. Run it once,
+# Creates the secrets that compose.yaml reads and a certificate for localhost, unless they already exist. Run it once,
 # in the root of the repository: sh deploy/compose/prepare.sh
 set -eu
 umask 077
@@ -12,7 +12,7 @@ if [ ! -e postgres-password ]; then
   printf 'postgres://parley:%s@postgres:5432/parley\n' "$(cat postgres-password)" > database-url
 fi
 
-# An Ed25519 key as a JWK: its private and public parts are the last 32 bytes of their DER forms.
+# Writes an Ed25519 key as a JWK. The private and public parts are the last 32 bytes of their DER forms.
 if [ ! -e jwt-keys ]; then
   key=$(mktemp)
   openssl genpkey -algorithm ed25519 -out "$key"
@@ -30,5 +30,5 @@ if [ ! -e tls/parley.pem ]; then
   echo 'Browsers will warn about this certificate. Put your own into deploy/compose/secrets/tls.'
 fi
 
-# The users in the containers must be able to read these files; the folder itself stays closed to others.
+# The users in the containers must be able to read these files, but nobody else can enter the folder.
 chmod 644 postgres-password database-url jwt-keys

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what production needs, from the lock file. With `yes`, also the AWS SDK, which files in a bucket need: the
-# versions are those that parley is tested with.
+# Installs what production needs, at the versions in the lock file. With `yes`, it also installs the AWS SDK, which is
+# needed to store files in a bucket, at the versions that parley is tested with.
 set -eu
 npm ci
 sdk=$(node -p "Object.entries(require('./package.json').devDependencies).filter(([name]) => name.startsWith('@aws-sdk/')).map((each) => each.join('@')).join(' ')")
 npm prune --omit=dev
-# Several packages, so without quotes. Without --save-prod, npm would omit them as development dependencies.
+# The variable holds several packages, so it is not quoted. Without --save-prod, npm would omit them because they are
+# development dependencies.
 if [ "$1" = yes ]; then npm install --no-save --save-prod --omit=dev $sdk; fi

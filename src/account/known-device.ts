@@ -70,7 +70,7 @@ const systems: [name: string, sign: RegExp][] = [
 
 /**
  * Returns the name of a device for emails, for example `Firefox on Linux`. Returns null for an unknown user agent.
- * Emails never quote the user agent, because whoever signs in can choose it.
+ * Emails never quote the user agent, because the person who signs in can choose it.
  */
 export function describeDevice(userAgent: string | null): string | null {
   const find = (list: typeof browsers) => list.find(([, sign]) => sign.test(userAgent ?? ''))?.[0];

@@ -47,7 +47,7 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
 /**
  * Marks the token as used, records the activity of the session, and returns the next token. The next token is derived
  * from this one, so a token that is used again within its grace period gets the same successor. A session therefore has
- * only one chain of tokens: if a thief and the owner both refresh, whoever is slower presents a token that has already
+ * only one chain of tokens: if a thief and the owner both refresh, the slower of the two presents a token that has already
  * been used. Returns null if the token already has a different successor, because the signing key has changed in the
  * meantime.
  */

@@ -11,8 +11,7 @@ import { EventRequest } from './event-request.ts';
 builder.subscriptionField('events', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `Every event that concerns the viewer, exactly once and in commit order. With \`after\`, the subscription first replays the events since that cursor. CaughtUp marks the point where live events start; without \`after\`, it is the first event. When you reconnect, send the last cursor that you received. Objects show their state at delivery; an event whose subject no longer
-exists by then is left out, because the event that removed it follows.`,
+    description: `Every event that concerns the viewer, exactly once and in commit order. With \`after\`, the subscription first replays the events since that cursor. CaughtUp marks the point where live events start; without \`after\`, it is the first event. When you reconnect, send the last cursor that you received. An object in an event shows its state at the time of delivery. If the object no longer exists by then, the event is left out, because the event that removed it follows.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) =>
       new EventRequest(requireAsker(context), null, readCursor(context.lastEventId ?? after ?? context.askedAt)),

@@ -25,7 +25,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many wrong passwords for this account.',
     meaning:
-      'Wrong passwords for one account from one network address; for `changePassword`, `changeEmail`, `deleteAccount` and `/api/export`, per session.',
+      'Wrong passwords for one account from one network address. For `changePassword`, `changeEmail`, `deleteAccount` and `/api/export`, the limit is per session.',
   },
   strangersGuesses: {
     setting: 'RATE_LIMIT_STRANGERS_GUESSES',
@@ -33,7 +33,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many attempts to sign in to this account.',
     meaning:
-      'Attempts to sign in to one account from networks that are new to it. Past the limit, each takes 3 s longer, but none is refused.',
+      'Attempts to sign in to one account from networks that are new to it. Past the limit, each attempt takes 3 s longer, but none is refused.',
   },
   failedSignIns: {
     setting: 'RATE_LIMIT_FAILED_SIGN_INS',
@@ -54,14 +54,15 @@ const accountRules = {
     quota: '5/15m',
     isShared: true,
     message: 'Too many sign-ups from this network used a name or an email address that is taken.',
-    meaning: 'Sign-ups from one network address that get Conflict, which reveals who has an account.',
+    meaning:
+      'Sign-ups from one network address that get Conflict, which reveals which names and email addresses are taken.',
   },
   failedLogouts: {
     setting: 'RATE_LIMIT_FAILED_LOGOUTS',
     quota: '60/15m',
     isShared: false,
     message: 'Too many logout tokens from this network were rejected.',
-    meaning: 'Logout tokens from one network address that were not accepted (`POST /auth/logout`).',
+    meaning: 'Logout tokens from one network address that were refused (`POST /auth/logout`).',
   },
   unknownHooks: {
     setting: 'RATE_LIMIT_UNKNOWN_HOOKS',
@@ -96,7 +97,7 @@ const accountRules = {
     quota: '6/1h',
     isShared: true,
     message: 'Too many emails to this address.',
-    meaning: 'Emails to one email address. Past the limit they are not sent, and no request is refused.',
+    meaning: 'Emails to one email address. Past the limit, the emails are not sent, but no request is refused.',
   },
   mailRequests: {
     setting: 'RATE_LIMIT_MAIL_REQUESTS',
@@ -104,7 +105,7 @@ const accountRules = {
     isShared: true,
     message: 'Too many emails to this address were requested from this network.',
     meaning:
-      'Emails to one email address caused by `signUp` and `requestPasswordReset` from one network address. Past the limit the requests are answered as usual, and nothing is sent.',
+      'Emails to one email address that `signUp` and `requestPasswordReset` send for requests from one network address. Past the limit, requests are answered as usual, but no email is sent.',
   },
   ownMails: {
     setting: 'RATE_LIMIT_OWN_MAILS',

@@ -79,7 +79,7 @@ export const metricTable = {
   events: {
     name: 'parley_events_total',
     kind: 'counter',
-    help: 'Events of the log that this node has passed to its streams.',
+    help: 'Events from the log that this node has passed to its streams.',
     labels: [],
   },
   eventExecutions: {

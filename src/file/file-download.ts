@@ -8,7 +8,7 @@ import { parseId } from '../core/id.ts';
 export { FileLookup };
 export type { FoundFile };
 
-/** The file of a link, or the reason why the link is refused. */
+/** The file that a link points to, or the reason why the link is refused. */
 export type Followed = { file: FoundFile } | { refusal: 'bad' | 'expired' | 'gone' };
 
 /**

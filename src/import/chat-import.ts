@@ -5,7 +5,7 @@ import { lockNamedChats, readDeletedKeys, refuseChat, type NamedChat } from './i
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * Creates the chats that do not exist yet. Until the import of a chat ends, the chat has no members and nobody can see
+ * Creates the chats that do not exist yet. Until the import of a chat ends, the chat has no members and no one can see
  * it.
  */
 export async function importChats(client: Queryable, lines: readonly Numbered<'chat'>[]): Promise<Result[]> {

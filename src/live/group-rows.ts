@@ -52,7 +52,7 @@ export class GroupRows {
     return isSame ? rows : null;
   }
 
-  /** Allows the next group to be read ahead. Call this if nobody needs the rows. */
+  /** Allows the next group to be read ahead. Call this if no one needs the rows. */
   drop(): void {
     clearTimeout(this.#timer);
     ahead.delete(this);

@@ -167,7 +167,7 @@ export class Hub {
 
   #pass(event: LoggedEvent, { added, circles, recipients }: Known): void {
     this.#position = event.id;
-    // This is needed even if nobody on this node is in the chat, because a reader who has just left may return and
+    // This is needed even if no one on this node is in the chat, because a reader who has just left may return and
     // replay the message.
     if (event.kind === 'MessageEdited' || event.kind === 'MessageDeleted') this.onOutdated(event.chatId);
     for (const { userId, ...membership } of added.get(event.id) ?? []) this.#roster.change(userId, event, membership);

@@ -47,7 +47,7 @@ export class RecentRenderings {
   }
 
   /**
-   * Stores a rendering as soon as it begins, and drops it if it turns out to be too large. A rendering that nobody else
+   * Stores a rendering as soon as it begins, and drops it if it turns out to be too large. A rendering that no one else
    * will want (`isShared` is false) is dropped as soon as it is finished.
    */
   add(eventId: bigint, recent: Recent, isShared = true): void {

@@ -17,7 +17,7 @@ export type Letter = { to: string; template: TemplateName; code: CodeOwner | nul
 
 /**
  * Decides how a queued email is sent, inside a transaction in which it locks the user that the email is about.
- * Returns null if there is nobody to send the email to.
+ * Returns null if there is no one to send the email to.
  */
 export type AddressMail = (client: Queryable, mail: QueuedMail) => Promise<Letter | null>;
 

@@ -35,8 +35,8 @@ export function findVerificationCode(client: Queryable, code: string): Promise<C
 
 async function find(client: Queryable, hash: Buffer | null): Promise<CodeOwner | null> {
   if (hash === null) return null;
-  // Raw SQL, like the next statement, because the clock that decides must be the database's, which also set
-  // `created_at`.
+  // Raw SQL, like the next statement, because the database's clock, which also set `created_at`, must decide whether a
+  // code has expired.
   const { rows } = await client.query<CodeOwner>(
     `select kind, email, user_id as "userId", sign_up_id as "signUpId"
     from mail_codes where code_hash = $1 and created_at > clock_timestamp() - $2::interval`,

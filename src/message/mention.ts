@@ -134,7 +134,7 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 /**
  * The seqs of the messages in chat `c` that mention its member `m` or everyone, and that `m` can see and has not read.
  * This is an SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do
- * not count, and deleted messages mention nobody. Each half of the union has its own limit, because otherwise the union
+ * not count, and deleted messages mention no one. Each half of the union has its own limit, because otherwise the union
  * would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible

@@ -27,7 +27,7 @@ const maxSharedMembers = 1_000;
 
 /**
  * Finds users by username and display name: each word of `search` must be the beginning of a word in one of them.
- * Leaves out the bots of incoming webhooks, and finds nobody for a search without a word. Users who share a chat of at
+ * Leaves out the bots of incoming webhooks, and finds no one for a search without a word. Users who share a chat of at
  * most `maxSharedMembers` with the asker come first, followed by users whose names contain the words in full; within
  * each group, users are sorted by username. Throws InvalidInput for a search that no name could match or that takes too
  * long; RateLimited if too many searches are waiting.

@@ -52,8 +52,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   }
 
   /**
-   * Gives the loader a value that was read along with others, unless the loader already has a value for the key. Keeps
-   * the value that it already has, if any.
+   * Gives the loader a value that was read along with others, unless the loader already has a value for the key.
    */
   override prime(key: Key, value: Value): this {
     const name = this.#nameOf(key);

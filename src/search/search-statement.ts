@@ -40,11 +40,12 @@ export type Stretch = { above: bigint | null; below: bigint | null };
 /**
  * Returns the ids of the messages that match and that the viewer can see.
  *
- * A common word occurs in a large share of all messages, and words that begin with it in even more, so reading all its
- * index entries takes a while. But some of its newest hits are among the newest messages. Therefore, the newest
- * messages of the viewer's chats (or the oldest, if these come first) are read first, without looking up words in the
- * index. The other messages are looked up by word only if the first step does not fill the page. In both steps, the
- * index lookup is restricted to the viewer's chats, so that messages which the viewer cannot see cost nothing.
+ * A common word occurs in a large share of all messages, and the words that begin with it occur in even more, so
+ * reading all the index entries takes a while. But some of its newest hits are among the newest messages. Therefore,
+ * the newest messages of the viewer's chats (or the oldest, if these come first) are read first, without looking up
+ * words in the index. The other messages are looked up by word only if the first step does not fill the page. In both
+ * steps, the index lookup is restricted to the viewer's chats, so that messages which the viewer cannot see cost
+ * nothing.
  */
 export async function listHits(pool: Queryable, search: Search, request: HitRequest): Promise<bigint[]> {
   if (isMarked(search.filter))

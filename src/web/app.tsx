@@ -48,7 +48,7 @@ export function App() {
   );
 }
 
-/** Whether it is not known yet if the user is signed in. */
+/** Returns true until it is known whether the user is signed in. */
 function useIsStarting(): boolean {
   const client = useClient();
   const [isStarting, setStarting] = useState(true);

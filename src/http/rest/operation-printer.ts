@@ -275,7 +275,7 @@ export const problemSchema: JsonSchema = {
     until: {
       type: 'string',
       format: 'date-time',
-      description: 'With FORBIDDEN: when the refusal ends, if it is temporary.',
+      description: 'With FORBIDDEN: when the restriction ends, if it is temporary.',
     },
     reason: { type: 'string', description: 'With FORBIDDEN: the reason that was given for the suspension or the ban.' },
     retryAfterSeconds: { type: 'integer', description: 'With RATE_LIMITED.' },

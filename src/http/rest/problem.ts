@@ -27,7 +27,7 @@ export type Problem = {
   /** For CONFLICT: the parameters whose values are already in use. */
   taken?: readonly string[];
   /**
-   * For FORBIDDEN: when the refusal ends if it is temporary, and the reason that was given for the suspension or the
+   * For FORBIDDEN: when the restriction ends if it is temporary, and the reason that was given for the suspension or the
    * ban.
    */
   until?: string | null;

@@ -19,7 +19,7 @@ export class ReadAhead<Stretch> {
   begin(range: Range): Promise<Stretch> {
     const at = performance.now();
     const stretch = this.#read(range);
-    // `take` returns the same promise, so the caller gets the error. If nobody takes the stretch, the error does not
+    // `take` returns the same promise, so the caller gets the error. If no one takes the stretch, the error does not
     // matter.
     stretch.catch(() => undefined);
     this.#begun = { range, stretch, at };
