@@ -42,7 +42,7 @@ export async function createPrometheusMetrics(report: Report): Promise<Prometheu
 
   const print = async () => {
     for (const watch of watches) readWatch(instruments.get(watch.name) as Counter | Gauge, watch);
-    for (const name of surveyed) gaugeOf(name).reset();
+    for (const name of surveyed) clear(gaugeOf(name), name);
     const set: SetGauge = (name, value, labels) => {
       surveyed.add(name);
       gaugeOf(name).set(labels, value);
@@ -71,18 +71,27 @@ function createInstruments(
     const { name, help, labels } = metric;
     const config = { name, help, labelNames: [...labels], registers: [registry] };
     if (metric.kind === 'counter') return [key, new client.Counter(config)] as const;
-    if (metric.kind === 'gauge') return [key, new client.Gauge(config)] as const;
+    if (metric.kind === 'gauge') {
+      const gauge = new client.Gauge(config);
+      clear(gauge, key as MetricName);
+      return [key, gauge] as const;
+    }
     return [key, new client.Histogram({ ...config, buckets: [...metric.buckets] })] as const;
   });
   // The entries have the same keys as the table.
   return new Map(entries as [MetricName, Counter | Gauge | Histogram][]);
 }
 
-function readWatch(instrument: Counter | Gauge, { read }: Watch): void {
+/** Removes all values, so that the metric is omitted. `reset` alone would leave a 0 for a metric without labels. */
+function clear(instrument: Counter | Gauge, name: MetricName): void {
   instrument.reset();
+  if (metricTable[name].labels.length === 0) instrument.remove();
+}
+
+function readWatch(instrument: Counter | Gauge, { name, read }: Watch): void {
+  clear(instrument, name);
   const found = read();
-  // A gauge without a value is omitted. `reset` alone would leave a 0 for a gauge without labels.
-  if (found === null) return instrument.remove();
+  if (found === null) return;
   const samples = typeof found === 'number' ? [{ value: found, labels: {} }] : found;
   for (const { value, labels } of samples) instrument.inc(labels, value);
 }

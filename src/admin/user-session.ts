@@ -8,7 +8,7 @@ import { lockStaff } from './staff.ts';
 
 /**
  * Loads the sessions of each user on their devices, by the user's id, most recently used first. The caller must have
- * checked that these keys may be shown.
+ * checked that these sessions may be shown.
  */
 export const sessionsOf = defineLoader({
   load: async ({ prisma }: Db, userIds: readonly bigint[]): Promise<Session[][]> => {

@@ -25,7 +25,7 @@ export class Drain {
   readonly #server: Server;
   readonly #underWay = new Set<ServerResponse>();
   /** Connections that have not sent a request yet. */
-  readonly #unused = new Set<Socket>();
+  readonly #unused = new Set<Duplex>();
   #endsIdle = false;
 
   constructor(server: Server) {
@@ -48,6 +48,11 @@ export class Drain {
       if (this.#endsIdle) setImmediate(() => this.#server.closeIdleConnections());
     });
     if (!this.#server.listening) endConnectionWith(response);
+  }
+
+  /** Whether the connection has not sent a request yet. */
+  isUnused(socket: Duplex): boolean {
+    return this.#unused.has(socket);
   }
 
   /** Whether a response has begun on the connection. */

@@ -85,7 +85,11 @@ export async function openHttpServer(
   });
   server.on('connect', refuseTunnel);
   server.on('clientError', (error, socket) => {
-    refuseUnreadable(error, socket, { keepAliveMs: options.keepAliveMs, isAnswering: drain.isAnswering(socket) });
+    refuseUnreadable(error, socket, {
+      keepAliveMs: options.keepAliveMs,
+      isUnused: () => drain.isUnused(socket),
+      isAnswering: () => drain.isAnswering(socket),
+    });
   });
   server.listen(address.port, address.host);
   await once(server, 'listening');

@@ -31,29 +31,30 @@ const refusals: Record<string, { error: HttpError; reason: string }> = {
   },
 };
 
+/** What is known about a connection: whether it has not sent a request yet, and whether a response has begun on it. */
+type ConnectionState = { isUnused: () => boolean; isAnswering: () => boolean };
+
 /**
  * Handles the `clientError` event of an HTTP server: the client sent something that is not a request, or headers that
- * are too large or too late. Answers with a JSON error. If `isAnswering` is true, a response has already begun, so the
- * connection is closed without an answer.
+ * are too large or too late. Answers with a JSON error. If a response has already begun, closes the connection without
+ * an answer.
  *
  * A connection that has sent nothing is idle, not late, like a connection between two requests: browsers and load
- * balancers open connections in advance. It stays open for `keepAliveMs` and is then closed without an answer, because
- * the client could take an answer for the response to its next request.
+ * balancers open connections in advance. It stays open for `keepAliveMs` (for 10 to 12 s if that is shorter) and is then
+ * closed without an answer, because the client could take an answer for the response to its next request.
  */
 export function refuseUnreadable(
   error: NodeJS.ErrnoException,
   socket: Duplex,
-  { keepAliveMs, isAnswering }: { keepAliveMs: number; isAnswering: boolean },
+  { keepAliveMs, isUnused, isAnswering }: { keepAliveMs: number } & ConnectionState,
 ): void {
   // Anything that arrives after a refusal is discarded.
   if (socket.writableEnded || socket.destroyed) return;
-  const hasSentNothing = () => (socket as Socket).bytesRead === 0;
-  if (error.code === tooLate && hasSentNothing()) {
-    const idleMs = Math.max(0, keepAliveMs - headerLimits.headersTimeout);
-    setTimeout(() => void (hasSentNothing() && socket.destroy()), idleMs).unref();
+  if (error.code === tooLate && !hasSent(socket)) {
+    closeUnused(socket, { idleMs: Math.max(0, keepAliveMs - headerLimits.headersTimeout), isUnused });
     return;
   }
-  if (isAnswering || error.code === 'ECONNRESET') {
+  if (error.code === 'ECONNRESET' || isAnswering()) {
     socket.destroy();
     return;
   }
@@ -67,4 +68,25 @@ export function refuseUnreadable(
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   setTimeout(() => void socket.destroy(), lingerMs).unref();
+}
+
+/**
+ * Closes the connection after `idleMs` unless it has sent a request by then. Node no longer watches the connection until
+ * a request begins on it, which an empty line does not do: a connection that has sent anything else has as long as usual
+ * to complete its headers.
+ */
+function closeUnused(socket: Duplex, { idleMs, isUnused }: { idleMs: number; isUnused: () => boolean }): void {
+  const close = () => {
+    if (isUnused()) socket.destroy();
+  };
+  const graceMs = headerLimits.headersTimeout + headerLimits.connectionsCheckingInterval;
+  let timer = setTimeout(() => {
+    if (hasSent(socket)) timer = setTimeout(close, graceMs).unref();
+    else close();
+  }, idleMs).unref();
+  socket.on('close', () => clearTimeout(timer));
+}
+
+function hasSent(socket: Duplex): boolean {
+  return (socket as Socket).bytesRead > 0;
 }

@@ -40,7 +40,8 @@ export class BatchPace {
     const use = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(use, this.#use);
     this.#use = use;
-    const yields = utilization > busyUtilization && now - this.#behindSince < maxBusyMs;
-    return tookMs * (yields ? busy : usual);
+    const leftMs = maxBusyMs - (now - this.#behindSince);
+    const busyMs = utilization > busyUtilization ? Math.min(tookMs * busy, leftMs) : 0;
+    return Math.max(tookMs * usual, busyMs);
   }
 }

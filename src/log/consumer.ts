@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { inTransaction, type Db, type Queryable } from '../postgres/client.ts';
 import type { Lease, Leases } from '../postgres/lease.ts';
 import { LeasedLoop, type LoopTimes } from '../postgres/leased-loop.ts';
@@ -119,18 +118,16 @@ export class LogConsumer {
     return this.#loop.close();
   }
 
-  /** Consumes the next events, and returns whether there may be more. */
-  async #consume(lease: Lease): Promise<boolean> {
-    const limit = this.#singly > 0 ? 1 : this.#batchSize;
+  /** Consumes the next events, and returns whether there may be more, or how long to rest before the next batch. */
+  async #consume(lease: Lease): Promise<boolean | { restMs: number }> {
+    const isSingle = this.#singly > 0;
+    const limit = isSingle ? 1 : this.#batchSize;
     const startedAt = performance.now();
     const count = await this.#step(lease, limit);
     this.#singly = count === 0 ? 0 : Math.max(0, this.#singly - count);
-    if (count < limit) {
-      this.#pace?.keepUp();
-      return false;
-    }
-    if (this.#pace !== null) await sleep(this.#pace.restMs(performance.now() - startedAt));
-    return true;
+    if (count < limit) this.#pace?.keepUp();
+    if (count < limit || isSingle || this.#pace === null) return count === limit;
+    return { restMs: this.#pace.restMs(performance.now() - startedAt) };
   }
 
   /** Consumes the next events and returns how many there were. */

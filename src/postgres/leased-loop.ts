@@ -14,8 +14,11 @@ export type LeasedLoopOptions = {
   /** The name of the lease. */
   name: string;
   times?: Partial<LoopTimes> | undefined;
-  /** Does the next piece of work, and returns whether there may be more to do now. */
-  step: (lease: Lease) => Promise<boolean>;
+  /**
+   * Does the next piece of work. Returns whether there may be more to do now, or how long to rest before the next step,
+   * in ms. A ring does not end a rest, but `close` and the loss of the lease do.
+   */
+  step: (lease: Lease) => Promise<boolean | { restMs: number }>;
   /** Called when a step, or an attempt to take the lease, has failed for the `failures`-th time in a row. */
   onFailure: (error: unknown, failures: number) => void;
 };
@@ -78,9 +81,11 @@ export class LeasedLoop {
     try {
       while (!this.#isClosed && !lease.signal.aborted) {
         this.#isRung = false;
-        const hasMore = await this.#options.step(lease);
+        const next = await this.#options.step(lease);
         this.#failures = 0;
-        if (!hasMore) await this.#sleep(this.#times.poll, { isDeaf: false, signal: lease.signal });
+        const { signal } = lease;
+        if (next === false) await this.#sleep(this.#times.poll, { isDeaf: false, signal });
+        else if (next !== true) await this.#sleep(next.restMs, { isDeaf: true, signal });
       }
     } finally {
       await lease.release();

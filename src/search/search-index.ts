@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Report } from '../core/report.ts';
 import type { RestFactors } from '../log/batch-pace.ts';
 import { LogConsumer } from '../log/consumer.ts';
@@ -68,11 +67,10 @@ class SearchIndex {
     await Promise.all([this.#consumer.close(), this.#backlog.close()]);
   }
 
-  async #work(db: Pick<Db, 'pool'>, lease: Lease): Promise<boolean> {
+  async #work(db: Pick<Db, 'pool'>, lease: Lease): Promise<false | { restMs: number }> {
     const startedAt = performance.now();
     const count = await indexBacklog(db, (client) => lease.fence(client));
-    if (count > 0) await sleep((performance.now() - startedAt) * rest.usual);
-    return count > 0;
+    return count > 0 && { restMs: (performance.now() - startedAt) * rest.usual };
   }
 }
 

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { metricTable } from '../../src/core/metric.ts';
+import { createPrometheusMetrics } from '../../src/prometheus.ts';
 import { createGroup, say } from '../support/chat.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -61,6 +62,22 @@ test('metrics say what the server does', async () => {
   expect(await valueOf('parley_webhooks{status="ACTIVE"}')).toBe(0);
   expect(await valueOf('parley_mail_queue_length')).toBe(0);
   expect(await valueOf('process_resident_memory_bytes')).toBeGreaterThan(0);
+});
+
+test('a gauge that could not be read has no value, rather than 0', async () => {
+  const metrics = await createPrometheusMetrics(() => undefined);
+  let isDown = true;
+  metrics.survey(async (set) => {
+    if (isDown) throw new Error('the database is down');
+    set('feedLagEvents', 3, {});
+  });
+  const lagging = /^parley_feed_lag_events (\d+)$/m;
+  for (const value of [undefined, '3', undefined]) {
+    isDown = value === undefined;
+    const text = await metrics.print();
+    expect(lagging.exec(text)?.[1]).toBe(value);
+    expect(text).toContain(`parley_database_up ${isDown ? 0 : 1}`);
+  }
 });
 
 test('refusals by a rate limit and failed sign-ins are counted', async () => {

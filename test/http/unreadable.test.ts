@@ -1,48 +1,11 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { signUp } from '../support/client.ts';
-import { startServer } from '../support/server.ts';
+import { openRaw as open, refusalOf } from '../support/raw-http.ts';
 import { sharedServer } from '../support/shared-server.ts';
 
 const server = await sharedServer();
-
-/** Opens a connection. `answer` returns what the server has sent so far. */
-function open(url: string): { socket: Socket; answer: () => string; closed: Promise<unknown> } {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname).setEncoding('latin1');
-  let answer = '';
-  socket.on('data', (chunk: string) => void (answer += chunk));
-  return { socket, answer: () => answer, closed: once(socket, 'close') };
-}
-
-/** Returns the status and the message of a refusal, once the server has closed the connection. */
-async function refusalOf({ closed, answer }: ReturnType<typeof open>) {
-  await closed;
-  const [head = '', body = ''] = answer().split('\r\n\r\n');
-  const [, status] = /^HTTP\/1\.1 (\d+) /.exec(head) ?? [];
-  expect(body).toHaveLength(Number(/content-length: (\d+)/.exec(head)?.[1]));
-  const { errors } = JSON.parse(body);
-  expect(errors).toEqual([{ message: expect.any(String), extensions: { code: 'BAD_REQUEST' } }]);
-  return { status: Number(status), message: errors[0].message };
-}
-
-test('a connection that has sent nothing is idle, and not refused: what it sends later is answered', async () => {
-  const impatient = await startServer({ env: { KEEP_ALIVE_TIMEOUT: '1s' } });
-  const unused = open(server.url);
-  const idle = open(impatient.url);
-  const slow = open(server.url);
-  slow.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n');
-  expect(await refusalOf(slow)).toEqual({ status: 408, message: 'The headers did not arrive within 10 seconds.' });
-  await idle.closed;
-  expect(idle.answer()).toBe('');
-  // This connection was opened before the slow one, and the server checked both at the same time.
-  expect(unused.answer()).toBe('');
-  unused.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-  await unused.closed;
-  expect(unused.answer()).toMatch(/^HTTP\/1\.1 200 /);
-}, 30_000);
 
 test.each([
   ['no HTTP', 'HELO example.com\r\n', 400, 'The request is not valid HTTP/1.1.'],

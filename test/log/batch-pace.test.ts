@@ -25,12 +25,18 @@ test('background work rests longer while the node is busy, because its users com
 });
 
 test('a node that stays busy does not put its background work off for longer than the limit', () => {
-  pace = new BatchPace({ ...factors, maxBusyMs: 100 });
+  pace = new BatchPace({ ...factors, maxBusyMs: 200 });
   work(50);
   expect(pace.restMs(10)).toBe(150);
-  work(150);
+  work(250);
   expect(pace.restMs(10)).toBe(30);
   pace.keepUp();
   work(50);
   expect(pace.restMs(10)).toBe(150);
+});
+
+test('a single rest is not longer than the limit either, unless the usual one is', () => {
+  work(50);
+  expect(pace.restMs(5_000)).toBeLessThanOrEqual(factors.maxBusyMs);
+  expect(pace.restMs(20_000)).toBe(60_000);
 });
