@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { defineConfig } from 'vitest/config';
 
-// This cache serves the workers and the servers that they start. Compiling takes a fifth of the CPU time of a server's
-// start.
+// This cache is for the workers and for the servers that they start. Compiling takes a fifth of the CPU time of a
+// server's start.
 process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'parley-compile-cache');
 
 export default defineConfig({
@@ -16,13 +16,13 @@ export default defineConfig({
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
     maxWorkers: 2,
-    // More room for short-lived objects, so that collecting them takes less CPU time.
+    // Reserves more room for short-lived objects, so that collecting them takes less CPU time.
     execArgv: ['--max-semi-space-size=64'],
     // No file depends on freshly loaded modules, and reloading all code for each file took most of the time.
     isolate: false,
     testTimeout: 20_000,
     hookTimeout: 30_000,
-    // The time for which the tests' streams wait for a frame, because the machine may be busy.
+    // The time for which tests wait for a frame from a stream. It is long, because the machine may be busy.
     expect: { poll: { timeout: 10_000 } },
     // A leftover `.only` or a file without tests must not look like a passing run.
     allowOnly: false,

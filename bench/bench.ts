@@ -8,7 +8,7 @@ import type { Remote } from './remote.ts';
 export type Bench = {
   postgres: Postgres;
   load: Remote<LoadMethods>;
-  /** Whether to use small numbers that only check that the benchmark works; the figures then mean little. */
+  /** Whether to use small numbers, which only check that the benchmark works and produce figures that mean little. */
   isQuick: boolean;
   rounds: number;
   /** The folder for this server's CPU profiles; undefined for no profiles. */
@@ -16,13 +16,13 @@ export type Bench = {
   say: (line: string) => void;
 };
 
-/** A table of measured values, with the limits that they must stay within. */
+/** A table of measured values, with the goals that they must meet. */
 export type Report = { title: string; columns: string[]; rows: (string | number)[][]; notes: string[]; goals: Goal[] };
 
-/** `value` must be at most (or at least) `limit`. */
+/** `value` must be at most `atMost` and at least `atLeast`. */
 export type Goal = { name: string; value: number; atMost?: number; atLeast?: number; unit: string };
 
-/** Whether the measured value is within the goal's limit. */
+/** Whether the measured value is within the goal's limits. */
 export function isReached({ value, atMost = Infinity, atLeast = -Infinity }: Goal): boolean {
   return value <= atMost && value >= atLeast;
 }
@@ -39,7 +39,7 @@ export class Audience {
   readonly #load: Remote<LoadMethods>;
   #messages = 0;
 
-  /** Resolves half a second after all of them have subscribed, so that the server is idle again. */
+  /** Resolves half a second after all subscribers have subscribed, so that the server is idle again. */
   static async open({ load }: Pick<Bench, 'load'>, name: string, crowd: Crowd): Promise<Audience> {
     await load.call('open', { group: name, crowd });
     await sleep(500);
@@ -53,8 +53,8 @@ export class Audience {
   }
 
   /**
-   * Resolves when the subscribers together have received `messages` more messages. Throws if more messages arrive, if a
-   * stream ends, or if a message is skipped or late on a server that promises order.
+   * Resolves when the subscribers have received a total of `messages` more messages. Throws if more messages arrive, or
+   * if a stream ends. On a server that promises order, also throws if a message is skipped or late.
    */
   async receive(messages: number): Promise<void> {
     this.#messages += messages;

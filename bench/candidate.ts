@@ -55,7 +55,7 @@ export async function prepareParley(postgres: Postgres, profileFolder: string | 
   };
 }
 
-/** The stack that you would write yourself, on the same tables without our triggers. */
+/** A stack that you could write yourself, on the same tables but without parley's triggers. */
 export async function prepareHandWritten(postgres: Postgres): Promise<Candidate> {
   const database = await createMigrated(postgres);
   const { senders, readers, chats } = await fill(database);

@@ -101,7 +101,10 @@ export async function post(
   ]);
 }
 
-/** Resolves when the server has indexed all messages for search, because indexing costs more than replaying them. */
+/**
+ * Resolves when the server has indexed all messages for search. Indexing costs more than a replay, so it would distort
+ * a measurement.
+ */
 export async function whenIndexed({ sql }: Database): Promise<void> {
   for (;;) {
     const { rows } = await sql.query<{ isBehind: boolean }>(

@@ -48,7 +48,7 @@ const methods = {
   },
 };
 
-/** The methods that another process can call on this one. */
+/** The methods that another process can call in this process. */
 export type FileLoadMethods = typeof methods;
 
 /** Runs `work` `count` times, one run at a time on each connection. Returns how long this took, in ms. */
@@ -74,7 +74,7 @@ async function inTurn(
 const boundary = 'a-boundary-as-long-as-a-browsers';
 const filling = randomBytes(256 * 1024);
 
-/** Yields a request in pieces: the same bytes repeated, except at the beginning of each file. */
+/** Yields an upload request in pieces. The same bytes are repeated, except at the beginning of each file. */
 function* describeUpload(token: string, files: number, fileBytes: number): Generator<string | Buffer> {
   const head = `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="file.bin"\r\n\r\n`;
   const end = `--${boundary}--\r\n`;
@@ -125,7 +125,7 @@ class Connection {
     this.#socket.end();
   }
 
-  /** Returns the whole response. */
+  /** Sends the request and returns the whole response. */
   async send(pieces: Iterable<string | Buffer>): Promise<string> {
     let answer = '';
     const answered = new Promise<string>((resolve, reject) => {
@@ -151,7 +151,7 @@ class Connection {
     return answered;
   }
 
-  /** Returns the number of bytes of content that the response had. */
+  /** Sends the request and returns the number of bytes of content in the response. */
   read(request: string): Promise<number> {
     return new Promise((resolve, reject) => {
       let head: string | null = '';

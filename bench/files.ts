@@ -19,8 +19,8 @@ import { percentile, ratios, summarise } from './statistic.ts';
 type Candidate = Program & { name: string; port: number; tokens: string[]; remote: Remote<HeapMethods> };
 
 /**
- * The work that each server does in a round: `people` users upload `count` files of `fileBytes` bytes between them, and
- * download them again.
+ * The work that each server does in a round: Together, `people` users upload `count` files of `fileBytes` bytes each,
+ * and download them again.
  */
 type Task = {
   name: string;

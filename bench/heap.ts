@@ -2,7 +2,8 @@ import process from 'node:process';
 import { setInterval } from 'node:timers';
 
 /**
- * The most memory that a process has used since the last `resetHeapPeak`, in bytes, sampled a hundred times a second.
+ * The most memory that a process has used since the last call of `resetHeapPeak`, in bytes, sampled a hundred times a
+ * second.
  */
 export type HeapPeak = { heap: number; buffers: number };
 

@@ -7,10 +7,13 @@ import { addGroup, addPeople, post, whenIndexed, type Database, type Postgres } 
 import { familyCpuMs } from './process.ts';
 
 const chatCount = 50;
-/** How many messages a chat gets in one commit, which simulates load. */
+/** The number of messages that a chat gets in one commit, to simulate load. */
 const perCommit = 8;
 
-/** Measures what the search index costs for each message that is sent: CPU time, and the WAL that PostgreSQL writes. */
+/**
+ * Measures what the search index costs for each message that is sent: CPU time, and the amount of WAL that PostgreSQL
+ * writes.
+ */
 export async function measureIndexing(postgres: Postgres, database: Database, messageCount: number): Promise<Report> {
   const chats = await createChats(database);
   const db = connectDatabase({

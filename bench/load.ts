@@ -10,7 +10,7 @@ import { percentile } from './statistic.ts';
  */
 export type Crowd = {
   port: number;
-  /** The ports of several nodes, if the subscribers are spread over several nodes. */
+  /** The ports of the nodes, if the subscribers are spread over several nodes. */
   ports?: number[];
   path: string;
   count: number;
@@ -70,13 +70,13 @@ const methods = {
     return find(name).readers.reduce((count, { lateCount }) => count + lateCount, 0);
   },
 
-  /** Starts recording when each of these messages reaches each reader. */
+  /** From now on, records the time at which each of these messages reaches each reader. */
   record({ group: name, firstSeq, count }: { group: string; firstSeq: number; count: number }): void {
     const group = find(name);
     group.arrivals = { firstSeq, times: new Float64Array(count * group.readers.length) };
   },
 
-  /** Percentiles, in ms, of arrival − `stamps`, over all messages and readers. */
+  /** Returns percentiles, in ms, of the time from `stamps` to the arrival, over all messages and readers. */
   latencies({ group: name, stamps }: { group: string; stamps: number[] }): { p50: number; p99: number; max: number } {
     const { arrivals, readers } = find(name);
     if (arrivals === null) throw new Error('nothing was recorded');

@@ -114,19 +114,19 @@ async function takeStock(nodes: readonly Parley[], { sql }: Database) {
   };
 }
 
-/** Statements that follow the log. */
+/** Returns whether a statement follows the log. */
 function isReading(query: string): boolean {
   return /from event_log l\s+left join lateral|m\.since_event = added\.event_id/.test(query);
 }
 
-/** Statements that read the data that documents show about an event: messages, users and related rows. */
+/** Returns whether a statement reads the data that documents show about an event: messages, users and related rows. */
 function isRows(query: string): boolean {
   return /^\s*(select|with)\b/i.test(query) && /\bfrom (messages|users|chats)\b/.test(query) && !isReading(query);
 }
 
 /**
- * All other statements, including the writer's statements other than inserts. The number of these statements per
- * message must not grow with the number of nodes.
+ * Returns whether a statement is of any other kind, including the writer's statements other than inserts. The number of
+ * such statements per message must not grow with the number of nodes.
  */
 function isOther(query: string): boolean {
   const isMeasuring = /pg_stat_statements|insert into messages|^(begin|commit)/i.test(query);

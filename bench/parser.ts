@@ -29,7 +29,7 @@ const folder = await mkdtemp(join(tmpdir(), 'parley-parser-'));
 const store = new LocalStore(folder);
 await store.prepare();
 
-/** Yields the bytes as a socket does: each piece in its own turn of the event loop. */
+/** Yields the bytes as a socket does: each piece in a separate turn of the event loop. */
 async function* inPieces(bytes: Buffer) {
   for (let at = 0; at < bytes.length; at += 65_536) {
     await setImmediate();
@@ -157,7 +157,7 @@ const cases: Case[] = [
 type Cost = { input: string; bytes: number; ms: number; blockedMs: number; megabytes: number };
 
 /**
- * Figures from three runs: the shortest total time, the shortest of the runs' longest event-loop blocks, and the
+ * Figures from three runs: the shortest total time, the shortest of the three maximum event-loop blocks, and the
  * highest memory use, including garbage.
  */
 async function measure({ parse }: Case, input: string, bytes: Buffer): Promise<Cost> {

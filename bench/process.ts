@@ -51,7 +51,10 @@ export function cpuMs(pid: number): number {
   return ((user + system) * 1000) / ticksPerSecond;
 }
 
-/** The same, including all child processes, even those that have ended: PostgreSQL has a process per connection. */
+/**
+ * Returns the same time for the process and all its child processes, even those that have ended, because PostgreSQL has
+ * a process per connection.
+ */
 export function familyCpuMs(pid: number): number {
   const stats = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -116,7 +119,10 @@ function readStatIfThere(pid: number): Stat | null {
   }
 }
 
-/** Thousands of sockets need more file descriptors than a shell usually allows. */
+/**
+ * Starts Node with the maximum number of file descriptors, because thousands of sockets need more than a shell usually
+ * allows.
+ */
 function spawnNode(
   script: string,
   { settings = {}, nodeFlags = [] }: Options,

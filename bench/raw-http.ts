@@ -1,8 +1,8 @@
 import process from 'node:process';
 
 /*
- * Writes requests and reads responses for the load generators without an HTTP library, which would use more CPU time
- * than the servers.
+ * Writes requests and reads responses for the load generators without an HTTP library, because a library would use more
+ * CPU time than the servers.
  */
 
 /** Returns a GraphQL request as the bytes of an HTTP/1.1 request. */
@@ -31,7 +31,7 @@ export function isWhole(answer: string, bytes: number): boolean {
   return bytes >= headEnd + 4 + Number(length);
 }
 
-/** The machine's monotonic clock, in ms, which is the same for every process. */
+/** The machine's monotonic clock, in ms, which shows the same time in every process. */
 export function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

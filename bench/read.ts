@@ -72,7 +72,9 @@ async function startCandidates(): Promise<Person[]> {
   return rows.readers;
 }
 
-/** The floor must give the same answers as this server; otherwise, the two would not be doing the same work. */
+/**
+ * Checks that the floor gives the same answers as parley, because otherwise the two would not be doing the same work.
+ */
 async function checkAnswers(candidate: Candidate, readers: readonly Person[]): Promise<void> {
   const [parley] = candidates;
   if (candidate.name !== 'floor' || parley === undefined) return;

@@ -21,8 +21,8 @@ export type ReaderEvents = {
 };
 
 /**
- * One subscriber, as cheap as possible so that the benchmark measures the servers: a raw socket whose bytes are
- * searched for frames. The reader parses only the message's seq from a frame. The seq must increase by one each time,
+ * A subscriber that is as cheap as possible, so that the benchmark measures the servers. It searches the bytes from a
+ * raw socket for frames. The reader parses only the message's seq from a frame. The seq must increase by one each time,
  * unless `isUnordered`.
  */
 export class Reader {
@@ -84,7 +84,7 @@ export class Reader {
     let end = 0;
     for (;;) {
       const start = data.indexOf(marker, end);
-      // A marker that is split between two reads begins after the last line end.
+      // A marker that is split between two reads begins after the last newline.
       if (start === -1) return Math.max(end, data.lastIndexOf(newline) + 1);
       end = data.indexOf(frameEnd, start);
       if (end === -1) return start;

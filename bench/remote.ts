@@ -17,7 +17,7 @@ export function serve(methods: Methods): void {
 
 async function answer(methods: Methods, { id, name, input }: Call): Promise<Answer> {
   try {
-    // The caller's type is derived from these methods.
+    // The type of the caller is derived from these methods.
     const method = methods[name] as ((given: unknown) => unknown) | undefined;
     if (method === undefined) throw new Error(`there is no method ${name}`);
     return { id, result: await method(input) };
@@ -27,7 +27,8 @@ async function answer(methods: Methods, { id, name, input }: Call): Promise<Answ
 }
 
 /**
- * The parent's side, which calls the methods that a child serves. A call throws if the method throws or the child ends.
+ * The parent's end of the connection, which calls the methods that a child serves. A call throws if the method throws
+ * or the child ends.
  */
 export class Remote<M extends Methods> {
   readonly #child: ChildProcess;

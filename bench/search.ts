@@ -70,7 +70,10 @@ function createWriter(random: () => number): () => string {
   };
 }
 
-/** Fills the messages, their index, and `peer`, which has the same texts indexed by PostgreSQL's own text search. */
+/**
+ * Inserts the messages, their index entries, and the rows of `peer`, which has the same texts indexed by PostgreSQL's
+ * own text search.
+ */
 async function fill(sql: pg.Pool): Promise<void> {
   await sql.query(`insert into users (username, email) select n, n || '@example.com'
     from unnest(array['viewer', 'stranger', 'writer']) n`);
@@ -168,7 +171,7 @@ async function measureSearches(sql: pg.Pool): Promise<Report> {
     measured.set(each.name, one);
     rows.push(describe(each.name, one));
   }
-  // Like our search, this uses an index and applies the visibility rule.
+  // Like parley's own search, this statement uses an index and applies the visibility rule.
   const own = `with hit as materialized (
       select message_id from peer where words @@ to_tsquery('simple', 'a:* & b:*'))
     select m.id from hit join messages m on m.id = hit.message_id join chats c on c.id = m.chat_id
@@ -238,13 +241,13 @@ async function measure(sql: pg.Pool, work: (pool: pg.Pool) => Promise<unknown>):
   for (let run = 0; run < runs + 1; run += 1) {
     const startedAt = performance.now();
     await work(sql);
-    // The first run fills the caches.
+    // The first run fills the caches, so it does not count.
     if (run > 0) times.push(performance.now() - startedAt);
   }
   return { p50: percentile(times, 50), p99: percentile(times, 99), buffers: await countBuffers(sql, work) };
 }
 
-/** Runs the work once more, and explains each statement before running it. */
+/** Runs the work once more, and runs EXPLAIN for each statement before the statement itself. */
 async function countBuffers(sql: pg.Pool, work: (pool: pg.Pool) => Promise<unknown>): Promise<number> {
   let buffers = 0;
   const query = async (statement: string | { text: string; values?: unknown[] }, values?: unknown[]) => {

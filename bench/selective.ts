@@ -5,14 +5,16 @@ import { cpuMs } from './process.ts';
 import { startParley, type Parley } from './server.ts';
 import { percentile, ratios, summarise } from './statistic.ts';
 
-/** One figure per round. */
+/** The measured values, one for each round. */
 type Figures = { message: number[]; idle: number[] };
 
 type Place = { chatId: string; members: Person[] };
 
 const perChat = 4;
 
-/** Sends messages to a few chats; subscribers of other chats must not make these messages more expensive. */
+/**
+ * Sends messages to a few chats. The number of subscribers of other chats must not affect the cost of these messages.
+ */
 export async function measureSelective(bench: Bench): Promise<Report[]> {
   const [chats, busyChats] = bench.isQuick ? [50, 10] : [500, 50];
   const messages = bench.isQuick ? 200 : 2_000;
@@ -26,7 +28,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
   const few: Figures = { message: [], idle: [] };
   const many: Figures = { message: [], idle: [] };
   const measure = async (figures: Figures, isWarmUp: boolean) => {
-    // Garbage from opening or closing the other streams must not be counted.
+    // The garbage that results from opening or closing the other streams must not affect the measurement.
     await sleep(bench.isQuick ? 500 : 3_000);
     const idle = await measureIdle(server, bench.isQuick ? 1_000 : 5_000);
     const message = await measureRound({ server, busy, audience }, messages);
@@ -77,7 +79,7 @@ export async function measureSelective(bench: Bench): Promise<Report[]> {
   ];
 }
 
-/** ms of CPU time that the open streams take per second, for heartbeats and periodic checks. */
+/** The CPU time, in ms per second, that the open streams take for heartbeats and periodic checks. */
 async function measureIdle({ pid }: Parley, ms: number): Promise<number> {
   const before = cpuMs(pid);
   await sleep(ms);

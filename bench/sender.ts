@@ -4,7 +4,7 @@ import { isWhole, now, printRequest } from './raw-http.ts';
 import { serve } from './remote.ts';
 import { percentile } from './statistic.ts';
 
-/** A sender, which sends its next message as soon as the previous one is acknowledged. */
+/** A client that sends its next message as soon as the previous one is acknowledged. */
 export type Sender = { token: string; chatId: string };
 
 /** `query` has the variables `$chatId` and `$content`, and every successful response contains `acknowledged`. */

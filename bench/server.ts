@@ -101,7 +101,7 @@ export async function startPeer(name: (typeof peerNames)[number], nodeFlags: str
   };
 }
 
-/** An access token like those of src/account/token.ts, but valid for the entire run. */
+/** Signs an access token like those of src/account/token.ts that is valid for the entire run. */
 export function signToken({ userId, sessionId }: Person): Promise<string> {
   return new SignJWT({ sid: sessionId })
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signing.kid, typ: 'JWT' })

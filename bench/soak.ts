@@ -14,21 +14,22 @@ import { slopeOf, takeSample, type Sample } from './soak/sample.ts';
 import { Traffic, type Actor, type Chat } from './soak/traffic.ts';
 
 /**
- * Runs two nodes with traffic of all kinds and a fault every minute. Nothing may be lost or arrive twice, out of order
- * or after its reader's access has ended, and memory and file descriptors must stay flat. Otherwise, exits with status
- * 1.
+ * Runs two nodes with traffic of all kinds and a fault every minute. No event may be lost or arrive twice, out of order
+ * or after its reader has lost access, and the use of memory and file descriptors must not grow. If any of this is
+ * violated, exits with status 1.
  */
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '60' },
     seed: { type: 'string' },
     redis: { type: 'boolean', default: true },
-    /** Seconds from one fault to the next. */
+    /** The interval between faults, in seconds. */
     every: { type: 'string', default: '60' },
-    /** How long each of the twelve users pauses between two actions, in ms on average. */
+    /** The average pause of each of the twelve users between two actions, in ms. */
     pause: { type: 'string', default: '200' },
     /**
-     * Whether to run the client package on several devices instead, whose stores must end up equal to fresh queries.
+     * Whether to run the client package on several devices instead. At the end, their stores must be equal to fresh
+     * queries.
      */
     clients: { type: 'boolean', default: false },
   },
@@ -109,7 +110,7 @@ async function fill({ sql }: Machine): Promise<{ actors: Actor[]; chats: Chat[] 
   return { actors, chats };
 }
 
-/** Causes one fault after another, in an order that the seed determines; each lasts a few seconds. */
+/** Causes one fault after another, each for a few seconds, in an order that the seed determines. */
 async function breakThings(isOver: () => boolean): Promise<void> {
   const faults = values.redis ? allFaults : allFaults.filter(({ name }) => !name.includes('Redis'));
   let order: typeof faults = [];
@@ -132,7 +133,7 @@ async function finish(
 ): Promise<void> {
   const { rows } = await machine.sql.query<{ head: string }>('select max(id)::text as head from events');
   const head = Number(rows[0]?.head ?? 0);
-  // A stream that has caught up reports it once a minute and when it connects.
+  // A stream that has caught up says so once a minute and when it connects.
   for (const follower of followers) follower.cut();
   await until(() => followers.every((follower) => follower.hasReached(head)), 90).catch((error: unknown) => {
     const late = followers.filter((follower) => !follower.hasReached(head)).length;
@@ -155,7 +156,7 @@ async function finish(
   say(`${traffic.acknowledged.length} messages were acknowledged`);
 }
 
-/** Only the second half of the run counts, because caches fill during the first half. */
+/** Only the second half of the run counts, because the caches fill during the first half. */
 function reportSamples(samples: readonly Sample[]): void {
   const late = samples.filter(({ at }) => at > minutes / 2);
   const last = late.at(-1);

@@ -11,10 +11,15 @@ import type { WriterMethods } from './writer.ts';
 const isQuick = process.argv.includes('--quick');
 const profileFolder = process.argv.find((argument) => argument.startsWith('--profile='))?.slice(10);
 
-/** How many readers reconnect, the minimum number of events that each has missed, and how far their cursors differ. */
+/**
+ * How many readers reconnect, the minimum number of events that each reader has missed, and how far apart their cursors
+ * are.
+ */
 const size = isQuick ? { readers: 200, missed: 500, spread: 250 } : { readers: 1_000, missed: 1_000, spread: 500 };
 const rounds = isQuick ? 2 : 5;
-/** Users who stay connected in another chat, and the messages that they get during the storm. */
+/**
+ * The number of users who stay connected in another chat, and the number of messages that they get during the storm.
+ */
 const live = { count: 50, perSecond: 20, seconds: isQuick ? 5 : 15 };
 
 type Round = {
@@ -36,7 +41,7 @@ try {
   await postgres.stop();
 }
 
-/** Measures many clients that reconnect at once, as after a deployment, while others keep receiving. */
+/** Measures many clients that reconnect at once, as after a deployment, while other clients keep receiving. */
 async function measure(on: Postgres): Promise<Report> {
   const server = await startParley(on, { profileFolder });
   const people = await addPeople(server.database, size.readers + live.count);

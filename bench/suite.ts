@@ -10,19 +10,19 @@ export type Suite = {
   benchmarks: Record<string, (bench: Bench) => Promise<Report[]>>;
   isQuick: boolean;
   rounds: number;
-  /** The comma-separated names of the benchmarks to run; undefined for all. */
+  /** The names of the benchmarks to run, separated by commas; undefined for all benchmarks. */
   only: string | undefined;
   profileFolder?: string | undefined;
 };
 
-/** Runs the benchmarks one after the other, and prints their reports. Saves the reports of a complete run. */
+/** Runs the benchmarks one after the other, and prints their reports. Saves the reports from a complete run. */
 export async function runSuite({ name: title, benchmarks, only, ...options }: Suite): Promise<void> {
   const startedAt = performance.now();
   const say = (line: string) =>
     void process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(0)} s  ${line}\n`);
   const postgres = await startPostgres();
-  // Each benchmark gets its own load process. Otherwise, the garbage of thousands of readers would be collected during
-  // the next benchmark.
+  // Each benchmark gets a separate load process. Otherwise, the garbage of thousands of readers would be collected
+  // during the next benchmark.
   let load = startLoad();
   const stop = async () => {
     await load.stop();
@@ -43,7 +43,7 @@ export async function runSuite({ name: title, benchmarks, only, ...options }: Su
       load = startLoad();
     }
     process.stdout.write(print(reports));
-    // A partial or quick run does not overwrite the results of a full one.
+    // The results of a partial or quick run do not overwrite those of a full one.
     if (!options.isQuick && only === undefined) await save(reports, postgres.version, title);
   } finally {
     await stop();

@@ -70,8 +70,8 @@ async function prepare(sql: pg.Pool): Promise<void> {
 }
 
 /**
- * Loads the messages in twenty parts, cycling through the chats to match the order in which a server would receive
- * them, with an event for each message.
+ * Loads the messages in twenty parts, with an event for each message. Cycles through the chats, to match the order in
+ * which a server would receive the messages.
  */
 async function measureGrowth(sql: pg.Pool): Promise<Report> {
   const parts: { rows: number; cost: Cost; indexing: Cost; bytes: Map<string, number> }[] = [];
@@ -231,7 +231,7 @@ async function measurePruning(sql: pg.Pool): Promise<Report> {
   };
 }
 
-/** Measures what the same log costs in eight partitions: to insert into, to read and to drop. */
+/** Measures the cost of inserting into, reading and dropping the same log in eight partitions. */
 async function measurePartitions(sql: pg.Pool): Promise<Report> {
   const plain = await measureLog(sql, 'events');
   await sql.query(`create table parts (like events including defaults including constraints) partition by range (at)`);

@@ -4,7 +4,7 @@ import { makeSnippet } from '../src/search/snippet.ts';
 import type { Report } from './bench.ts';
 
 const characters = 10_000;
-/** The most expensive query known: five alternatives, none of which the texts contain. */
+/** The most expensive query known: five alternatives, none of which occurs in the texts. */
 const query = readSearch('e or b or ß or 한 or 上海');
 /** The last text triples in length when it is normalised, and has the most words for its length. */
 const texts = { ordinary: 'See you at seven, the tram is late again. ', expanding: '㌖aB' };

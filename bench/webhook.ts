@@ -15,9 +15,11 @@ const perSecond = 20;
 const deadCount = 100;
 const rounds = isQuick ? 1 : 3;
 const seconds = isQuick ? 2 : 10;
-/** How many messages are sent to all receivers at once in a burst: more than they can receive in a second. */
+/**
+ * The number of messages that are sent to all receivers in one burst, which is more than they can receive in a second.
+ */
 const burst = isQuick ? 60 : 300;
-/** How long the server has to start or stop retrying the dead receivers, in ms. */
+/** The time that the server gets to start or stop retrying the dead receivers, in ms. */
 const settleMs = 2_000;
 
 const document = `subscription { events { cursor at event {
@@ -25,8 +27,8 @@ const document = `subscription { events { cursor at event {
 } } }`;
 
 /**
- * The states of the dead receivers; every round measures each state. After several hours, attempts are up to five
- * minutes apart. In the first seconds they are most frequent, and each attempt fails at once.
+ * The states of the dead receivers, all of which are measured in every round. After several hours, attempts are up to
+ * five minutes apart. In the first seconds, attempts are most frequent, and each attempt fails immediately.
  */
 const states = {
   none: `status = 'PAUSED'`,
@@ -48,7 +50,7 @@ try {
   const figures = new Map<State, Figures[]>();
   const names = Object.keys(states) as State[];
   for (let round = 0; round < rounds; round += 1) {
-    // Each round begins with a different state, so that no state always follows the same other state.
+    // Each round begins with a different state, so that no state always comes directly after the same state.
     for (const name of names.map((_, index) => names[(index + round) % names.length] ?? 'none')) {
       await sql.query(`update webhooks set ${states[name]} where url like 'http://127.0.0.1:1/%'`);
       await sleep(name === 'just gone down' ? 100 : settleMs);
@@ -65,7 +67,7 @@ try {
   await postgres.stop();
 }
 
-/** A chat whose messages go to all receivers, including webhooks for the dead ones. */
+/** A chat whose messages are delivered to all receivers, including the webhooks for the dead ones. */
 async function prepare(): Promise<{ chatId: string; senderId: string }> {
   const [admin, sender] = await addPeople(parley.database, 2);
   if (admin === undefined || sender === undefined) throw new Error('there are no users');
@@ -105,7 +107,7 @@ async function measure(
   const deliveries = messages * receiverCount;
   const before = { at: performance.now(), server: cpuMs(parley.pid), database: familyCpuMs(postgres.pid) };
   const reached = receivers.remote.call('reached', { messages: deliveries });
-  // The promise is awaited below; until then, a failure must not count as an unhandled rejection.
+  // The promise is awaited below. Until then, a failure must not count as an unhandled rejection.
   reached.catch(() => undefined);
   for (let sent = 1; sent <= messages; sent += 1) {
     await post(parley.database, place, 1);

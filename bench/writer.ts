@@ -4,7 +4,7 @@ import { contentOf } from './document.ts';
 import { now } from './raw-http.ts';
 import { serve } from './remote.ts';
 
-/** For each message, in order of seq: the times at which its INSERT was sent and its commit returned, in ms. */
+/** The times at which the INSERT of each message was sent and its commit returned, in ms, in order of seq. */
 export type Written = { firstSeq: number; sentAt: number[]; committedAt: number[]; transactions: number };
 
 type Task = { url: string; chatId: string; senderId: string; perSecond: number; seconds: number };

@@ -1,6 +1,6 @@
 /**
- * `npm run -s admin -- COMMAND`: runs an admin command directly against the database, whether or not a server is
- * running. Reads only the server settings that it needs.
+ * `npm run -s admin -- COMMAND`: runs an admin command directly against the database, even if no server is running.
+ * Reads only the server settings that it needs.
  */
 import { join } from 'node:path';
 import process from 'node:process';

@@ -8,7 +8,10 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 
-/** The package's exports in addition to its core. Each one requires a package that an app using it already has. */
+/**
+ * The package's exports in addition to its core. Each of them requires a package that any app that uses the export
+ * already has.
+ */
 const bindings = ['react', 'urql', 'apollo', 'tada'];
 const peers = ['react', '@urql/core', '@apollo/client', 'graphql', 'gql.tada', '@0no-co/graphql.web'];
 

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 
-/** The lowest version of Node that npm may run on. Every package supports it. */
+/** The lowest version of Node on which npm may run. Every package supports this version. */
 const supportedNode = 22.15;
 
 // npm's user agent contains the version of the Node that runs npm, as in `npm/11.19.1 node/v20.20.2 linux x64`. This
@@ -32,8 +32,8 @@ if (existsSync(prisma)) {
 }
 
 /**
- * Does nothing if the page's code is missing, as it is in an image build, which installs the packages before it copies
- * the code.
+ * Does nothing if the page's code is missing. This is the case in an image build, which installs the packages before it
+ * copies the code.
  */
 async function buildPage(): Promise<void> {
   if (!existsSync(join(root, 'src/web'))) return;

@@ -91,7 +91,7 @@ function inlineStyles(texts: ReadonlyMap<string, string>): Map<string, string> {
   return inlined.set('index.html', withStyles);
 }
 
-/** Adds a copy of the page for each theme that a user can choose instead of the system's. */
+/** Adds a copy of the page for each theme that a user can choose instead of the system theme. */
 function withThemes(texts: ReadonlyMap<string, string>): Map<string, string> {
   const page = texts.get('index.html') ?? '';
   const themed = (theme: string) => page.replace('<html', `<html data-theme="${theme}"`);

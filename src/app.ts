@@ -189,7 +189,7 @@ async function createLimits(
   return new RateLimits({ quotas: readQuotas(config), store: db.pool, counters, ...observers });
 }
 
-/** Fills the search index. On a node that serves the API, also fetches the pictures of users from other systems. */
+/** Fills the search index. On a node that serves the API, it also fetches the pictures of users from other systems. */
 function openBackground(
   config: Config,
   { started, db, ...parts }: Omit<PictureFetchOptions, 'egress'> & Pick<LiveParts, 'db' | 'started'>,
@@ -224,8 +224,8 @@ async function openLive(
   const readRows: ReadRows = (events) => readEventRows(db, events);
   const parts = { ...live, directUrl, traces, broadcast: channels && { channels, leases, readRows }, typing };
   const realtime = serves(config, 'streams') ? new Realtime(parts) : null;
-  // Every node runs this, even one without streams. If the last node with streams dies, the others mark its users as
-  // offline.
+  // Every node runs this, even a node without streams. If the last node with streams dies, the other nodes mark its
+  // users as offline.
   const background = realtime ?? new Attendance(live);
   await background.open();
   started.defer(() => background.close());
@@ -258,7 +258,7 @@ function startHousekeeping(
   const housekeeping = new Housekeeping({ report, metrics, chores });
   housekeeping.open();
   started.defer(() => housekeeping.close());
-  // The file store is closed before housekeeping, which may be waiting for the store.
+  // The file store is closed before housekeeping, because housekeeping may be waiting for the store.
   started.defer(() => store.close());
   started.defer(() => pictures.close());
   return housekeeping;
@@ -287,7 +287,7 @@ function httpSettings(
 
 /**
  * Returns the limits on connections. Behind proxies, there is no limit per address, because every connection comes from
- * the address of a proxy.
+ * a proxy's address.
  */
 function connectionLimits({ maxConnections, maxConnectionsPerAddress, trustedProxies }: Config): ConnectionLimits {
   return { total: maxConnections, perAddress: trustedProxies > 0 ? 0 : maxConnectionsPerAddress };

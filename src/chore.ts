@@ -21,7 +21,7 @@ import { pruneRestrictions } from './postgres/restriction.ts';
 import { serves } from './role.ts';
 import { renewWebhookSessions } from './webhook/holding.ts';
 
-/** What the housekeeping tasks of a node work on. */
+/** The parts of a node that its housekeeping tasks work on. */
 export type ChoreParts = FileStorage & { partials: PartialUploads; node: NodeLease };
 
 /** Lists the tasks with which this node periodically removes data that is old, expired or used up. */

@@ -35,10 +35,10 @@ const origins = z
   .refine((value) => value === '*' || value.split(',').every((each) => URL.parse(each)?.origin === each.trim()))
   .describe('*, or origins separated by commas, e.g. https://chat.example.com');
 
-/** The maximum STOP_DELAY. It is longer than any load balancer takes to notice that a node is stopping. */
+/** The maximum STOP_DELAY. It is longer than any load balancer needs to notice that a node is stopping. */
 const maxStopDelayMs = 600_000;
 
-/** All settings, by their names in Config. A test compares docs/configuration.md with this table. */
+/** All settings, by their names in Config. A test compares docs/configuration.md with this table of settings. */
 export const settings = {
   port: {
     name: 'PORT',
@@ -120,7 +120,7 @@ export const settings = {
     default: '*',
     wants: origins,
     meaning:
-      'The origins whose pages may call the API from a browser. The API does not use cookies for authorisation, so any origin is safe.',
+      'The origins whose pages may call the API from a browser. The API does not use cookies for authorization, so any origin is safe.',
   },
   webPage: {
     name: 'WEB_PAGE',
@@ -154,14 +154,14 @@ export const settings = {
     default: '65s',
     wants: durationMs,
     meaning:
-      'How long an idle connection stays open. Make this longer than the idle timeout of the load balancer in front (Google: 600s).',
+      'How long an idle connection stays open. Make this longer than the idle timeout of your load balancer (Google: 600s).',
   },
   stopDelayMs: {
     name: 'STOP_DELAY',
     default: null,
     wants: durationMs.refine((ms) => ms <= maxStopDelayMs).describe('a number with a unit, e.g. 5s, and at most 10m'),
     meaning:
-      'How long a node that was asked to stop still accepts connections, while /readyz returns 503. Make this longer than the load balancer in front takes to notice the 503. After that, the node serves its open connections for at most six more seconds. Default: it stops immediately.',
+      'How long a node that was asked to stop still accepts connections, while /readyz returns 503. Make this longer than your load balancer takes to notice the 503. After that, the node serves its open connections for at most six more seconds. Default: it stops immediately.',
   },
   maxConnections: {
     name: 'MAX_CONNECTIONS',
@@ -196,8 +196,8 @@ export type Config = ValuesOf<typeof settings>;
 const settingNames = Object.values(settings).map(({ name }) => name);
 
 /**
- * Reads every setting. Throws a single CannotStart that lists all invalid settings, each with what it expects and what
- * it got (except for secrets). An empty value counts as not set. For settings in files, see environment.ts.
+ * Reads every setting. Throws a single CannotStart that lists all invalid settings, each with the expected and the
+ * actual value (except for secrets). An empty value counts as not set. For settings in files, see environment.ts.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const { values, problems } = readEnvironment(env, settingNames);
@@ -207,8 +207,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 const { databaseUrl, databaseDirectUrl, databasePoolSize, dataDir, fileStore, fileServing, appUrl } = settings;
 
 /**
- * Reads only the settings that commands other than the server need: where the database and the files are, and where
- * links lead. Throws CannotStart under the same conditions as `readConfig`.
+ * Reads only the settings that commands other than the server need: the locations of the database and the files, and
+ * the address to which links lead. Throws CannotStart under the same conditions as `readConfig`.
  */
 export function readCommandConfig(
   env: Record<string, string | undefined>,

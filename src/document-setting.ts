@@ -1,6 +1,6 @@
 import { anyText, trueOrFalse, type Setting } from './setting.ts';
 
-/** The settings that say which documents clients may run. */
+/** The settings that determine which documents clients may run. */
 export const documentSettings = {
   trustedDocuments: {
     name: 'TRUSTED_DOCUMENTS',

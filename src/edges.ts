@@ -66,7 +66,7 @@ import { serveIncomingWebhooks } from './message/incoming-webhook.http.ts';
 /** The whole API. When this line runs, the GraphQL edges have registered their types on the builder. */
 export const schema = buildSchema();
 
-/** The functions of the `*.http.ts` edges, from which role.ts makes a node's handlers and its webhook keeper. */
+/** The functions in the `*.http.ts` edges, which role.ts uses to make a node's handlers and its webhook keeper. */
 export const httpEdges = {
   createWebhookKeeper,
   serveDownload,

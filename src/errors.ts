@@ -1,14 +1,15 @@
 /**
  * The expected failures: a closed set that the domain throws and that the GraphQL edge, in a single place, translates
- * into members of a result union. Any other error of the domain is a server fault, which is logged and masked for the
+ * into members of a result union. Any other error from the domain is a server fault, which is logged and masked for the
  * client.
  */
 export type ErrorCode = 'INVALID_INPUT' | 'INVALID_CREDENTIALS' | 'NOT_FOUND' | 'FORBIDDEN' | 'CONFLICT' | 'LAST_OWNER';
 
 /**
- * What can be wrong with an input field, as codes for programs: the field is missing or empty; it is too short, too
- * long or has too many entries; it cannot be parsed; a rule forbids the value; the value names something that does not
- * exist or that the asker cannot see; or it is a duplicate. The schema's FieldErrorCode has the same list.
+ * What can be wrong with an input field, as codes for programs. The field is missing or empty; it is too short, too
+ * long or has too many entries; it cannot be parsed; or it is a duplicate. A rule may also forbid the value, or the
+ * value names something that does not exist or that the asker cannot see. The schema's FieldErrorCode has the same
+ * list.
  */
 export const fieldErrorCodes = [
   'REQUIRED',
@@ -101,7 +102,10 @@ export class LastOwner extends ExpectedError {
 /** The access token is missing, invalid or no longer valid. Reported as a top-level error. */
 export class Unauthenticated extends Error {}
 
-/** The limit that was reached: the name of its setting, and how many uses it allows per how many seconds. */
+/**
+ * The limit that was reached: the name of its setting, the number of uses that it allows, and the period in seconds to
+ * which that number applies.
+ */
 export type ReachedLimit = { limit: string; count: number; windowSeconds: number };
 
 /** Too many requests; `retryAfterSeconds` says when to try again. Reported as a top-level error. */
@@ -116,7 +120,10 @@ export class RateLimited extends Error {
   }
 }
 
-/** More bytes than accepted; the message states the limit. Reported with status 413 or as a top-level error. */
+/**
+ * The request has more bytes than the server accepts; the message states the limit. Reported with status 413 or as a
+ * top-level error.
+ */
 export class TooLarge extends Error {}
 
 /** The file store or the database is full. Reported with status 507. */

@@ -8,7 +8,7 @@ const issuers = parsedBy(parseIssuers).describe(
 
 const ranges = parsedBy(parseRanges).describe('IP addresses and ranges separated by commas, e.g. 10.0.0.0/8');
 
-/** The settings that determine who the users are, and where the server may send requests of its own. */
+/** The settings that determine who the users are, and the destinations to which the server itself may send requests. */
 export const identitySettings = {
   authIssuers: {
     name: 'AUTH_ISSUERS',

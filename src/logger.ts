@@ -21,9 +21,9 @@ const hiddenNames = [
 ];
 
 /**
- * Creates the log of the server: lines of JSON on standard output, or readable lines if standard output is a terminal.
- * Each line that is written during a request contains the id of the request. Unless `hasFullAddresses` is set, the last
- * part of an `address` is left out.
+ * Creates the server's log, which consists of JSON lines on standard output, or of readable lines if standard output is
+ * a terminal. Each line that is written during a request contains the id of the request. Unless `hasFullAddresses` is
+ * set, the last part of an `address` is left out.
  */
 export function createLog(
   level: string,

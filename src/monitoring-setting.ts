@@ -22,7 +22,8 @@ export const monitoringSettings = {
     name: 'METRICS_PORT',
     default: null,
     wants: wholeNumber(0, 65_535),
-    meaning: 'The port that serves `/metrics` for Prometheus; 0 picks a free one. Without it, there are no metrics.',
+    meaning:
+      'The port that serves `/metrics` for Prometheus; 0 picks a free port. Without this setting, there are no metrics.',
   },
   metricsHost: {
     name: 'METRICS_HOST',
@@ -46,7 +47,7 @@ export const monitoringSettings = {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     default: null,
     wants: webUrl,
-    meaning: 'The address to which traces are sent, via OTLP over HTTP. Without it, there are no traces.',
+    meaning: 'The address to which traces are sent, via OTLP over HTTP. Without this setting, there are no traces.',
   },
   otlpHeaders: {
     name: 'OTEL_EXPORTER_OTLP_HEADERS',
@@ -67,7 +68,7 @@ export const monitoringSettings = {
     wants: z
       .enum(['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'])
       .describe('parentbased_always_on, parentbased_always_off or parentbased_traceidratio'),
-    meaning: 'Which requests are traced if their traceparent does not decide that.',
+    meaning: 'Which requests without a traceparent are traced.',
   },
   otelSamplerArg: {
     name: 'OTEL_TRACES_SAMPLER_ARG',

@@ -48,7 +48,7 @@ function reportTo(log: Logger): Report {
     log[level]({ ...detail, ...(error === undefined ? {} : { fault: describeFault(error) }) }, message);
 }
 
-/** Returns the host name to use in links that are shown to the operator. */
+/** Returns the host name to use in links for the operator. */
 export function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;

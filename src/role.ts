@@ -22,7 +22,7 @@ import type { Realtime } from './live/realtime.ts';
 import type { Leases } from './postgres/lease.ts';
 import type { WebhookKeeper, WebhookTimes } from './webhook/webhook-keeper.ts';
 
-/** Whether the SERVE setting gives this node the role. */
+/** Returns whether the SERVE setting gives this node the role. */
 export function serves({ serve }: Config, role: Config['serve'][number]): boolean {
   return serve.includes(role);
 }
@@ -60,7 +60,7 @@ type Handlers = Pick<
 /** The folder into which `npm run web` builds the chat app. */
 const webFolder = join(import.meta.dirname, 'web/generated');
 
-/** What the roles of a node need. Tests override the times. */
+/** The parts that the roles of a node need. Tests override the times. */
 export type RoleParts = {
   services: Services;
   documents: DocumentCache;

@@ -4,18 +4,19 @@ import { parseDatabaseUrl } from './postgres/database-url.ts';
 import { parseRedisUrl } from './redis/redis-url.ts';
 import { limitRules, type LimitName } from './core/limit.ts';
 
-/** An environment variable. A setting without a default is optional, and its value is null while it is not set. */
+/** An environment variable. A setting without a default is optional. Its value is null if it is not set. */
 export type Setting = { name: string; default: string | null; wants: z.ZodType; meaning: string; isSecret?: true };
 
 /** The parsed value of a setting, or null if the setting is optional and not set. */
 type ValueOf<S extends Setting> = S['default'] extends null ? z.output<S['wants']> | null : z.output<S['wants']>;
 
-/** The parsed values of a table of settings, by their names in the table. */
+/** The parsed values of a table of settings, under the names that they have in the table. */
 export type ValuesOf<Table extends Record<string, Setting>> = { [Name in keyof Table]: ValueOf<Table[Name]> };
 
 /**
  * Reads the settings of a table. Throws one CannotStart that lists all invalid settings, each with the expected and the
- * actual value (secrets are not shown), and the `problems` that the caller has found. An empty value counts as not set.
+ * actual value (except for the values of secrets), and the `problems` that the caller has found. An empty value counts
+ * as not set.
  */
 export function readSettings<Table extends Record<string, Setting>>(
   env: Record<string, string | undefined>,

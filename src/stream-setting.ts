@@ -26,14 +26,14 @@ export const streamSettings = {
     default: '100000',
     wants: wholeNumber(0, 1_000_000_000),
     meaning:
-      "The maximum total complexity, per event, of a person's subscriptions on a node. Each different document counts as its complexity, but at least 500. Each further subscription with the same document counts as 10, and is refused only past twice the maximum, so that clients can reconnect. 0 means no limit.",
+      "The maximum total complexity, per event, of a person's subscriptions on a node. Each distinct document counts as its complexity, but as at least 500. Each additional subscription with the same document counts as 10, and is refused only above twice the maximum, so that clients can reconnect. 0 means no limit.",
   },
   maxStreamBufferBytes: {
     name: 'MAX_STREAM_BUFFER_BYTES',
     default: '1048576',
     wants: wholeNumber(0, 1_073_741_824),
     meaning:
-      "The maximum number of unsent bytes per stream. When a stream exceeds it, the stream continues from the log at its reader's pace. 0 means no limit.",
+      'The maximum number of unsent bytes per stream. A stream that exceeds this limit continues from the log at the pace of its reader. 0 means no limit.',
   },
   maxReplayEvents: {
     name: 'MAX_REPLAY_EVENTS',

@@ -17,7 +17,9 @@ const event = {
 const sender = { id: 7_654_321n, username: 'ada.lovelace', email: null, displayName: 'Ada Lovelace', createdAt: at };
 const chat = { id: 1_234_567n, type: 'GROUP', name: 'Analytical engines', description: null, createdAt: at };
 
-/** What the publisher sends for one new message: the event, and the message with its sender and chat. */
+/**
+ * Returns the piece that the publisher sends for one new message: the event, and the message with its sender and chat.
+ */
 export function pieceOf(number: number): string {
   const id = 123_456_789n + BigInt(number);
   const message = { id: event.messageId, chatId: event.chatId, seq: event.seq, kind: 'USER', senderId: sender.id };

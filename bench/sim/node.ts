@@ -132,7 +132,9 @@ export class SimNode {
     });
   }
 
-  /** Frames are written one after the other, so on average those of a chat arrive halfway through its turn. */
+  /**
+   * Frames are written one after the other, so on average, the frames of a chat arrive halfway through the chat's turn.
+   */
   #record(byChat: Map<number, number[]>, { at, endedAt }: { at: number; endedAt: number }): void {
     const system = this.#system;
     if (!system.isRecording) return;

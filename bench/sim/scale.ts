@@ -75,7 +75,7 @@ function toRow({ plan, node, postgres, commits, redis, frames, sends, isSaturate
   ];
 }
 
-/** How many of each part are needed, for loads from a small share up to the full load. */
+/** Reports how many of each part are needed, for loads from a small share up to the full load. */
 function reportSizes(costs: Costs): Report {
   const shares = values.quick ? [0.01, 0.1] : [0.01, 0.05, 0.1, 0.25, 0.5, 1];
   const rows = shares.flatMap((share) =>
@@ -95,7 +95,7 @@ function reportSizes(costs: Costs): Report {
   };
 }
 
-/** The plan for the full load, with chats of other sizes. */
+/** Reports the plan for the full load, with chats of other sizes. */
 function reportAudiences(costs: Costs): Report {
   const audiences = values.quick ? [100] : [5, 10, 50, 200];
   return {
@@ -109,7 +109,7 @@ function reportAudiences(costs: Costs): Report {
   };
 }
 
-/** The same machines with less load and with more load. */
+/** Reports how the same machines perform with less load and with more load. */
 function reportSaturation(costs: Costs, plan: Plan): Report {
   const loads = values.quick ? [1, 2] : [0.5, 1, 1.25, 1.5, 1.75, 2, 3];
   return {
@@ -126,7 +126,7 @@ function reportSaturation(costs: Costs, plan: Plan): Report {
   };
 }
 
-/** What clients see while nodes stop and start, and after all connections break. */
+/** Reports what clients see while nodes stop and start, and after all connections break. */
 function reportDeploy(costs: Costs, plan: Plan): Report {
   const cases: [string, number, (system: System) => void][] = [
     ['nothing happens', 10_000, () => undefined],

@@ -3,7 +3,7 @@ import type { Costs } from './cost.ts';
 import { System } from './system.ts';
 import type { Plan } from './world.ts';
 
-/** What the parts of the system did in a run. Utilisations from 0 to 1, latencies in ms. */
+/** The results of a run for each part of the system. Utilisations range from 0 to 1; latencies are in ms. */
 export type Figures = {
   plan: Plan;
   deliveriesPerSecond: number;
@@ -17,13 +17,13 @@ export type Figures = {
   isSaturated: boolean;
 };
 
-/** A plan must handle this many times its load, to allow for peaks and for a node or two being down. */
+/** A plan must handle this many times its load, so that it can cope with peaks and with one or two failed nodes. */
 export const reserve = 1.5;
-/** The maximum delays under that load, in ms, for 99 % of events and messages. */
+/** The maximum delays under that load for 99 % of events and messages, in ms. */
 export const limits = { frames: 100, sends: 250 };
 /** The sizes of PostgreSQL servers that are available for rent, in cores. */
 const coreSizes = [2, 4, 8, 16, 32, 64, 96, 128];
-/** How many streams a node is planned for, so that its memory stays below 1 GB. */
+/** The number of streams for which a node is planned, so that its memory stays below 1 GB. */
 export const streamsPerNode = 40_000;
 const run = { warmUpMs: 300, ms: 1_000 };
 const maxNodes = 400;
@@ -43,7 +43,8 @@ export function toFigures(system: System, ms: number): Figures {
   const highest = Math.max(...loops.map(({ utilisation }) => utilisation));
   const of = (values: number[]) => ({ p50: percentile(values, 50), p99: percentile(values, 99) });
   const { frames, sends } = system.latencies;
-  // The commit lock may be busy all the time, because the longer a commit waits, the more messages it contains.
+  // The commit lock does not count. It may be busy all the time, because a commit that waits longer contains more
+  // messages.
   const busiest = Math.max(highest, ...redis.map(({ utilisation }) => utilisation));
   // The part of a commit that runs under the lock needs a core, too.
   const postgresBusy = postgres.utilisation + commits.utilisation / system.plan.postgresCores;
@@ -62,8 +63,8 @@ export function toFigures(system: System, ms: number): Figures {
 
 /**
  * Finds the smallest plan that handles `reserve` times its load within `limits`. Returns that plan's figures under the
- * load without this factor. If `maxNodes` nodes are not enough, returns the last plan's figures under `reserve` times
- * its load, with `isSaturated`.
+ * load itself. If `maxNodes` nodes are not enough, returns the last plan's figures under `reserve` times its load,
+ * marked as saturated.
  */
 export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisServers'>, costs: Costs): Figures {
   let plan: Plan = {
@@ -81,7 +82,7 @@ export function findPlan(wanted: Omit<Plan, 'nodes' | 'postgresCores' | 'redisSe
   }
 }
 
-/** Returns the plan with more of the parts that it lacks, or null if it lacks nothing. */
+/** Returns the plan with more of the parts that it is short of, or null if it has enough of everything. */
 function enlarge(plan: Plan, { node, postgres, redis, frames, sends }: Figures): Plan | null {
   if (redis > 0.8) return { ...plan, redisServers: plan.redisServers + 1 };
   const isSlow = !(frames.p99 <= limits.frames && sends.p99 <= limits.sends);

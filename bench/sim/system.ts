@@ -5,7 +5,7 @@ import { SimNode } from './node.ts';
 import { Station } from './station.ts';
 import type { Entry, Latencies, Place, Plan, World } from './world.ts';
 
-/** All the machines of the simulation together. */
+/** All machines in the simulation. */
 export class System implements World {
   readonly engine = new Engine();
   readonly random: () => number;
@@ -15,7 +15,7 @@ export class System implements World {
   readonly nodes: SimNode[] = [];
   readonly log: Entry[] = [];
   readonly latencies: Latencies = { frames: [], sends: [], connects: [] };
-  /** The streams of the chats, each with its node. */
+  /** The streams that follow the chats, each with its node. */
   readonly places: Place[] = [];
   readonly plan: Plan;
   readonly costs: Costs;

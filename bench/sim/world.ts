@@ -6,7 +6,7 @@ import type { Station } from './station.ts';
 export type Plan = {
   seed: number;
   nodes: number;
-  /** Whether one node reads the log and publishes it over Redis; otherwise, each node reads it. */
+  /** Whether one node reads the log and publishes it over Redis. If not, each node reads the log itself. */
   hasRedis: boolean;
   redisServers: number;
   postgresCores: number;
@@ -25,7 +25,7 @@ export type Plan = {
 /** A message in the log. */
 export type Entry = { chat: number; committedAt: number };
 
-/** One stream of a chat, with the node that it is on, or -1 while it reconnects. */
+/** One stream of a chat, with the index of its node, or -1 while it reconnects. */
 export type Place = { chat: number; node: number };
 
 /** The latencies measured since the warm-up, in ms. */

@@ -11,8 +11,8 @@ export type Received = { id: number; kind: string };
 
 /**
  * A stream of one user that reconnects to any node with its last cursor whenever it breaks. It reports each event, and
- * errors in the stream itself: a cursor that does not grow, a Reset, an event with errors, or a stream that was refused
- * (401) or ended for good.
+ * also errors in the stream itself: a cursor that does not grow, a Reset, an event with errors, or a stream that was
+ * refused (401) or ended for good.
  */
 export class Follower {
   readonly userId: string;
@@ -39,7 +39,7 @@ export class Follower {
     this.#connect();
   }
 
-  /** Whether the stream has received everything in the log up to this event. */
+  /** Returns whether the stream has received everything in the log up to this event. */
   hasReached(id: number): boolean {
     return this.position >= id;
   }
@@ -92,7 +92,7 @@ export class Follower {
     connection.end(JSON.stringify({ query: document, variables: { after: this.#cursor } }));
   }
 
-  /** A client drops a connection that has been silent for longer than the interval between heartbeats. */
+  /** Drops the connection once it has been silent for longer than the interval between heartbeats, as a client does. */
   #listen(): void {
     if (this.#silence !== null) clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.cut(), 30_000);

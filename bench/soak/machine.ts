@@ -33,7 +33,7 @@ export type Node = {
 export type Machine = {
   nodes: Node[];
   redis: Redis;
-  /** A connection to the database that bypasses the proxies, to find out what the database really contains. */
+  /** A connection to the database that bypasses the proxies, to check what the database really contains. */
   sql: pg.Pool;
   endPostgres: (signal: NodeJS.Signals) => Promise<void>;
   startPostgres: () => Promise<void>;
@@ -42,7 +42,9 @@ export type Machine = {
 
 const log = pino({ level: 'silent' });
 
-/** `fsync` is off, because what a killed process has written is in the operating system's cache, which survives. */
+/**
+ * `fsync` is off, because data that a killed process has written is in the operating system's cache, which survives.
+ */
 const postgresSettings = 'fsync = off\nmax_connections = 150\n';
 
 /** Starts PostgreSQL, Redis and two nodes, which use Redis only if `hasRedis`. */

@@ -24,8 +24,8 @@ type Account = {
 };
 
 /**
- * Works out from the log who must receive each event (for example, the members of the chat at that point). It reads the
- * log in order over its own connection. Checks what each stream receives against this.
+ * Reads the log in order over its own connection, and works out who must receive each event (for example, the members
+ * of the chat at that point). Compares the result with the events that each stream receives.
  */
 export class Oracle {
   readonly faults: string[] = [];
@@ -33,17 +33,17 @@ export class Oracle {
   checkedCount = 0;
   readonly #sql: pg.Pool;
   readonly #members = new Map<string, Set<string>>();
-  /** By chat and user: the last event before the user was removed. */
+  /** For each chat and user, the last event before the user was removed. */
   readonly #endings = new Map<string, number>();
   readonly #accounts: Account[] = [];
-  /** The events that have been read from the log, but not yet reached by all streams. */
+  /** The events that have been read from the log and that some streams have not reached yet. */
   #rows: { row: Row; receivers: ReadonlySet<string> }[] = [];
 
   constructor(sql: pg.Pool) {
     this.#sql = sql;
   }
 
-  /** Starts at the end of the log, with the current members. No memberships may change in the meantime. */
+  /** Memberships must not change in the meantime. No memberships may change in the meantime. */
   async open(): Promise<void> {
     const { rows } = await this.#sql.query<{ chatId: string; userIds: string[]; head: string }>(
       `select chat_id::text as "chatId", array_agg(user_id::text) as "userIds",
@@ -70,12 +70,12 @@ export class Oracle {
     return account.follower;
   }
 
-  /** Declares all streams live: from now on, they must receive everything. */
+  /** Declares all streams live. From now on, they must receive everything. */
   begin(): void {
     for (const account of this.#accounts) account.from = this.position;
   }
 
-  /** Reads the new part of the log, and checks what has arrived. Rejects if the database is down. */
+  /** Reads the new part of the log, and checks the events that have arrived. Rejects if the database is down. */
   async check(): Promise<void> {
     const { rows } = await this.#sql.query<Row>(
       `select id::text, kind, audience::text, chat_id::text as "chatId", user_id::text as "userId",

@@ -5,7 +5,7 @@ import type { Node } from './machine.ts';
 /** `at` is in minutes, `heap` is measured after a garbage collection, in bytes, and `files` counts open descriptors. */
 export type Sample = { at: number; rss: number; heap: number; files: number };
 
-/** The resources that a node uses now. Null while the node is down or paused. */
+/** Measures the resources that a node uses now. Returns null while the node is down or paused. */
 export async function takeSample({ program, isPaused }: Node, at: number): Promise<Sample | null> {
   if (program === null || isPaused) return null;
   const { pid, remote } = program;
@@ -20,7 +20,7 @@ export async function takeSample({ program, isPaused }: Node, at: number): Promi
   }
 }
 
-/** How fast a value grows, per minute: the slope of the least-squares line through the samples. */
+/** Returns how fast a value grows, per minute: the slope of the least-squares line through the samples. */
 export function slopeOf(samples: readonly Sample[], value: (sample: Sample) => number): number {
   const mean = (values: number[]) => values.reduce((sum, each) => sum + each, 0) / values.length;
   const at = mean(samples.map((sample) => sample.at));

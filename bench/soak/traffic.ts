@@ -25,11 +25,13 @@ const shares: Record<Action, number> = {
 const actions = (Object.keys(shares) as Action[]).flatMap((action) => Array<Action>(shares[action]).fill(action));
 
 /**
- * Users who do what real users do, on any node that is up. Actions that fail because of a fault are not retried, except
- * for sends.
+ * Simulated users who act like real users, on any node that is up. Actions that fail because of a fault are not
+ * retried, except for sends.
  */
 export class Traffic {
-  /** Acknowledged sends, by their clientMessageId. Each of them must exist exactly once. */
+  /**
+   * The clientMessageIds of the messages whose sends were acknowledged. Each of these messages must exist exactly once.
+   */
   readonly acknowledged: string[] = [];
   readonly counts: Partial<Record<Action | 'failed', number>> = {};
   readonly #chats: readonly Chat[];
@@ -91,7 +93,7 @@ export class Traffic {
     return encodeId('User', BigInt(this.#pick(movable).userId));
   }
 
-  /** Repeats the send with the same id until a node answers, as a client does. */
+  /** Retries the send with the same id until a node answers, as a client does. */
   async #send(chat: Chat, by: Actor): Promise<Action> {
     const clientMessageId = `soak-${(this.#number += 1)}`;
     const chatId = encodeId('Chat', BigInt(chat.id));

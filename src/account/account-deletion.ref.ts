@@ -1,7 +1,7 @@
 import { builder } from '../api/builder.ts';
 import { encodeId } from '../core/id.ts';
 
-/** What happens to the messages of an account that is erased. */
+/** The treatment of the messages of an account that is erased. */
 export const ErasedMessagesRef = builder.enumType('ErasedMessages', {
   values: {
     KEEP: { description: 'The messages stay, but their `sender` is null.' },

@@ -10,11 +10,11 @@ import type { Asker } from '../core/asker.ts';
 
 /**
  * Erases the asker's account. After the commit, all of the account's sessions have ended, and its username, email
- * address and password are deleted, so other users can take the name and the email address. Call `continueDeletions`
- * next: it ends the memberships, removes the reactions and the files, and detaches the messages from the user or turns
- * them into tombstones. For an account without a password, `password` is a recent token (proof.ts). Throws
- * InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput for a string that
- * cannot be a password.
+ * address and password are deleted, so other users can take the username and the email address. Call
+ * `continueDeletions` next: it ends the memberships, removes the reactions and the files, and detaches the messages
+ * from the user or turns them into tombstones. For an account without a password, `password` is a recent token
+ * (proof.ts). Throws InvalidCredentials for a wrong password, RateLimited after too many wrong ones, and InvalidInput
+ * for a string that cannot be a password.
  */
 export async function deleteAccount(
   accounts: Accounts,
@@ -53,7 +53,7 @@ export async function beginErasure(
   return endSessions(transaction, { userId });
 }
 
-/** Erases the personal data in the user's row. The row itself stays for as long as something refers to it. */
+/** Erases the personal data in the user's row. The row itself remains for as long as something refers to it. */
 async function eraseProfile(transaction: Transaction, userId: bigint): Promise<void> {
   const pseudonym = randomBytes(16).toString('hex');
   // Overwrites the profile. Raw SQL, because `deleted_at` comes from the database's clock, like the other times in the
@@ -83,14 +83,14 @@ const steps: Record<ErasedMessages, Step[]> = {
 };
 
 /**
- * Processes one batch of about `limit` rows of a pending erasure, whichever node began it, so the other nodes finish
- * the work of a crashed node. Returns `limit` while more work is pending, then 0. Concurrent nodes work on different
- * erasures.
+ * Processes one batch of about `limit` rows of a pending erasure. Any node may have begun the erasure, so the other
+ * nodes finish the work of a crashed node. Returns `limit` while more work is pending, and 0 once no work is left.
+ * Concurrent nodes work on different erasures.
  */
 export async function continueDeletions({ db }: { db: Db }, limit: number): Promise<number> {
   return inTransaction(db, async (transaction) => {
-    // Claims a random erasure, so that one that is stuck (because one of the user's chats is locked) does not delay the
-    // others. Raw SQL, because Prisma cannot express `skip locked`.
+    // Claims a random erasure, so that an erasure that is stuck (because one of the user's chats is locked) does not
+    // delay the others. Raw SQL, because Prisma cannot express `skip locked`.
     const { rows } = await transaction.query<{ userId: bigint; messages: ErasedMessages }>(
       `select user_id as "userId", messages from account_deletions order by random() limit 1 for update skip locked`,
     );
@@ -183,8 +183,8 @@ async function disownMessages(transaction: Transaction, userId: bigint, limit: n
 }
 
 /**
- * Turns the messages into tombstones, like any deleted message. Each deletion creates an event for all members of its
- * chat.
+ * Turns the messages into tombstones, as when a message is deleted. Each deletion creates an event for all members of
+ * its chat.
  */
 async function deleteMessages(transaction: Transaction, userId: bigint, limit: number): Promise<number> {
   // Locks the messages in the order of their ids, as all code does. Raw SQL, because Prisma cannot lock rows.

@@ -7,9 +7,9 @@ import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 import { maxIdentifierLength, type Issuer, type RoleClaim } from './issuer.ts';
 
 /**
- * The profile that a token claims for its user. A claim that is missing, or whose value no profile could hold, is
- * undefined and changes nothing. However, `email` is null for an address that the issuer has not verified, or that is
- * malformed.
+ * The profile that a token claims for its user. A claim is undefined, and changes nothing, if it is missing or if its
+ * value does not fit into a profile. However, `email` is null for an address that the issuer has not verified, or that
+ * is malformed.
  */
 export type ClaimedProfile = {
   username?: string;
@@ -69,7 +69,7 @@ export function readProfile(
 /** Returns the text as one line without control characters, cut off at the maximum length; null if nothing is left. */
 function readLabel(value: unknown, maxLength: number): string | null {
   if (typeof value !== 'string') return null;
-  // Cuts a huge text before splitting it into characters, because only a few of them are needed.
+  // Cuts a huge text before splitting it into characters, because only the first characters are needed.
   const line = value
     .slice(0, maxLength * 4)
     .toWellFormed()
@@ -93,7 +93,7 @@ function readClaimedCustom(value: unknown): Pick<ClaimedProfile, 'custom'> {
   return errors.length === 0 ? { custom } : {};
 }
 
-/** Some providers send `email_verified` as the text "true". */
+/** Some providers send `email_verified` as the string "true". */
 function readClaimedEmail(value: unknown, verified: unknown): string | null | undefined {
   if (typeof value !== 'string' || value === '' || value.length > maxEmailLength * 2) return undefined;
   if (verified !== true && verified !== 'true') return null;

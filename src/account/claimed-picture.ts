@@ -4,12 +4,13 @@ import type { Queryable } from '../postgres/client.ts';
 /** The maximum length of the URL in a picture claim, in characters. */
 const maxUrlLength = 2_048;
 /**
- * The minimum time between the last fetch for a user and the fetch after a change of the claim; a PostgreSQL interval.
+ * The minimum time between the last fetch for a user and the fetch after a change of the claim, as a PostgreSQL
+ * interval.
  */
 const pause = '10 minutes';
 /**
- * The pauses after failed attempts, as PostgreSQL intervals. After the last pause there is one more attempt; if it
- * fails too, the server gives up on the picture.
+ * The pauses after failed attempts, as PostgreSQL intervals. After the last pause, there is one more attempt. If that
+ * attempt fails too, the server gives up on the picture.
  */
 const pauses = ['1 minute', '10 minutes', '1 hour', '6 hours'];
 
@@ -91,7 +92,7 @@ export async function useClaimedPicture(
   { userId, url }: DuePicture,
   fileId: bigint,
 ): Promise<boolean> {
-  // Waits for concurrent changes to the avatar, and for concurrent requests with tokens of the user.
+  // Waits for concurrent changes to the avatar, and for concurrent requests with the user's tokens.
   await client.query('select from users where id = $1 for no key update', [userId]);
   const { rowCount } = await client.query(
     `update users u set avatar_file_id = $3 from claimed_pictures p

@@ -18,10 +18,10 @@ const bounds = { maxLength: 32, l33tMaxSubstitutions: 2 };
 const estimator = new ZxcvbnFactory({ dictionary: { ...common, ...english }, graphs: adjacencyGraphs, ...bounds });
 
 /**
- * Returns whether the password is among the first that an attacker would guess: a common password, a word or a name
- * with a few digits or symbols around it (`Dragon1!`, `p@ssw0rd`), a sequence, a date, a repeated pattern, neighbouring
- * keys on the keyboard, or one of `names` (the owner's own names). Only the first 32 characters count. Letter case
- * makes no difference.
+ * Returns whether the password is among the first that an attacker would guess. These are common passwords, words or
+ * names with a few digits or symbols around them (`Dragon1!`, `p@ssw0rd`), sequences, dates, repeated patterns,
+ * neighbouring keys on the keyboard, and `names` (the owner's own names). Only the first 32 characters count. Letter
+ * case makes no difference.
  */
 export function isCommonPassword(password: string, names: string[] = []): boolean {
   const { guessesLog10 } = estimator.check(password.normalize('NFKC').slice(0, bounds.maxLength), names);

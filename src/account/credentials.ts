@@ -47,7 +47,7 @@ export const hasPassword = defineLoader({
   },
 });
 
-/** A password entered for an account. Wrong passwords count against the limit of `counted`. */
+/** A password entered for an account. Wrong passwords count against the limit for `counted`. */
 export type Guess = { hash: string | null; password: string; counted: Counted; guesser: Guesser };
 
 /**
@@ -97,7 +97,7 @@ export async function lockCredentials(client: Queryable, { id, passwordHash }: C
     throw new PasswordChanged('The password was changed in the meantime.');
 }
 
-/** Sets the hash of a user's password. The caller must hold the lock of `lockCredentials`. */
+/** Sets the hash of a user's password. The caller must hold the lock that `lockCredentials` takes. */
 export async function storePassword({ prisma }: Transaction, userId: bigint, passwordHash: string): Promise<void> {
   await prisma.credentials.upsert({ where: { userId }, create: { userId, passwordHash }, update: { passwordHash } });
 }

@@ -10,9 +10,10 @@ import { checkGivenProof, requireProof } from './proof.ts';
 
 /**
  * Queues an email with a code for the new address, and a notice for the current one. The change takes effect when the
- * code is used. An earlier request whose code has not been used is cancelled. Does the same for an address that already
- * has an account, whose owner receives an email that says so. Throws InvalidInput, RateLimited, Forbidden if the server
- * sends no mail, and InvalidCredentials without proof that the asker is the user (proof.ts).
+ * code is used. An earlier request whose code has not been used is cancelled. If the new address already belongs to an
+ * account, behaves the same way, and the owner of that account receives an email that says so. Throws InvalidInput,
+ * RateLimited, Forbidden if the server sends no mail, and InvalidCredentials if there is no proof that the asker is the
+ * user (proof.ts).
  */
 export async function changeEmail(
   accounts: Accounts,

@@ -8,8 +8,8 @@ import { invalidCode, requireMail } from './mail.ts';
 import { completeSignUp, hasAccount } from './pending-sign-up.ts';
 
 /**
- * Queues an email with a code for the asker's address. Returns false, and sends nothing, if the address is already
- * verified or the account has no address. Throws RateLimited, and Forbidden if the server sends no mail.
+ * Queues an email with a code for the asker's address. Returns false without sending anything if the address is already
+ * verified or if the account has no address. Throws RateLimited, and Forbidden if the server sends no mail.
  */
 export async function requestEmailVerification(accounts: Accounts, asker: Asker): Promise<boolean> {
   const mail = requireMail(accounts);
@@ -48,7 +48,7 @@ async function applyCode(transaction: Transaction, owner: CodeOwner, code: strin
   if (userId === null) return (await useCode(transaction, owner, code)) && (await completeSignUp(transaction, owner));
   const isApplied =
     kind === 'EMAIL_CHANGE' ? await changeAddress(transaction, owner) : await markVerified(transaction, owner);
-  // This comes after the statement that locks the user, as in all code that uses or withdraws codes.
+  // This statement comes after the statement that locks the user, as in all code that uses or withdraws codes.
   if (!isApplied || !(await useCode(transaction, owner, code))) return false;
   // If an email was sent twice, there are two codes.
   await withdrawMails(transaction, userId, [kind]);
@@ -57,7 +57,7 @@ async function applyCode(transaction: Transaction, owner: CodeOwner, code: strin
 
 /** Returns false if the account now has another address. */
 async function markVerified(transaction: Transaction, { userId, email }: CodeOwner): Promise<boolean> {
-  // Raw SQL, to use fold() and the database's clock.
+  // Raw SQL, for fold() and for the database's clock.
   const { rowCount } = await transaction.query(
     `update users set email_verified_at = coalesce(email_verified_at, clock_timestamp())
     where id = $1 and deleted_at is null and fold(email) = fold($2)`,

@@ -13,8 +13,8 @@ const address =
   /^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/;
 
 /**
- * Reads an email address, and adds an error if it cannot be one. Checks only the form of the address, not whether it
- * can receive mail.
+ * Reads an email address, and adds an error if the text is not a valid address. Checks only the form of the address,
+ * not whether it can receive mail.
  */
 export function readEmail(value: string, errors: FieldError[]): string {
   const refusedBefore = errors.length;

@@ -9,10 +9,10 @@ const maxNameBytes = 200;
 const maxExtensionBytes = 20;
 
 /**
- * Returns the path of a file in an export: `files/12-notes.txt`. Every system can write a file with this name, and none
- * writes it outside the export, because the name contains no path, no control characters and nothing that Windows
- * forbids. The id keeps names distinct, even on systems that ignore case, and ensures that no name is a device name
- * such as `NUL`.
+ * Returns the path of a file in an export: `files/12-notes.txt`. Every system can extract a file with this name, and
+ * always inside the export, because the name contains no path, no control characters and nothing that Windows forbids.
+ * The id keeps names distinct, even on systems that ignore case, and ensures that no name is a device name such as
+ * `NUL`.
  */
 export function pathInExport({ id, name }: { id: bigint; name: string }): string {
   const allowed = cleanFileName(name)

@@ -6,9 +6,9 @@ import type { Leases } from '../postgres/lease.ts';
  * it.
  */
 const maxExports = 8;
-/** How long a refused client should wait. */
+/** How long a refused client should wait before it tries again. */
 const retryAfterSeconds = 30;
-/** The expiry is long enough for an export to outlast a restart of the database. */
+/** The expiry of the lease is long enough for an export to outlast a restart of the database. */
 const times = { expiry: 20_000, renewal: 5_000 };
 
 /** Limits each user to one export at a time across all nodes, and each node to a fixed number of exports. */

@@ -25,7 +25,7 @@ import { announceExport, exportPerson, requireExporter, requireStanding } from '
 
 /** The maximum size of the body, which contains a password, or a token of up to 8,192 characters. */
 const maxBodyBytes = 16 * 1024;
-/** How long an export may run before the server checks again that the user is still entitled to it. */
+/** How long an export may run before the server checks again that the user still has the right to it. */
 const checkMs = 1_000;
 
 /**
@@ -94,7 +94,7 @@ async function countAndSend(
 
 /**
  * Sends one chunk while it reads the next. The caller ends the response. A client must read an export as fast as any
- * other response, so that it does not hold an export slot for days.
+ * other response, so that it does not occupy an export slot for days.
  */
 async function send(services: Services, asker: Asker, response: ServerResponse): Promise<void> {
   let allowedMs = unreadLimits.ms;
@@ -112,8 +112,8 @@ async function send(services: Services, asker: Asker, response: ServerResponse):
 }
 
 /**
- * Cuts the connection, so that no client mistakes a partial export for a complete one. Does not report the end of the
- * session or the account as an error.
+ * Cuts the connection, so that no client mistakes a partial export for a complete one. Does not report it as an error
+ * if the session or the account has ended.
  */
 function giveUp(error: unknown, response: ServerResponse): void {
   response.destroy();

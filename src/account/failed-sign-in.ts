@@ -6,7 +6,7 @@ import { InvalidCredentials, RateLimited } from '../errors.ts';
 export type Noting = { report?: Report | undefined; metrics?: Metrics | undefined };
 
 /**
- * Runs a sign-in, and counts and reports it if the credentials are wrong or there were too many attempts. The report
+ * Runs a sign-in, and counts and reports it if the credentials are wrong or if there were too many attempts. The report
  * contains neither the email address nor any part of the credentials.
  */
 export async function noteFailedSignIn<Result>(

@@ -10,17 +10,17 @@ import { isRefused, keepRefusal } from './token-refusal.ts';
 
 const maxVerifiedTokens = 10_000;
 /**
- * How often a transaction is retried because a username or an email address was taken between the check and the change.
+ * How often a transaction is retried because a username or an email address was taken between the check and the write.
  */
 const maxRepeats = 3;
-/** How long after its issue a token of another system can take the place of a password, in ms. */
+/** How long after its issue a token from another system can take the place of a password, in ms. */
 export const proofMs = 5 * 60_000;
 
-/** Accepts the tokens of other systems in place of access tokens. */
+/** Accepts tokens from other systems in place of access tokens. */
 export class ForeignSessions {
   readonly tokens: ForeignTokens;
   /**
-   * Caches verified tokens, so that each token is verified, and extends its session, only once. The session is checked
+   * Caches verified tokens, so that each token is verified and extends its session only once. The session is checked
    * on every request.
    */
   readonly #verified = createLru<string, SessionAsker>(maxVerifiedTokens);
@@ -77,8 +77,8 @@ async function visit({ db, sessions }: Sessions, token: ForeignToken, userAgent:
 type Found = { userId: bigint; sessionId: bigint };
 
 /**
- * Finds the session of a token that some node has seen before; null if anything has to be written. Raw SQL, because the
- * first request with each token on each node runs it.
+ * Finds the session of a token that some node has already seen; returns null if anything has to be written. Raw SQL,
+ * because the first request with each token on each node runs it.
  */
 async function findSession(client: Queryable, token: ForeignToken): Promise<Found | 'REFUSED' | null> {
   const { rows } = await client.query<{ isRefused: boolean; userId: bigint | null; sessionId: bigint | null }>({
@@ -100,7 +100,7 @@ async function findSession(client: Queryable, token: ForeignToken): Promise<Foun
 
 /** Extends the token's session until the token expires. Returns null if there is no such session. */
 async function extendSession(client: Queryable, userId: bigint, token: ForeignToken): Promise<bigint | null> {
-  // Raw SQL, to use the database's clock and `greatest`.
+  // Raw SQL, for the database's clock and for `greatest`.
   const { rows } = await client.query<{ id: bigint }>(
     `update sessions set expires_at = greatest(expires_at, $4), token_issued_at = greatest(token_issued_at, $5),
       last_used_at = clock_timestamp()
@@ -136,7 +136,7 @@ export async function repeatConflicts<T>(work: () => Promise<T>): Promise<T> {
 
 /**
  * Turns the refusal of a suspended user into Unauthenticated, because a request with their token is not authenticated.
- * Only signInWithToken tells them until when they are suspended, and why.
+ * Only signInWithToken returns the end of and the reason for the suspension.
  */
 function refuseSuspended(error: unknown): never {
   throw error instanceof Forbidden ? new Unauthenticated(error.message, { cause: error }) : error;

@@ -16,7 +16,7 @@ export type ForeignToken = {
   profile: ClaimedProfile;
 };
 
-/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): `sessionKey` or `subject` names what to end. */
+/** A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4): `sessionKey` or `subject` identifies what to end. */
 export type LogoutToken = {
   issuer: string;
   jti: string;
@@ -27,8 +27,8 @@ export type LogoutToken = {
 /** Enough for any token with a list of permissions. The headers of a request are limited to 16 KB in total. */
 const maxTokenLength = 8_192;
 /**
- * The tolerated difference between the issuer's clock and this one when the expiry of a token or the age of a logout
- * token is checked, in seconds.
+ * The tolerated difference between the issuer's clock and this machine's clock when the expiry of a token or the age of
+ * a logout token is checked, in seconds.
  */
 const clockToleranceS = 5;
 /** How far in the future the issue time of a token may be, in seconds, because the issuer's clock may be ahead. */
@@ -40,8 +40,8 @@ const maxLogoutAgeS = 5 * 60;
 const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
 
 /**
- * How long the `jti` of a logout token is remembered, as a PostgreSQL interval. This is longer than the token is
- * accepted.
+ * How long the `jti` of a logout token is remembered, as a PostgreSQL interval. This is longer than the time for which
+ * the token is accepted.
  */
 export const logoutMemory = `${2 * (maxLogoutAgeS + maxAheadS)} seconds`;
 
@@ -60,12 +60,12 @@ export class ForeignTokens {
     );
   }
 
-  /** Whether this server accepts tokens from any issuers. */
+  /** Whether this server accepts tokens from any issuer. */
   get isOn(): boolean {
     return this.#issuers.size > 0;
   }
 
-  /** Returns whether the token claims to come from one of the issuers. Only `verify` checks that claim. */
+  /** Returns whether the token claims to come from one of the issuers. Only `verify` checks whether that is true. */
   claimsIssuer(token: string): boolean {
     return this.isOn && this.#issuerOf(token) !== undefined;
   }
@@ -80,7 +80,7 @@ export class ForeignTokens {
     const payload = await verifyJwt(token, issuer, issuer.audiences);
     const subject = readIdentifier(claimAt(payload, issuer.claims.subject));
     if (subject === null) throw bad('has no usable subject');
-    // A logout token reports the end of a session, so it must not start one.
+    // A logout token reports the end of a session, so it must not start a session.
     if (payload['events'] !== undefined) throw bad('is not an access token');
     const { exp = 0, iat = 0 } = payload;
     if (exp - iat > maxLifetimeS) throw bad('is valid for more than 30 days');
@@ -171,8 +171,8 @@ async function verifyJwt(
 }
 
 /**
- * Describes what is wrong with a claim. The signature has been verified by then, so only someone who has a token from
- * the issuer can see this message.
+ * Describes what is wrong with a claim. The signature has been verified by then, so this message reaches only clients
+ * that have a token from the issuer.
  */
 function claimProblem({ claim, reason }: errors.JWTClaimValidationFailed): string {
   if (reason === 'missing') return `has no claim ${claim}`;

@@ -30,15 +30,15 @@ type StoredClaims = Omit<ClaimedProfile, 'picture'>;
 /** The username of a new user whose token contains no usable name. */
 export const namelessUser = 'user';
 /**
- * How often the insert of a user is tried. An attempt fails only if another user takes the chosen name or email address
- * at the same moment.
+ * How many times the insert of a user is attempted. An attempt fails only if another user takes the chosen name or
+ * email address at the same moment.
  */
 export const maxAttempts = 10;
 
 /**
- * Finds the user of a verified token, inside a transaction. Creates the user on the first visit, and updates the
- * profile if the claims have changed since the last one. The user's row, and the session that the token names, stay
- * locked until the transaction ends. Throws Unauthenticated, and creates nothing, if the token is refused.
+ * Finds the user that a verified token identifies, inside a transaction. Creates the user on the first visit, and
+ * updates the profile if the claims have changed since the last visit. The user's row, and the session that the token
+ * names, stay locked until the transaction ends. Throws Unauthenticated, and creates nothing, if the token is refused.
  */
 export async function enter(client: Queryable, token: ForeignToken): Promise<{ userId: bigint; isNew: boolean }> {
   await lockToken(client, token.issuer, [subjectKey(token.subject), token.sessionKey]);
@@ -83,7 +83,7 @@ async function createUser(client: Queryable, { issuer, subject, issuedAt, profil
   const { username, displayName = null, email = null, serverRole = 'USER', custom = null } = profile;
   const wished = fitUsername(username ?? '') ?? fitUsername(displayName ?? '') ?? namelessUser;
   const userId = await insertUser(client, { wished, displayName, email, serverRole, custom: custom ?? {} });
-  // Raw SQL, like all statements of this transaction, which runs without Prisma at half the cost.
+  // Raw SQL, like all statements in this transaction, which costs half as much without Prisma.
   await client.query(
     `insert into identities (issuer, subject, user_id, claims_issued_at,
       claimed_username, claimed_display_name, claimed_email, claimed_server_role, claimed_custom)
@@ -137,7 +137,7 @@ export async function findFreeUsername(client: Queryable, wished: string, ownId 
   return free.name;
 }
 
-/** Returns an SQL condition: whether no user except `ownId` (an SQL expression) has that value. */
+/** Returns an SQL condition that holds if no user except `ownId` (an SQL expression) has that value. */
 function isFree(column: 'email', value: string, ownId = '0'): string {
   return `not exists (select from users where fold(${column}) = fold(${value}) and id <> ${ownId})`;
 }
@@ -156,7 +156,7 @@ async function updateProfile(
   const changed = changesIn(identity, rest);
   const { serverRole: claimedRole } = changed;
   const hasRole = claimedRole === undefined || (await setRole(client, identity.userId, claimedRole));
-  // Records which claims were read. Raw SQL, like all statements of this transaction.
+  // Records which claims were read. Raw SQL, like all statements in this transaction.
   await client.query(
     `update identities set claims_issued_at = $3, claimed_username = $4, claimed_display_name = $5, claimed_email = $6,
       claimed_server_role = $7, claimed_custom = $8

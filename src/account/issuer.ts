@@ -6,7 +6,7 @@ import { decodeBase64url } from '../core/base64url.ts';
 import { isLoopback } from '../core/address-range.ts';
 import { jwtIssuer } from './jwt.ts';
 
-/** For each property, the claim to read it from, as a name or a dotted path; null if no claim provides the property. */
+/** The claim that each property is read from, as a name or a dotted path; null if no claim provides the property. */
 export type ClaimNames = {
   subject: string;
   username: string | null;
@@ -53,7 +53,9 @@ const asymmetric = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;
-/** The minimum length of each algorithm's key in bytes: that of the hash (RFC 7518, section 3.2). */
+/**
+ * The minimum length of the key for each algorithm, in bytes, which is the length of the hash (RFC 7518, section 3.2).
+ */
 const symmetric = { HS256: 32, HS384: 48, HS512: 64 } as const;
 const minRsaBits = 2_048;
 

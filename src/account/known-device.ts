@@ -28,7 +28,7 @@ export async function rememberDevice(client: Queryable, keys: AccessTokenKeys, s
     from known_devices where user_id = $1`,
     [seen.userId, hash, memory],
   );
-  // Stores the device, or the time of its new use.
+  // Stores the device, or updates the time of its last use.
   await client.query(
     `insert into known_devices (user_id, device_hash) values ($1, $2)
     on conflict (user_id, device_hash) do update set used_at = clock_timestamp()`,

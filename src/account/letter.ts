@@ -7,8 +7,8 @@ import type { Queryable } from '../postgres/client.ts';
 /**
  * Decides who receives a queued email and what it says. This happens just before the email is sent, because its user
  * may have erased the account, verified the address or changed it in the meantime. Returns null if no one should
- * receive it. The caller's transaction then holds a lock on the user, so that no code is created during a change of
- * their password.
+ * receive it. After the call, the caller's transaction holds a lock on the user, so that no code is created during a
+ * change of their password.
  */
 export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Letter | null> {
   switch (mail.kind) {
@@ -34,7 +34,8 @@ export function addressLetter(client: Queryable, mail: QueuedMail): Promise<Lett
 }
 
 /**
- * Addresses the email to the address of the sign-up or, if that address already has an account, to the account's owner.
+ * Addresses the email to the address given in the sign-up or, if that address already has an account, to the account's
+ * owner.
  */
 async function addressSignUp(client: Queryable, { signUpId }: QueuedMail): Promise<Letter | null> {
   // Raw SQL, like the next statements, because Prisma cannot express fold() or a lock.
@@ -86,8 +87,8 @@ async function addressEmailChangeNotice(client: Queryable, { userId, email }: Qu
 }
 
 /**
- * Addresses the email only to a verified address. An unverified one may belong to someone else, who must not learn what
- * the user does.
+ * Addresses the email only to a verified address. An unverified address may belong to someone else, who must not learn
+ * what the user does.
  */
 async function addressVerified(
   client: Queryable,

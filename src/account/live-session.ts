@@ -4,14 +4,14 @@ import type { Db } from '../postgres/client.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * How long a node caches an answer of the database. This node therefore rejects a session within a second of its end on
- * another node.
+ * How long a node caches an answer of the database. This node therefore rejects a session within a second after it has
+ * ended on another node.
  */
 const maxBeliefMs = 500;
 const maxSessions = 50_000;
 /**
- * When the cached answer for one session expires, one statement also reads the sessions in use whose answers are at
- * least this old.
+ * When the cached answer for one session expires, a single statement reads that session and all sessions in use whose
+ * answers are at least this old.
  */
 const staleMs = 250;
 const maxAlong = 1_000;
@@ -55,7 +55,7 @@ export class LiveSessions {
   constructor({ pool }: Db) {
     this.#sessions = new DataLoader(
       async (ids) => {
-        // Reads which of the sessions are live, and whose sessions they are. Raw SQL, because it runs several times a
+        // Reads which of the sessions are live, and whose sessions they are. Raw SQL, because this runs several times a
         // second on a busy node.
         const { rows } = await pool.query<LiveSession>(
           `select id, user_id as "userId",

@@ -14,8 +14,8 @@ const maxBodyBytes = 16 * 1024;
 /**
  * `POST /auth/logout`: receives the logout tokens of the issuers in AUTH_ISSUERS (OpenID Connect Back-Channel Logout
  * 1.0, 2.5), as a form with the field `logout_token`. Responds with 200 when it has ended what the token names, and
- * with 400 if it does not accept the token. It also logs each refusal, because otherwise only the issuer would learn of
- * it.
+ * with 400 if it does not accept the token. It also logs each refusal, because otherwise only the issuer would know
+ * about it.
  */
 export function serveLogout({ accounts, limits, addressOf }: Services, report: Report): Handler {
   return async (request, response) => {

@@ -1,13 +1,13 @@
 import { Forbidden, InvalidCredentials, type ExpectedError } from '../errors.ts';
 
 /**
- * How the account functions send mail. Call `ring` after the commit of a transaction that queued an email.
+ * Specifies how the account functions send mail. Call `ring` after the commit of a transaction that queued an email.
  * `reportsNewSignIns`: whether users receive an email about sign-ins from devices or networks that are new to their
  * account.
  */
 export type AccountMail = { ring: () => void; reportsNewSignIns: boolean };
 
-/** The parameter of operations that need mail. */
+/** The parameter for operations that need mail. */
 type MayHaveMail = { mail: AccountMail | null };
 
 /** Throws Forbidden if the server sends no mail. */
@@ -17,8 +17,8 @@ export function requireMail({ mail }: MayHaveMail): AccountMail {
 }
 
 /**
- * Returns the error for an invalid code. If the server sends no mail, the error is Forbidden, because only an operator
- * can have created a code there.
+ * Returns the error for an invalid code. If the server sends no mail, the error is Forbidden, because on such a server,
+ * only an operator can have created a code.
  */
 export function invalidCode({ mail }: MayHaveMail): ExpectedError {
   return mail === null ? sendsNoMail() : new InvalidCredentials('The code is not valid: request a new one.');

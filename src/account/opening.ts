@@ -70,7 +70,7 @@ export async function openAccounts(
 
 /**
  * If emails are printed to a terminal, sign-ups must be confirmed only if the setting says so. The first conversation
- * on a new server therefore needs no email.
+ * on a new server therefore works without email.
  */
 function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, hasMail: boolean): SignUpRules {
   if (signUpConfirm === 'on' && !hasMail)
@@ -78,7 +78,7 @@ function readSignUpRules({ signUp, signUpConfirm, smtpUrl }: AccountSettings, ha
   return { mode: signUp, isConfirmed: signUpConfirm === null ? smtpUrl !== null : signUpConfirm === 'on' };
 }
 
-/** Deletes undeliverable emails, expired codes and unconfirmed sign-ups, whether or not this node sends emails. */
+/** Deletes undeliverable emails, expired codes and unconfirmed sign-ups, even if this node does not send emails. */
 export function mailChores({ pool }: Pick<Db, 'pool'>, report: Report): Chore[] {
   const giveUp = async (limit: number) => {
     const count = await pruneMails(pool, limit);

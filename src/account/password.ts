@@ -24,9 +24,9 @@ export const owaspCost: Argon2Cost = { memoryKiB: 19_456, iterations: 2, paralle
 const line = { work: 'sign-ins', concurrency: 1, maxWaitingPerPerson: 100, maxWaiting: 1_000 };
 
 /**
- * The caller that a hash is for. `person` is the account or the network that takes turns with the others. `isKnown`:
- * whether the account has signed in from this network before. `onTurn` runs just before the hash. If it throws, the
- * call fails with that error.
+ * The caller that a hash is for. `person` is the account or the network that takes turns with other accounts or
+ * networks. `isKnown`: whether the account has signed in from this network before. `onTurn` runs just before the hash.
+ * If it throws, the call fails with that error.
  */
 export type Guesser = { person: string; isKnown: boolean; onTurn?: () => Promise<void> };
 
@@ -121,7 +121,10 @@ function isOverLong(password: string): boolean {
   return password.length > maxPasswordLength * 2 || [...password].length > maxPasswordLength;
 }
 
-/** Encodes the same password as the same bytes, whichever keyboard it was typed on (NIST SP 800-63B, 3.1.1.2). */
+/**
+ * Normalizes a password, so that its bytes do not depend on the keyboard that it was typed on (NIST SP 800-63B,
+ * 3.1.1.2).
+ */
 function normalize(password: string): string {
   return password.normalize('NFKC');
 }

@@ -19,8 +19,7 @@ export type CheckedSignUp = {
  * address. Takes just as long if the address already has an account.
  */
 export async function keepSignUp(client: Queryable, signUp: CheckedSignUp): Promise<void> {
-  // One statement, so that a sign-up never exists without its email. Housekeeping would delete such a sign-up. Raw
-  // SQL.
+  // Raw SQL, to write both rows in one statement. Housekeeping would delete a sign-up that has no email.
   await client.query(
     `with kept as (
       insert into pending_sign_ups (username, email, display_name, password_hash, invite_code)
@@ -92,7 +91,9 @@ async function isTaken(client: Queryable, email: string): Promise<boolean> {
   return rowCount !== 0;
 }
 
-/** Deletes up to `limit` sign-ups that have neither a queued email nor a valid code, and returns how many. */
+/**
+ * Deletes up to `limit` sign-ups that have neither a queued email nor a valid code, and returns how many it deleted.
+ */
 export async function pruneSignUps(client: Queryable, limit: number): Promise<number> {
   const { rowCount } = await client.query(
     `delete from pending_sign_ups where id = any (array(

@@ -1,9 +1,9 @@
-/** How many rows one statement reads. With texts of 10,000 characters, they add up to a few megabytes. */
+/** How many rows one statement reads. With texts of 10,000 characters, these rows add up to a few megabytes. */
 export const pageSize = 100;
 /** How many ids or similarly small rows one statement reads. */
 export const largePageSize = 5_000;
 
-/** Reads a user's rows after a position, in a fixed order. `null`: reads from the beginning. */
+/** Reads a user's rows after a position, in a fixed order. `null` stands for the beginning. */
 type Reading<Row> = { size: number; read: (after: Row | null) => Promise<Row[]> };
 
 /**

@@ -18,8 +18,8 @@ const maxBytes = 5 * 1024 * 1024;
 class NoPicture extends Error {}
 
 /**
- * After one of these errors, the URL is not tried again, because it has no picture, its picture is too large, or the
- * user is gone.
+ * After one of these errors, the URL is not tried again, because it leads to no picture or to one that is too large, or
+ * because the user is gone.
  */
 const finalFailures = [NoPicture, InvalidInput, TooLarge, NotFound];
 
@@ -33,9 +33,9 @@ export type PictureFetchOptions = {
 };
 
 /**
- * Fetches the pictures that tokens from other systems name, and makes them avatars. Only one node at a time does this.
- * The pictures are cleaned like uploaded ones, and count toward the user's quota. Temporary failures are retried up to
- * four times within a day.
+ * Fetches the pictures to which tokens from other systems refer, and makes them avatars. Only one node at a time
+ * fetches pictures. The pictures are cleaned like uploaded ones, and count toward the user's quota. Temporary failures
+ * are retried up to four times within a day.
  */
 export class PictureFetch {
   readonly #options: PictureFetchOptions;
@@ -60,7 +60,7 @@ export class PictureFetch {
     this.#loop.open();
   }
 
-  /** Cancels the requests in progress; another node retries them later. */
+  /** Cancels the requests in progress, which another node then retries. */
   close(): Promise<void> {
     this.#closing.abort();
     return this.#loop.close();
@@ -117,7 +117,7 @@ export class PictureFetch {
   }
 }
 
-/** A server that is overloaded or broken may return the picture later. */
+/** A server that is overloaded or broken may provide the picture later. */
 function requirePicture(response: EgressResponse): EgressResponse {
   const { status } = response;
   if (status === 200) return response;

@@ -22,7 +22,8 @@ export async function createUserSession(
     sessions.db,
     async (client) => {
       const { kind, role } = await lockUser(client, userId);
-      if (kind === 'BOT') throw new Forbidden('A bot never signs in: a program speaks for it with its API key.');
+      if (kind === 'BOT')
+        throw new Forbidden('A bot never signs in, because a program speaks for it with its API key.');
       if (!coversRole(program, role))
         throw new Forbidden("This API key lacks the scope for a session of the server's staff.");
       // Writes the audit entry here, because a trigger on sessions would also record the sessions that users open.

@@ -21,7 +21,7 @@ export class Programs {
   readonly keys: LiveKeys;
   readonly #db: Db;
   readonly #sessions: LiveSessions;
-  /** Caches the session of each key with each user on whose behalf it has made requests. */
+  /** Caches the session of each key with each user on whose behalf the key has made requests. */
   readonly #known = createLru<string, bigint>(maxSessions);
 
   constructor(db: Db, sessions: LiveSessions) {
@@ -43,8 +43,8 @@ export class Programs {
   }
 
   /**
-   * Returns the program whose key has that id, acting as no one. Throws Unauthenticated for a key that is no longer
-   * valid, and Forbidden for a suspended bot.
+   * Returns the program whose key has that id; the program acts as no other user. Throws Unauthenticated for a key that
+   * is no longer valid, and Forbidden for a suspended bot.
    */
   async identifyById(keyId: bigint): Promise<Program> {
     return this.#asItself(await this.keys.findById(keyId));
@@ -57,8 +57,8 @@ export class Programs {
   }
 
   /**
-   * Identifies the bot of a key that is known by something other than its secret, as for an incoming webhook.
-   * Throws Unauthenticated for a key that is no longer valid, and Forbidden for a suspended bot.
+   * Identifies the bot of a key that the caller knows by something other than the key's secret, as for an incoming
+   * webhook. Throws Unauthenticated for a key that is no longer valid, and Forbidden for a suspended bot.
    */
   speakForBot(key: KeyGrant & { botId: bigint }): Promise<KeyAsker> {
     return this.#speakFor(key, { userId: key.botId, isActing: false });
@@ -92,7 +92,7 @@ function readId(actAs: string): bigint | null {
   return parsed?.type === 'User' && /^\d{1,19}$/.test(parsed.key) ? BigInt(parsed.key) : null;
 }
 
-/** Raw SQL, because it runs for every request that names a user by key. */
+/** Raw SQL, because this runs for every request that names a user by key. */
 async function findByKey({ pool }: Db, key: string): Promise<bigint | null> {
   const { rows } = await pool.query<{ id: bigint }>({
     name: 'user_by_key',
@@ -109,8 +109,8 @@ async function openKeySession(
   userId: bigint,
 ): Promise<bigint> {
   try {
-    // Raw SQL, for the upsert and to use the database's clock. Triggers refuse a key that is no longer valid, and a
-    // user who is suspended.
+    // Raw SQL, for the upsert and for the database's clock. Triggers refuse a key that is no longer valid and a user
+    // who is suspended.
     const { rows } = await pool.query<{ id: bigint }>(
       // The lock makes the statement wait for an erasure in progress, after which it finds no user.
       `insert into sessions (user_id, api_key_id)

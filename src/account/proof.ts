@@ -8,14 +8,15 @@ import { checkGivenPassword, type PasswordHasher } from './password.ts';
 import { isRefused } from './token-refusal.ts';
 
 /**
- * The proof of identity that a signed-in user sends again; `secret` is null if the request's token is the only proof.
+ * The proof of identity that an operation requires from a signed-in user. `secret` is null if the request's token is
+ * the only proof.
  */
 export type Proof = { user: Credentials; secret: string | null };
 
 /** The description of a password argument in operations that ask for the password again. */
 export const proofDescription =
-  'Required if the account has a password. For an account without one: a token that was issued within the last ' +
-  'five minutes; you can omit it if such a token authenticates the request.';
+  'Required if the account has a password. If it has none, send a token that was issued in the last ' +
+  'five minutes, or omit this argument if such a token authenticates the request.';
 
 /** The dependencies for verifying a proof. */
 export type Verifier = { db: Db; limits: RateLimits; passwords: PasswordHasher; foreign: ForeignSessions };
@@ -26,10 +27,10 @@ export function checkGivenProof({ user, secret }: Proof, path: string[], errors:
 }
 
 /**
- * Returns only if the asker proves, with the account's password, that they are its user. For an account without a
- * password, the proof is a token that another system issued for the user in the last five minutes, either as `secret`
- * or as the token of the request. Throws InvalidCredentials otherwise, RateLimited after too many wrong attempts, and
- * IssuerUnavailable if the issuer's keys cannot be fetched.
+ * Returns only if the asker proves, with the account's password, that they are the user of the account. For an account
+ * without a password, the proof is a token that another system issued for the user in the last five minutes, either as
+ * `secret` or as the token of the request. Otherwise, throws InvalidCredentials. Also throws RateLimited after too many
+ * wrong attempts, and IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function requireProof(verifier: Verifier, asker: Asker, { user, secret }: Proof): Promise<void> {
   if (user.passwordHash !== null) {

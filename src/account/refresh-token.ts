@@ -10,16 +10,16 @@ import { deriveKey, type AccessTokenKeys } from './token-key.ts';
 const reuseGrace = '20 seconds';
 
 /**
- * The verdict on a refresh token. A `stolen` token was first used so long ago that an honest client would not use it
- * again.
+ * The result of checking a refresh token. A `stolen` token was first used so long ago that an honest client would not
+ * use it again.
  */
 export type RefreshVerdict =
   | { kind: 'unknown' }
   | { kind: 'good' | 'stolen' | 'outlived'; userId: bigint; sessionId: bigint };
 
 /**
- * Judges the token inside a transaction. Locks the token's session until the transaction ends, so that two requests
- * with the same token take turns.
+ * Checks the token inside a transaction. Locks the token's session until the transaction ends, so that two requests
+ * with the same token run one after the other.
  */
 export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): Promise<RefreshVerdict> {
   // Locks the token's session. Raw SQL, because Prisma cannot lock rows.
@@ -30,7 +30,7 @@ export async function judgeRefreshToken(client: Queryable, tokenHash: Buffer): P
     [tokenHash, sessionLifetime],
   );
   // Reads the token in a separate statement, which sees the changes that the previous holder of the lock made to it.
-  // Raw SQL, to measure the grace period of 20 s by the database's clock, which wrote `used_at`.
+  // Raw SQL, to measure the grace period of 20 s by the database's clock, which also wrote `used_at`.
   const token = await client.query<{ is_stolen: boolean }>(
     `select coalesce(used_at < clock_timestamp() - $2::interval, false) as is_stolen
     from refresh_tokens where token_hash = $1 and coalesce(used_at, created_at) > now() - $3::interval`,
@@ -58,8 +58,8 @@ export async function rotateRefreshToken(
 ): Promise<string | null> {
   const next = deriveSecret('refreshToken', deriveKey(keys, 'parley refresh tokens'), refreshToken.secret);
   const { rowCount } = await client.query(
-    // Rotates the token. Raw SQL, to use only one statement while the session is locked, and the database's clock. The
-    // time of the first use is not overwritten, so using a token again does not extend its grace period.
+    // Rotates the token. Raw SQL, to send only one statement while the session is locked, and to use the database's
+    // clock. The time of the first use is not overwritten, so using a token again does not extend its grace period.
     `with active as (
       update sessions set last_used_at = clock_timestamp() where id = $1
     ), used as (

@@ -15,10 +15,10 @@ builder.prismaObjectFields(SessionRef, (t) => ({
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => findViewer(context)?.sessionId === id }),
 }));
 
-// Only the user of a session can look it up as a node.
+// Only the user to whom a session belongs can look it up as a node.
 registerNode('Session', async (context, keys) => {
   const asker = requireAsker(context);
-  // A program never sees the sessions of the user that it acts as.
+  // A program never sees the sessions of the user for whom it acts.
   if (asker.kind === 'KEY') return new Map();
   const sessions = await findSessions(context.accounts, asker, keys.map(BigInt));
   return new Map(sessions.map((session) => [String(session.id), session]));
@@ -48,7 +48,7 @@ builder.mutationFields((t) => ({
 builder.mutationField('streamToken', (t) =>
   t.string({
     extensions: asciiSize(2_048),
-    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of the EventSource in a browser, which cannot send headers. The token is valid only for subscriptions. It is valid until the session ends, the user changes the password, or a day passes without a refresh.`,
+    description: `A token for the query string (\`/graphql/stream?streamToken=…&query=…\`) of an EventSource in a browser, because an EventSource cannot send headers. The token is valid only for subscriptions. It is valid until the session ends, the user changes the password, or a day passes without a refresh.`,
     resolve: (_, _args, context) => issueStreamToken(context.accounts, requireAsker(context)),
   }),
 );

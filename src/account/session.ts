@@ -19,7 +19,7 @@ export type Sessions = {
   limits: RateLimits;
 };
 
-/** What a device receives when it signs in: both tokens, and the asker that these tokens authenticate. */
+/** What a device receives when its user signs in: both tokens, and the asker that these tokens authenticate. */
 export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refreshToken: string; asker: SessionAsker };
 
 /**
@@ -29,17 +29,17 @@ export type SignedIn = { accessToken: string; accessTokenExpiresAt: Date; refres
 export type OpenedSession = { userId: bigint; sessionId: bigint; refreshToken: string; endedIds: bigint[] };
 
 /**
- * The session of another system that started a session here, as its token identifies it. `expiresAt`: null for a
- * session with its own refresh tokens, which does not end when the foreign token expires.
+ * The session in another system from which a session here was started, as identified by its token. `expiresAt`: null
+ * for a session with its own refresh tokens, which does not end when the foreign token expires.
  */
 export type SessionOrigin = { issuer: string; sessionKey: string; issuedAt: Date; expiresAt: Date | null };
 
-/** A session to be opened. `origin` is null for a session that no other system's token started. */
+/** A session to be opened. `origin` is null for a session that was not started with a token from another system. */
 export type NewSession = { userId: bigint; userAgent: string | null; origin?: SessionOrigin | null };
 
-/** How many sessions a user can have. Opening another one ends the session that has been idle the longest. */
+/** How many sessions a user can have. Opening another session ends the session that has been idle the longest. */
 export const maxSessionsPerPerson = 100;
-/** How many characters of the user agent a session stores. */
+/** How many characters of the user agent are stored with a session. */
 export const maxUserAgentLength = 256;
 
 /**
@@ -64,12 +64,12 @@ export async function insertSession(
   tokenHash: Buffer | null,
 ): Promise<{ sessionId: bigint; endedIds: bigint[] }> {
   await refuseSuspended(client, userId);
-  // Ends the sessions beyond the limit. Raw SQL, so that one statement finds, deletes and returns them.
+  // Ends the sessions beyond the limit. Raw SQL, so that one statement finds, deletes and returns the sessions.
   const ended = await client.query<{ id: bigint }>('select id from end_idle_sessions($1, $2) as id', [
     userId,
     maxSessionsPerPerson - 1,
   ]);
-  // Inserts the session and its first refresh token. Raw SQL, to use one statement instead of two while the user's row
+  // Inserts the session and its first refresh token. Raw SQL, to send one statement instead of two while the user's row
   // is locked.
   const { rows } = await client.query<{ id: bigint }>(
     `with opened as (
@@ -94,7 +94,7 @@ export async function insertSession(
   return { sessionId: opened.id, endedIds: ended.rows.map(({ id }) => id) };
 }
 
-/** Issues the tokens of a session after the commit. From now on, this node rejects the ended sessions. */
+/** Issues the tokens of a session after the commit. From then on, this node rejects the ended sessions. */
 export async function handOver({ tokens, sessions }: Sessions, opened: OpenedSession): Promise<SignedIn> {
   for (const id of [opened.sessionId, ...opened.endedIds]) sessions.forget(id);
   const { accessToken, asker } = await tokens.issue(opened.userId, opened.sessionId);
@@ -165,8 +165,8 @@ export function findSessions(
 
 /**
  * Selects the asker's live sessions. A session has ended if it has not been used for 30 days (even if `pruneSessions`
- * has not deleted it yet) or if its foreign tokens have expired. Excludes the sessions of API keys and webhooks, which
- * are not the user's own.
+ * has not deleted it yet) or if its foreign tokens have expired. Excludes the sessions of API keys and webhooks,
+ * because the user did not sign in to them.
  */
 function liveSessionsOf({ userId }: Asker): Prisma.SessionWhereInput {
   const now = Date.now();
@@ -193,9 +193,9 @@ export async function revokeSession({ db, sessions }: Sessions, asker: Asker, se
 }
 
 /**
- * Deletes up to `batchSize` sessions (except those of webhooks) that have not been refreshed for 30 days, and up to
- * `batchSize` refresh tokens that were used, or created if they are unused, more than 30 days ago. Returns the larger
- * count. Call it again while that is `batchSize`.
+ * Deletes up to `batchSize` sessions that have not been refreshed for 30 days, except the sessions of webhooks. Also
+ * deletes up to `batchSize` refresh tokens that were used, or created if they are unused, more than 30 days ago.
+ * Returns the larger of the two counts. Call it again if that count is `batchSize`.
  */
 export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 500): Promise<number> {
   // Deletes dead sessions. Raw SQL, like the next statement, for `skip locked`, so that nodes that prune at the same
@@ -205,7 +205,7 @@ export async function pruneSessions({ db }: Pick<Sessions, 'db'>, batchSize = 50
       select id from sessions where last_used_at < now() - $1::interval and webhook_id is null limit $2 for update skip locked))`,
     [sessionLifetime, batchSize],
   );
-  // Deletes refresh tokens that can no longer be used or reveal a theft.
+  // Deletes refresh tokens that can no longer be used and can no longer reveal a theft.
   const tokens = await db.pool.query(
     `delete from refresh_tokens where token_hash = any (array(
       select token_hash from refresh_tokens where coalesce(used_at, created_at) < now() - $1::interval

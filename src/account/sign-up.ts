@@ -27,10 +27,10 @@ export type SignUpStarted = { email: string };
 /**
  * Creates an account and signs its user in. If sign-ups must be confirmed by email, stores the sign-up until
  * `verifyEmail` instead. Usernames and email addresses are unique, ignoring case. If two concurrent requests ask for
- * the same one, the second gets Conflict. A sign-up that must be confirmed never results in Conflict, so it does not
- * reveal which addresses have accounts. Throws Forbidden if sign-up is closed, if it requires an invite and none is
- * given, if the invite lets no one in, and if the server has no passwords; InvalidInput with all invalid fields; and
- * RateLimited for a network that creates many accounts or has tried many names that were taken.
+ * the same name or address, the second request gets Conflict. A sign-up that must be confirmed never results in
+ * Conflict, so it does not reveal which addresses have accounts. Throws Forbidden if sign-up is closed, if it requires
+ * an invite and none is given, if the invite lets no one in, or if the server has no passwords; InvalidInput with all
+ * invalid fields; and RateLimited for a network that has created many accounts or has tried many names that were taken.
  */
 export async function signUp(accounts: Accounts, input: SignUp): Promise<SignedIn | SignUpStarted> {
   requirePasswords(accounts);
@@ -104,7 +104,7 @@ function readSignUp(input: SignUp): Omit<CheckedSignUp, 'passwordHash'> {
 
 /**
  * Returns the Conflict for an insert that has just failed because the username or the email address is taken, and says
- * which of them it is.
+ * which of the two is taken.
  */
 export async function nameConflict(client: Queryable, person: { username: string; email: string }): Promise<Conflict> {
   // Reads which of the two is taken. Raw SQL, because Prisma cannot express fold(), the function that the indexes use.

@@ -29,10 +29,7 @@ export async function issueStreamToken({ db, keys }: Accounts, { userId, session
     .sign(keys.signing.key);
 }
 
-/**
- * Returns the asker that a stream token identifies. Throws Unauthenticated if the token is not valid or no longer
- * valid.
- */
+/** Returns the asker that a stream token identifies. Throws Unauthenticated if the token is invalid. */
 export async function authenticateStream(accounts: Accounts, token: string): Promise<StreamAsker> {
   const asker = await verify(accounts, token);
   if (!(await isStreamTokenLive(accounts, asker))) throw bad();

@@ -4,8 +4,8 @@ import { isCurrent } from '../postgres/restriction.ts';
 import { Forbidden } from '../errors.ts';
 
 /**
- * A suspension that is in effect. `until`: when it ends automatically; null if it does not. `reason`: the reason shown
- * to the user.
+ * A suspension that is in effect. `until`: when the suspension ends automatically; null if it does not end
+ * automatically. `reason`: the reason shown to the user.
  */
 export type Suspension = { since: Date; until: Date | null; reason: string | null };
 
@@ -32,7 +32,7 @@ export function isSuspended(person: string): string {
     where suspension.user_id = ${person} and suspension.kind = 'SUSPENSION' and ${isCurrent('suspension')})`;
 }
 
-/** Raw SQL, to use the database's clock, as when a session is opened. */
+/** Raw SQL, for the database's clock, which is also used when a session is opened. */
 async function readSuspensions(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint, Suspension>> {
   const { rows } = await client.query<Suspension & { userId: bigint }>(
     `select user_id as "userId", created_at as since, until, reason from restrictions r

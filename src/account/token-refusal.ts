@@ -2,8 +2,8 @@ import type { Db, Queryable } from '../postgres/client.ts';
 import { subjectKey, type ForeignToken } from './foreign-token.ts';
 
 /**
- * Returns whether to refuse the token, although it has not expired, because its session or all sessions of its subject
- * have been ended.
+ * Returns whether to refuse the token, although it has not expired, because its session has been ended or all sessions
+ * of its subject have been ended.
  */
 export async function isRefused(client: Queryable, token: ForeignToken): Promise<boolean> {
   // Finds a refusal of the token's session or subject. Raw SQL, like all statements that handle foreign tokens.
@@ -15,9 +15,9 @@ export async function isRefused(client: Queryable, token: ForeignToken): Promise
 }
 
 /**
- * Refuses the tokens of one session, or of all sessions of a subject if `refused` is a `subjectKey`. This applies to
- * the tokens issued so far, or also to later ones if `isForever`. The database itself refuses the tokens of a deleted
- * session.
+ * Refuses the tokens of one session, or of all of a subject's sessions if `refused` is a `subjectKey`. This applies to
+ * the tokens that have been issued so far, and also to later tokens if `isForever` is true. The database itself refuses
+ * the tokens of a deleted session.
  */
 export async function refuseTokens(
   client: Queryable,
@@ -31,7 +31,7 @@ export async function refuseTokens(
 }
 
 /**
- * Extends a refusal for as long as its tokens keep arriving, because a device whose session was ended may keep
+ * Extends a refusal for as long as the refused tokens keep arriving, because a device whose session was ended may keep
  * refreshing its tokens at the issuer.
  */
 export async function keepRefusal(client: Queryable, { issuer, sessionKey }: ForeignToken): Promise<void> {
@@ -45,7 +45,7 @@ export async function keepRefusal(client: Queryable, { issuer, sessionKey }: For
 
 /**
  * Deletes up to `limit` refusals, and up to `limit` used logout tokens, that are no longer needed. Returns the larger
- * count. Call this again while the count is `limit`.
+ * count. Call this function again if the count is `limit`.
  */
 export async function pruneRefusals({ db: { pool } }: { db: Db }, limit: number): Promise<number> {
   // Uses `skip locked`, so that nodes that prune at the same time do not wait for each other.

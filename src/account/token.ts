@@ -42,7 +42,7 @@ export class AccessTokens {
 
   /**
    * Returns the asker of the token. Throws Unauthenticated if the token has expired, was not signed with one of our
-   * keys, or is for another audience. Does not check that its session is live.
+   * keys, or is for another audience. Does not check that the asker's session is live.
    */
   async verify(token: string): Promise<SessionAsker> {
     const asker = this.#verified.get(token) ?? (await this.#verifySignature(token));

@@ -113,7 +113,7 @@ async function findUser({ loaders }: Context, userId: bigint): Promise<AdminUser
   return user && { user };
 }
 
-/** Returns the user after a change. */
+/** Returns the user after the change. */
 async function requireUser(context: Context, userId: bigint): Promise<AdminUser> {
   const user = await findUser(context, userId);
   if (user === null) throw new NotFound('There is no such user.');

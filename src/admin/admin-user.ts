@@ -34,7 +34,7 @@ export async function listUsers(
 
 /**
  * Raw SQL, because Prisma cannot express the indexed expressions. Not a prepared statement, because the planner must
- * know the text to choose between the text's range of the index and the newest users.
+ * know the text to choose between the range of the index that matches the text and the newest users.
  */
 async function readUsers(
   client: Queryable,

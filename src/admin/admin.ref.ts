@@ -5,7 +5,7 @@ import type { Chat, User } from '../postgres/generated/prisma/client.ts';
 /** The server as seen by its staff. */
 export const AdminRef = builder.objectRef<{ asker: Caller }>('Admin');
 
-/** A user as the server staff see them. It is a separate object, because the same row is also a User. */
+/** A user as the server staff see them. This is a separate object, because the same row is also a User. */
 export type AdminUser = { user: User };
 
 /** A user as the server staff see them. */
@@ -21,7 +21,7 @@ export const ServerRoleRef = builder.enumType('ServerRole', {
   },
 });
 
-/** A chat as server admins see it. It is a separate object, because the same row is also a Chat. */
+/** A chat as server admins see it. This is a separate object, because the same row is also a Chat. */
 export type AdminChat = { chat: Chat };
 
 /** A chat as server admins see it. */

@@ -85,7 +85,7 @@ export async function insertApiKey(
   key: NewApiKey & { botId: bigint | null; creatorId: bigint | null },
 ): Promise<CreatedApiKey> {
   // Creates keys one at a time, so that two requests cannot both create the last key that the limit allows. Raw SQL,
-  // because Prisma cannot lock rows.
+  // because Prisma cannot take an advisory lock.
   await query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
   if ((await prisma.apiKey.count({ where: listed })) >= maxKeys) {
     const message = `there are ${maxKeys} API keys already`;

@@ -11,8 +11,8 @@ export type Operator = { db: Db; appUrl: string | null; storage: StoreSettings }
 
 /**
  * A command of `npm run -s admin`. `usage` lists the command's arguments, and `meaning` says what the command does.
- * `run` returns the text to print. A command has the rights of anyone who has access to the database, so the audit log
- * names no actor for it.
+ * `run` returns the text to print. Anyone who has access to the database can run a command, so the audit log names no
+ * actor for it.
  */
 export type Command = {
   usage: string;
@@ -50,7 +50,7 @@ function parse(args: string[], options: ParseArgsOptionsConfig) {
 /** An account that an operator named. */
 export type Account = { id: bigint; username: string; email: string | null };
 
-/** Finds an account by its username or its email address, ignoring case. Throws Misuse if there is no such command. */
+/** Finds an account by its username or its email address, ignoring case. Throws Misuse if there is no such account. */
 export async function findAccount({ pool }: Db, name: string): Promise<Account> {
   // A username contains no @. Raw SQL, because Prisma cannot express fold(), the function that the indexes use.
   const { rows } = await pool.query<Account>(

@@ -4,16 +4,17 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairMany, pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-// Lets staff read messages that they may not be able to see in the chat. Each statement also writes an entry to the
-// audit log, so nothing can be read without being recorded. Reading is a query rather than a mutation, because it
-// changes no data that a client caches, and a client reads a report wherever it displays it, in a list or by `node`.
+// This module lets staff read messages that they may not be able to see in the chat. Each statement also writes an
+// entry to the audit log, so nothing can be read without being recorded. Reading is a query instead of a mutation,
+// because it changes no data that a client caches. A client also reads a report wherever it displays the report, in a
+// list or through `node`.
 
-/** How many messages on each side of a reported message staff can read. */
+/** How many messages before and after a reported message the staff can read. */
 export const maxSurroundingsPerSide = 5;
 
 /**
- * A report, and the caller who reads it. The code that creates it must have checked that the caller may read the
- * report.
+ * A report, and the caller who reads it. The code that creates this object must have checked that the caller may read
+ * the report.
  */
 export type ReportReader = { reportId: bigint; caller: Caller };
 
@@ -27,7 +28,7 @@ export type ReportedFile = {
   height: number | null;
 };
 
-/** A `ReportedFile` as JSON, which has no bigint. */
+/** A `ReportedFile` as JSON. The id is a string, because JSON has no bigint. */
 type StoredFile = Omit<ReportedFile, 'id'> & { id: string };
 
 /** The state of a message when it was reported. */
@@ -49,19 +50,19 @@ export type NearbyMessage = {
 const readerKey = ({ reportId, caller }: ReportReader) => `${reportId} ${callerKey(caller)}`;
 
 /**
- * Loads what was reported, as it was at the time of the report; null if the report is gone. Each read is recorded in
+ * Loads what was reported, as it was at the time of the report, or null if the report is gone. Each read is recorded in
  * the audit log as READ_REPORT.
  */
 export const reportedIn = defineLoader({ load: readReported, keyOf: readerKey, alsoWrites: true });
 
 /**
- * Loads a reported message and up to five messages before and after it, as they are now; empty if the message's chat is
- * gone. Each read is recorded in the audit log as READ_REPORT_CONTEXT.
+ * Loads a reported message and up to five messages before and after it, as they are now, or an empty list if the
+ * message's chat is gone. Each read is recorded in the audit log as READ_REPORT_CONTEXT.
  */
 export const surroundingsOf = defineLoader({ load: readSurroundings, keyOf: readerKey, alsoWrites: true });
 
 /**
- * Returns the beginning of a statement, which takes the parameters $1 to $3. This part numbers the reads, and writes an
+ * Returns the beginning of a statement that has the parameters $1 to $3. This part numbers the reads, and writes an
  * audit entry for each of them, as write_audit_entry does.
  */
 const look = (action: string) => `with reader as (
@@ -76,7 +77,7 @@ const look = (action: string) => `with reader as (
       from reader join reports r on r.id = reader.report_id left join api_keys k on k.id = reader.key_id
     )`;
 
-/** Raw SQL, so that one statement reads what was reported and writes the audit entries. */
+/** Raw SQL, so that one statement both reads the reported content and writes the audit entries. */
 async function readReported({ pool }: Db, readers: readonly ReportReader[]): Promise<(ReportedMessage | null)[]> {
   const { rows } = await pool.query<{ index: number; content: string; files: StoredFile[] }>(
     `${look('READ_REPORT')}
@@ -93,7 +94,7 @@ async function readReported({ pool }: Db, readers: readonly ReportReader[]): Pro
   });
 }
 
-/** Raw SQL, so that one statement reads the messages around each report and also writes the audit entries. */
+/** Raw SQL, so that one statement both reads the messages around each report and writes the audit entries. */
 async function readSurroundings({ pool }: Db, readers: readonly ReportReader[]): Promise<NearbyMessage[][]> {
   const { rows } = await pool.query<NearbyMessage & { index: number }>(
     `${look('READ_REPORT_CONTEXT')}

@@ -2,7 +2,7 @@ import type { Caller } from '../core/asker.ts';
 import { effectiveRole } from '../core/server-role.ts';
 import type { ServerRole } from '../postgres/generated/prisma/client.ts';
 
-/** The actions of staff on the server. A server role grants rights but no visibility: it gives no access to chats. */
+/** The actions of staff on the server. A server role grants rights, but it gives no access to chats. */
 export type ServerAction =
   | 'readReports'
   | 'resolveReport'
@@ -22,14 +22,14 @@ export type ServerAction =
 export type ServerCase = { role: ServerRole; targetRole?: ServerRole };
 
 /**
- * Returns whether the caller may perform this action on the server. All rights of staff are decided here. `role` is the
- * role of the caller's user, or USER for a server key.
+ * Returns whether the caller may perform this action on the server. All rights of staff are determined here. `role` is
+ * the role of the caller's user, or USER for a server key.
  */
 export function mayOnServer(caller: Caller, action: ServerAction, { role, targetRole }: ServerCase): boolean {
   return mayStaff(action, { role: effectiveRole(caller, role), ...(targetRole !== undefined && { targetRole }) });
 }
 
-/** Returns the lowest role that may do this to a user without a role. */
+/** Returns the lowest role that may perform this action on a user without a role. */
 export function staffFor(action: ServerAction): 'MODERATOR' | 'ADMIN' {
   return mayStaff(action, { role: 'MODERATOR' }) ? 'MODERATOR' : 'ADMIN';
 }

@@ -9,8 +9,8 @@ import type { Loaders } from '../postgres/loader.ts';
 import { mayOnServer, staffFor, type ServerAction } from './server-permission.ts';
 
 /**
- * Returns the caller's effective role on the server; USER if the account has been erased. Use this only for reads;
- * changes use `lockStaff`.
+ * Returns the caller's effective role on the server; USER if the account has been erased. Use this function only for
+ * reads; changes use `lockStaff`.
  */
 export async function serverRoleOf(loaders: Loaders, caller: Caller): Promise<ServerRole> {
   return effectiveRole(caller, await ownRoleOf(loaders, caller));
@@ -74,8 +74,8 @@ function refusalOf(action: ServerAction): string {
 }
 
 /**
- * Locks the users in the order of their ids, so that two staff members who act on each other do not deadlock. Raw SQL,
- * because Prisma cannot lock rows.
+ * Locks the users in the order of their ids, so that two staff members who act on each other do not cause a deadlock.
+ * Raw SQL, because Prisma cannot lock rows.
  */
 async function lockRoles(client: Queryable, userIds: readonly bigint[]): Promise<Map<bigint | null, ServerRole>> {
   const { rows } = await client.query<{ id: bigint | null; role: ServerRole }>(

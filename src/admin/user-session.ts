@@ -27,8 +27,8 @@ export const sessionsOf = defineLoader({
 });
 
 /**
- * Ends a session of any user, with its streams, and returns it. For admins. Throws Forbidden, and NotFound if the
- * session has ended.
+ * Ends a session of any user together with its streams, and returns the session. For admins. Throws Forbidden, and
+ * NotFound if the session has ended.
  */
 export async function endSession(
   { db, sessions }: { db: Db; sessions: LiveSessions },

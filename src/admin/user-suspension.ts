@@ -16,9 +16,9 @@ export type Suspending = { db: Db; sessions: LiveSessions };
 
 /**
  * Suspends a user, or replaces their suspension. On every node, the user's sessions and streams end at the suspension's
- * position in the log, and no new session can be opened until the suspension ends. For moderators, who can suspend
- * users without a role, and for admins. Throws Forbidden, NotFound, and InvalidInput for an end in the past, a bad
- * reason or the asker's own id.
+ * position in the log, and no new session can be opened until the suspension ends. Allowed for moderators, who can
+ * suspend users without a role, and for admins. Throws Forbidden, NotFound, and InvalidInput for an end in the past, a
+ * bad reason or the asker's own id.
  */
 export async function suspendUser({ db, sessions }: Suspending, caller: Caller, input: NewSuspension): Promise<void> {
   const suspension = readSuspension(input, caller.userId);
@@ -46,7 +46,7 @@ export async function unsuspendUser({ db }: { db: Db }, caller: Caller, userId: 
 }
 
 /**
- * Reads the input of a suspension. `ownId`: the id of the caller, who cannot suspend themselves; null for an operator.
+ * Parses the input of a suspension. `ownId`: the id of the caller, who cannot suspend themselves; null for an operator.
  * Throws InvalidInput.
  */
 export function readSuspension(input: NewSuspension, ownId: bigint | null): NewSuspension {

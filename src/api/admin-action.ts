@@ -8,7 +8,7 @@ import { rootAccess } from './scope-table.ts';
 /** The scopes for administering the server. A mutation that requires only these scopes is an admin action. */
 const staffScopes = new Set<string>(['MODERATE', 'ADMIN']);
 
-/** Reports each use of a mutation that is only for the server staff, with its outcome. */
+/** Reports each use of a mutation that is reserved for the server staff, with its outcome. */
 export function noteAdminAction(name: string, resolve: Resolver): Resolver {
   if (!isAdminAction(name)) return resolve;
   return async (source, args, context, info) => {
@@ -39,7 +39,7 @@ function isRefusal(result: unknown): result is object {
   return typeof result === 'object' && result !== null && errorTypeMap.has(result);
 }
 
-/** Returns only the arguments that are ids. Someone who has only the log cannot identify anyone by these ids. */
+/** Returns only the arguments that are ids. The ids alone identify no person to a reader of the log. */
 function idsIn(args: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(args).filter(([name, value]) => name.endsWith('Id') && isShortText(value)));
 }
@@ -48,7 +48,7 @@ function isShortText(value: unknown): boolean {
   return typeof value === 'string' && value.length <= 100;
 }
 
-/** Returns whether the mutation is only for the server staff. */
+/** Returns whether the mutation is reserved for the server staff. */
 function isAdminAction(name: string): boolean {
   const access = rootAccess.Mutation[name];
   if (access === undefined || typeof access === 'string') return false;

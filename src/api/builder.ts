@@ -17,7 +17,7 @@ import { maxCursorLength } from '../postgres/name-page.ts';
 
 const cursorOptions = { extensions: asciiSize(maxCursorLength) };
 
-/** Builds the schema. Each noun has a file that registers its types here. */
+/** Builds the schema. Each noun has a file that registers the noun's types here. */
 export const builder = new SchemaBuilder<{
   Context: Context;
   PrismaTypes: PrismaTypes;

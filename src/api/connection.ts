@@ -27,7 +27,7 @@ export function fromEdges<Row>(
   };
 }
 
-/** Returns the complexity of a list, which is that of a full page. */
+/** Returns the complexity of a list, which is the complexity of a full page. */
 export function pageComplexity(args: ConnectionArgs): { field: number; multiplier: number } {
   const size = args.first ?? args.last ?? defaultPageSize;
   return { field: 1, multiplier: Math.max(1, size) };

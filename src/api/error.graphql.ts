@@ -13,7 +13,7 @@ import { maxDescriptionLength } from '../core/text.ts';
 import { builder } from './builder.ts';
 import { asciiSize, textSize } from './field-size.ts';
 
-/** The message of InvalidInput is the longest because it lists the fields. */
+/** The message of InvalidInput is the longest, because it lists the fields. */
 const messageSize = asciiSize(maxFieldErrors * 200);
 
 const ErrorCodeRef = builder.enumType('ErrorCode', {
@@ -70,7 +70,7 @@ builder.objectType(InvalidInput, {
   fields: (t) => ({
     fields: t.expose('fields', {
       type: [FieldErrorRef],
-      description: `One entry for each input field that was refused, with at most ${maxFieldErrors} entries.`,
+      description: `One entry for each invalid input field, with at most ${maxFieldErrors} entries.`,
       complexity: { field: 1, multiplier: maxFieldErrors },
     }),
   }),

@@ -67,8 +67,8 @@ function at(place: GraphQLError, error: GraphQLError): GraphQLError {
 }
 
 /**
- * Creates the error for a request that cannot be served. The response has this status, whatever media type the client
- * accepts.
+ * Creates the error for a request that cannot be served. The response has this status, regardless of the media type
+ * that the client accepts.
  */
 export function badRequest(message: string, status: number, headers: Record<string, string> = {}): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status, headers } } });

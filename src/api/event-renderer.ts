@@ -47,7 +47,7 @@ export class DocumentRenderer implements EventRenderer {
   readonly wantsPresence: boolean;
   readonly cost: EventCost;
   readonly #options: RendererOptions;
-  /** Read once and used for all events. */
+  /** The inputs are read once and used for all events. */
   readonly #inputs: ReturnType<typeof readInputs>;
 
   constructor(options: RendererOptions) {
@@ -101,7 +101,7 @@ export class DocumentRenderer implements EventRenderer {
           return await this.#renderAsItIs(event, head, { asker, loaders: this.newLoaders() });
         } catch (error) {
           if (!(error instanceof Gone)) throw error;
-          // The missing rows may be ones that came with the event.
+          // The missing rows may be among those that came with the event.
           const { shared: _, ...alone } = event;
           return this.#renderAsItIs(alone, head, { asker, loaders: this.newLoaders() });
         }

@@ -19,9 +19,9 @@ export type Execution = {
 };
 
 /**
- * Executes a query or a mutation, whatever transport it arrived by. Measures the operation first, and executes no part
- * of one that is too large. If the operation may select `eventCursor`, reads the log's cursor before any data, so that
- * `events(after:)` continues without a gap.
+ * Executes a query or a mutation, regardless of the transport by which it arrived. Measures the operation first, and
+ * refuses an operation that is too large without executing any part of it. If the operation may select `eventCursor`,
+ * reads the log's cursor before any data, so that `events(after:)` continues without a gap.
  */
 export async function executeOperation(
   execution: Execution & {
@@ -55,8 +55,8 @@ async function executeMeasured({ schema, operation, variables, context }: Execut
   try {
     const size = { person: senderOf(context), bytes: measure?.bytes ?? 0 };
     return await context.largeOperations.run(size, async (turns) => {
-      // A mutation takes a turn only after each of its changes (schema.ts), because a change may have to wait (for a
-      // lock, for example).
+      // A mutation takes a turn only after each of its changes (schema.ts), because a change may have to wait, for
+      // example for a lock.
       if (operation.operation.operation === OperationTypeNode.QUERY) await turns.take();
       else context.renderTurns = turns;
       if (mentionsField(operation.document, 'eventCursor')) context.eventCursor = await context.readCursor();
@@ -68,7 +68,7 @@ async function executeMeasured({ schema, operation, variables, context }: Execut
   }
 }
 
-/** Returns the key of the person who sends an operation, or the network of a sender who is not signed in. */
+/** Returns the key of the person who sends an operation, or the network of a sender that is not signed in. */
 function senderOf({ asker, address }: Context): string {
   try {
     const caller = asker();

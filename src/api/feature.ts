@@ -9,9 +9,9 @@ export const { version: apiVersion } = JSON.parse(
 
 /**
  * The current level of the API. Increase it by one with each release that adds to the API, so that clients can check
- * for the addition; `npm run check` compares it with the last release. 1: the first release's core. 2: identity, mail,
- * invites and moderation. 3: keys, bots, webhooks and stored documents. 4: `Chat.lastMessage`, `lastActivityAt` and
- * `peer`, `NewMessage.edge`, `Query.user`.
+ * for the addition. `npm run check` compares the level with that of the last release. 1: the first release's core. 2:
+ * identity, mail, invites and moderation. 3: keys, bots, webhooks and stored documents. 4: `Chat.lastMessage`,
+ * `lastActivityAt` and `peer`, `NewMessage.edge`, `Query.user`.
  */
 export const apiLevel = 4;
 

@@ -10,11 +10,14 @@ import {
 } from 'graphql';
 import { isRecord } from '../core/json.ts';
 
-/** What a field adds to an answer: its own `cost`, plus `items` times the size of everything selected below it. */
+/**
+ * The size that a field adds to an answer: its own `cost`, plus `items` times the size of everything that is selected
+ * below the field.
+ */
 export type FieldSize = { cost: number; items: number };
 
 /**
- * The maximum length of a value's JSON in bytes, by type. A String or JSON field declares its own: `extensions:
+ * The maximum length of a value's JSON in bytes, by type. A String or JSON field declares its own maximum: `extensions:
  * textSize(maxLength)`.
  */
 const scalarBytes: Readonly<Record<string, number>> = {
@@ -82,7 +85,7 @@ export function hasDeclaredSize(field: Field): boolean {
   return !isList(field.type) || (isRecord(options) && options['complexity'] !== undefined);
 }
 
-/** Returns whether a field returns a list, non-null or not. */
+/** Returns whether a field returns a list, which may be nullable or non-null. */
 export function isList(type: GraphQLOutputType): boolean {
   return isListType(type) || (isNonNullType(type) && isList(type.ofType));
 }

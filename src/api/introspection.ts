@@ -82,7 +82,10 @@ type Known = Map<SelectionSetNode, Map<string, IntrospectionMeasure>>;
 
 type Reading = { fragments: ReadonlyMap<string, FragmentDefinitionNode>; known: Known };
 
-/** The content of a schema's introspection, with which an introspection query can be measured without executing it. */
+/**
+ * The content of a schema's introspection, from which the size of the answer to an introspection query can be computed
+ * without executing the query.
+ */
 export class Introspection {
   readonly #schema: Population;
   readonly #types: Population;
@@ -97,8 +100,8 @@ export class Introspection {
   }
 
   /**
-   * Measures a `__schema` or `__type` field, not counting the field's own name. Takes time linear in the length of the
-   * document.
+   * Measures a `__schema` or `__type` field, not counting the field's own name. Takes time that is linear in the length
+   * of the document.
    */
   measure(node: FieldNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>): IntrospectionMeasure {
     const isSchema = node.name.value === SchemaMetaFieldDef.name;

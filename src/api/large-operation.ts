@@ -12,19 +12,19 @@ const largeBytes = 1024 * 1024;
 /** How many large operations a node renders at the same time, in total and per person. */
 const maxTurns = { concurrency: 1_000, concurrencyPerPerson: 1 };
 
-/** How many unfinished large operations a node allows, per person and in total. */
+/** The maximum number of unfinished large operations on a node, per person and in total. */
 const maxUnended = { perPerson: 50, total: 5_000 };
 
 /**
- * After a turn that kept the event loop busy for longer than `longMs`, the person's next turn is delayed by the same
- * amount of time, up to `maxPauseMs`.
+ * After a turn that kept the event loop busy for longer than `longMs`, the person's next turn is delayed by the
+ * duration of that turn, up to `maxPauseMs`.
  */
 const longMs = 50;
 const maxPauseMs = 500;
 
 /**
  * The turns in which an operation renders. The operation takes a turn when it has something to render, and ends the
- * turn before its next change.
+ * turn before it makes its next change.
  */
 export type RenderTurns = {
   /** Resolves when this operation's turn begins. */
@@ -56,7 +56,7 @@ export class LargeOperations {
    * Runs an operation whose answer has at most `bytes` bytes. `work` takes a turn whenever it renders, but must not
    * hold a turn while it waits for a lock or for an upload, because an operation that is blocked must not block the
    * person's other operations. Throws RateLimited, before it runs anything, if that person or the whole node has too
-   * many large operations in progress.
+   * many unfinished large operations.
    */
   async run<Result>(
     { person, bytes }: { person: string; bytes: number },

@@ -25,23 +25,23 @@ import { countFields, maxVariableFields } from './variable-size.ts';
 import { hasDeclaredSize, isList, leafBytes, sizeOf, type FieldSize } from './field-size.ts';
 
 /**
- * The amount that an operation may ask for. `depth`: the number of levels of fields. `breadth`: the number of fields in
- * the document, where the fields of a fragment count once per spread. `complexity`: the number of fields in the answer,
- * where each field is multiplied by the sizes of the lists around it. `bytes`: the size of the largest possible answer
- * as JSON, with every text at its maximum length.
+ * How much an operation asks for, or may ask for. `depth`: the number of levels of fields. `breadth`: the number of
+ * fields in the document, counting the fields of a fragment once per spread. `complexity`: the number of fields in the
+ * answer, each multiplied by the sizes of the lists around it. `bytes`: the size of the largest possible answer as
+ * JSON, with every text at its maximum length.
  */
 export type Measure = { depth: number; breadth: number; complexity: number; bytes: number };
 
 /**
- * What one operation may ask for. This is enough for the largest query that a client can reasonably need, but not for
- * pages of pages. The introspection query of graphql-js has a complexity of 8,600 and an answer of up to 210 KB
+ * The limits for one operation. They allow the largest query that a client can reasonably need, but not pages of pages.
+ * The introspection query of graphql-js has a complexity of 8,600 and an answer of up to 210 KB
  * (test/api/measure.test.ts).
  */
 export const operationLimits: Measure = { depth: 15, breadth: 300, complexity: 30_000, bytes: 10 * 1024 * 1024 };
 
 /**
- * What a subscription may ask for per event. The complexity and the bytes are lower than for a query, because the
- * server executes a subscription again for every event.
+ * The limits for one execution of a subscription, which handles one event. The complexity and the bytes are lower than
+ * for a query, because the server executes a subscription again for every event.
  */
 export const eventLimits: Measure = { ...operationLimits, ...sliceLimits };
 

@@ -39,7 +39,7 @@ function readId(id: string, path: string[]): { type: string; key: string } {
   return parsed;
 }
 
-/** Loads the nodes with one call per type, however many ids there are. */
+/** Loads the nodes with one call per type, regardless of the number of ids. */
 async function loadNodes(context: Context, ids: { type: string; key: string }[]): Promise<(object | null)[]> {
   if (context.asker() === null) return ids.map(() => null);
   const found = new Map<string, ReadonlyMap<string, object>>();

@@ -23,8 +23,8 @@ export function operationNameOf(prepared: PreparedOperation): string {
 type Found = { fields: Set<string>; seen: Set<string> };
 
 /**
- * The document is valid, so its fragments exist and contain no cycles. Visits each fragment once. Otherwise, each
- * fragment that spreads the next one twice would double the time.
+ * Adds the root fields to `found`. Visits each fragment only once, because otherwise each fragment that spreads the
+ * next one twice would double the time. The document is valid, so its fragments exist and contain no cycles.
  */
 function collectFields(prepared: PreparedOperation, { selections }: SelectionSetNode, found: Found): void {
   for (const selection of selections) {

@@ -23,9 +23,9 @@ export function readRelease(text: string): ApiState {
 }
 
 /**
- * Compares the API with its last release by the rules of docs/api-policy.md, and returns the violations. A violation is
- * a breaking change without a new major version, or an addition without a higher level. Before version 1.0.0, the
- * second number of the version counts as the major version.
+ * Compares the API with its last release according to the rules in docs/api-policy.md, and returns the violations. A
+ * violation is a breaking change without a new major version, or an addition without a higher level. Before version
+ * 1.0.0, the second number of the version counts as the major version.
  */
 export function judgeChange(released: ApiState, current: ApiState): string[] {
   const problems: string[] = [];

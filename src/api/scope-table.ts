@@ -2,9 +2,9 @@ import type { Scope } from '../core/scope.ts';
 
 /**
  * The scopes that a program needs to use a field or a type. ANYONE: no scope. DEVICE: only for people on their devices,
- * signed in or not, and never for a program. Otherwise, the program needs all scopes of `all`, or one of `any`.
- * `isOwn`: the field changes only a user's own profile or blocks, so a bot needs no scope for it. `isNeverActing`:
- * the access is forbidden while the program acts as a user.
+ * signed in or not, and never for a program. Otherwise, the program needs all of the scopes in `all`, or one of the
+ * scopes in `any`. `isOwn`: the field changes only a user's own profile or blocks, so a bot needs no scope for it.
+ * `isNeverActing`: the access is forbidden while the program acts as a user.
  */
 export type Access = 'ANYONE' | 'DEVICE' | (RequiredScopes & { isOwn?: true; isNeverActing?: true });
 type RequiredScopes = { any: readonly Scope[] } | { all: readonly Scope[] };
@@ -124,10 +124,10 @@ export const rootAccess: Record<'Query' | 'Mutation' | 'Subscription', Record<st
 export const uploadAccess: Access = writeMessages;
 
 /**
- * The scopes that a program needs to select fields of each object type, by whatever path it reaches the object. A
- * connection and its edges need the same scopes as their nodes. `id` and `__typename` need no scope, so that a program
- * without MESSAGES_READ can read the id of a message that it has written. The schema cannot be built if a type is
- * missing here.
+ * The scopes that a program needs to select fields of each object type, no matter by which path it reaches the object.
+ * A connection and its edges need the same scopes as their nodes. `id` and `__typename` need no scope, so that a
+ * program without MESSAGES_READ can read the id of a message that it has written. The schema cannot be built if a type
+ * is missing here.
  */
 export const typeAccess: Record<string, Access> = {
   AccountGone: 'ANYONE',

@@ -33,8 +33,8 @@ export function refuseRootField(context: Pick<Context, 'asker'>, root: 'Query' |
 }
 
 /**
- * Returns the asker of a request that is not a GraphQL operation. A program needs the given scopes for it. Throws
- * Forbidden if the program lacks them, and throws the errors of `demandAsker`.
+ * Returns the asker of a request that is not a GraphQL operation. A program needs the given scopes to send such a
+ * request. Throws Forbidden if the program lacks them, and throws the errors of `demandAsker`.
  */
 export function demandAllowed(identify: () => Caller | null, access: Access): Asker {
   const asker = demandAsker(identify);

@@ -1,8 +1,8 @@
 import type { LimitState } from '../core/rate-limit.ts';
 
 /**
- * What one operation has used. `cost` is its complexity (measure.ts). `limit` is the state of one of the limits that
- * the operation counted against: the limit with the smallest share left.
+ * The resources that one operation has used. `cost` is its complexity (measure.ts). `limit` is the state of one of the
+ * limits that the operation counted against: the limit with the smallest share left.
  */
 export type Usage = { cost: number | null; limit: LimitState | null };
 
@@ -12,7 +12,7 @@ export function noUsage(): Usage {
 }
 
 /**
- * Reports to the client, in the headers of the response, what an operation has used: `parley-cost`, and the headers of
+ * Reports the usage of an operation to the client, in the headers of the response: `parley-cost`, and the headers of
  * draft-ietf-httpapi-ratelimit-headers-11. Call this function before the response headers are sent.
  */
 export function tellUsage(

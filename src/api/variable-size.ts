@@ -5,7 +5,7 @@
 export const maxVariableFields = 1_000;
 
 /**
- * The maximum number of invalid variables that are reported. graphql-js writes the whole value into the message of each
+ * The maximum number of invalid variables that are reported. graphql-js includes the whole value in the message of each
  * error. With its default of 50 errors, an object with 14,000 fields (256 KB) took 1.2 s.
  */
 export const maxVariableErrors = 10;
@@ -27,7 +27,7 @@ export function countFields(value: unknown): number {
   return count;
 }
 
-/** Returns whether an object was parsed from JSON. An uploaded file is also an object, but not a plain one. */
+/** Returns whether an object was parsed from JSON. An uploaded file is also an object, but not a plain object. */
 function isPlain(value: object): boolean {
   return Object.getPrototypeOf(value) === Object.prototype;
 }

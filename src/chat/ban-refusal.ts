@@ -4,15 +4,16 @@ import { isCurrent, isRestricted } from '../postgres/restriction.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * Throws Forbidden, with the end and the reason, if the user is banned from the chat. A ban hides the chat, so call
- * this function only if the user may know that the chat exists. With `isPublic`, only bans from public channels count.
+ * Throws Forbidden, with the end of the ban and the reason, if the user is banned from the chat. A ban hides the chat,
+ * so call this function only if the user may know that the chat exists. With `isPublic`, only bans from public channels
+ * count.
  */
 export async function refuseBanned(
   client: Queryable,
   userId: bigint,
   { chatId, isPublic }: { chatId: bigint; isPublic: boolean },
 ): Promise<void> {
-  // Raw SQL, like the next statement, because the database's clock decides.
+  // Raw SQL, like the next statement, to use the database's clock.
   const { rows } = await client.query<{ until: Date | null; reason: string | null }>(
     `select r.until, r.reason from restrictions r join chats c on c.id = r.chat_id
     where r.chat_id = $1 and r.user_id = $2 and r.kind = 'BAN' and ${isCurrent('r')}
@@ -22,7 +23,7 @@ export async function refuseBanned(
   if (rows[0] !== undefined) throw new Forbidden('You are banned from this chat.', rows[0]);
 }
 
-/** Throws Forbidden if any of these users is banned from the chat, without saying which of them. */
+/** Throws Forbidden if any of these users is banned from the chat, without naming the user. */
 export async function refuseBannedPeople(client: Queryable, chatId: bigint, userIds: readonly bigint[]): Promise<void> {
   if (userIds.length === 0) return;
   const { rowCount } = await client.query(

@@ -20,7 +20,7 @@ import { unnest } from '../postgres/unnest.ts';
 export type NewBan = { chatId: bigint; userId: bigint; until: Date | null; reason: string | null };
 
 /**
- * Bans a user from a chat, whether or not they are a member. The new ban replaces an existing one. Their membership
+ * Bans a user from a chat, even if the user is not a member. The new ban replaces an existing ban. Their membership
  * ends (all members receive RemoveFromChat). If the chat is a public channel, their streams of it end too, at the ban's
  * position in the log. Until the ban ends, they can neither read the chat nor become a member. Throws Forbidden if the
  * asker's role or the member's role does not allow the ban, and for a single chat; NotFound for a hidden chat or an
@@ -72,7 +72,7 @@ async function listBans(db: Db, chatIds: readonly bigint[], page: PageRequest): 
 }
 
 /**
- * Returns those of the bans with these ids that the asker may see because they have the right to ban in the chat, in no
+ * Returns the bans with these ids that the asker may see, which are the bans in chats where the asker may ban, in no
  * particular order.
  */
 export async function findBans(db: Db, asker: Asker, banIds: readonly bigint[]): Promise<Restriction[]> {

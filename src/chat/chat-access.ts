@@ -21,7 +21,7 @@ const maxPauseMs = 200;
 
 class MessageLocked extends RateLimited {}
 
-/** What an asker wants to do to a message, as an input of the group commit. */
+/** What an asker wants to do to a message, as an input to the group commit. */
 export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 
 /**
@@ -30,7 +30,8 @@ export type MessageVerb = { asker: Asker; chatId: bigint; messageId: bigint };
 export type Target<Verb extends MessageVerb> = { verb: Verb; message: Message; access: ChatAccess };
 
 /**
- * An asker, a message, and the asker's access to its chat. Together, these decide what the asker may do to the message.
+ * An asker, a message, and the asker's access to the message's chat. Together, these decide what the asker may do to
+ * the message.
  */
 export type MessageCase = { asker: Asker; message: Message; access: ChatAccess };
 
@@ -84,8 +85,8 @@ export function muted(until: Date): Forbidden {
 }
 
 /**
- * Creates the error for an asker whom the other person in a single chat has blocked. Its message does not mention the
- * block.
+ * Creates the error for an asker who has been blocked by the other person in a single chat. Its message does not
+ * mention the block.
  */
 function blocked(): Forbidden {
   return new Forbidden('This person does not accept messages from you.');

@@ -21,8 +21,8 @@ export type ChatChange = {
  * When a channel becomes private, readers who are not members lose access to it, and each member again sees only their
  * own part of the history. When a chat becomes public, everyone can read its whole history, so only an owner, or an
  * admin who can see the whole history, can make a chat public. Throws Forbidden for a single chat and for an asker who
- * is neither an owner nor an admin; InvalidInput for a channel without a name, for an attempt to change any chat into a
- * single chat, and for a slow mode of more than 6 hours.
+ * is neither an owner nor an admin. Throws InvalidInput for a channel without a name, for an attempt to change any chat
+ * into a single chat, and for a slow mode of more than 6 hours.
  */
 export async function updateChat(db: Db, asker: Asker, change: ChatChange): Promise<Chat> {
   const { chatId, name, description, type, slowModeSeconds } = checkValues(change);

@@ -24,7 +24,7 @@ export async function joinByInvite(db: Db, asker: Asker, code: string): Promise<
 }
 
 /**
- * Takes one use of an invite for a user who joins the server or a chat through it. The user becomes a member of the
+ * Consumes one use of an invite for a user who joins the server or a chat with it. The user becomes a member of the
  * invite's chat, if it has one. If the user is new, call this function in the transaction that creates the user. A new
  * member sees the part of the history that is the default for the chat's type, but never more than the creator of the
  * invite sees. Throws NotFound for an invite that is not usable, Forbidden for a user who is banned from the chat, and
@@ -38,7 +38,7 @@ export async function useInvite(transaction: Queryable, code: string, userId: bi
   else await enterChat(transaction, { inviteId: id, chatId, userId });
 }
 
-/** If several users take the last use at the same time, the update admits only one of them. */
+/** If several users try to consume the last use at the same time, the update admits only one of them. */
 async function enterServer(client: Queryable, inviteId: bigint): Promise<void> {
   const { rowCount } = await client.query(
     `update invites i set uses_left = i.uses_left - 1 where i.id = $1 and ${isUsable('i')}`,
@@ -52,8 +52,8 @@ async function enterChat(
   { inviteId, chatId, userId }: { inviteId: bigint; chatId: bigint; userId: bigint },
 ): Promise<void> {
   await holdChat(client, chatId);
-  // This is a separate statement, because the statement that waited for the lock still sees the members as they were
-  // before the wait.
+  // This is a separate statement, because the locking statement may have waited, and its snapshot shows the members as
+  // they were before the wait.
   const member = await client.query('select from members where chat_id = $1 and user_id = $2', [chatId, userId]);
   if (member.rowCount === 1) return;
   await refuseBanned(client, userId, { chatId, isPublic: false });

@@ -83,8 +83,8 @@ builder.node(InviteRef, {
 });
 
 /**
- * Returns whether the asker may invite people to the same chat, or to the server. If so, they also see the invites of
- * other people.
+ * Returns whether the asker may invite people to the chat, or to the server, to which the invite leads. If so, they
+ * also see the invites of other people.
  */
 async function mayInvite(context: Context, { chatId }: Invite): Promise<boolean> {
   const asker = context.asker();
@@ -125,7 +125,7 @@ builder.queryField('invite', (t) =>
     type: InviteRef,
     nullable: true,
     description:
-      'What an invite link shows to anyone before they follow it, even if they are not signed in; anyone who cannot see the chat sees only `chatName`. Null if the invite lets no one in.',
+      'The preview of an invite, which is visible to anyone who has the link, even if they are not signed in. People who cannot see the chat see only `chatName`. Null if the invite lets no one in.',
     args: { code: t.arg.string({ required: true }) },
     resolve: async (_, { code }, context) => {
       await context.limits.take('invitePreviews', { address: context.address });
@@ -154,7 +154,7 @@ const JoinByInviteResult = builder.errorUnion('JoinByInviteResult', {
 builder.mutationFields((t) => ({
   createInvite: t.field({
     type: InviteRef,
-    description: `For those who may add members or, without \`chatId\`, for server admins. A chat can have at most ${maxInvites} invites that can still be used.`,
+    description: `For members who may add other members or, without \`chatId\`, for server admins. A chat can have at most ${maxInvites} invites that can still be used.`,
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: CreateInviteInput, required: true }) },
     resolve: (_, { input }, context) =>

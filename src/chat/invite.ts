@@ -18,13 +18,16 @@ export const maxInviteUses = 100_000;
 /** The maximum number of usable invites for a chat, or for the server. */
 export const maxInvites = 100;
 
-/** The chat that an invite leads to (null: the server alone), how many people it admits, and until when. */
+/**
+ * The chat to which an invite leads (null for the server alone), the number of people that the invite admits, and the
+ * time when it expires.
+ */
 export type NewInvite = { chatId: bigint | null; maxUses: number | null; expiresAt: Date | null };
 
 /**
- * Returns a condition that holds if `invite` (an alias of the table invites) admits anyone, that is, if it is neither
- * used up nor expired and its creator is neither suspended nor muted in the chat. The condition is SQL. An invite is
- * deleted when its creator loses the right to add members.
+ * Returns a condition that holds if `invite` (an alias of the table invites) admits anyone. This is the case if the
+ * invite is neither used up nor expired, and its creator is neither suspended nor muted in the chat. The condition is
+ * an SQL expression. An invite is deleted when its creator loses the right to add members.
  */
 export function isUsable(invite: string): string {
   return `(${invite}.uses_left is null or ${invite}.uses_left > 0)
@@ -36,7 +39,7 @@ export function isUsable(invite: string): string {
 
 /**
  * Creates an invite to a chat, if the asker may add members to the chat, or to the server alone, if they are an admin.
- * Throws InvalidInput if the number of uses or the time is not allowed, or if `maxInvites` invites already exist;
+ * Throws InvalidInput if the number of uses or the expiry is not allowed, or if `maxInvites` invites already exist;
  * NotFound for a hidden chat; Forbidden if the asker's role does not allow it, and for a single chat.
  */
 export async function createInvite(db: Db, asker: Asker, input: NewInvite): Promise<Invite> {
@@ -47,7 +50,7 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
       db,
       async (transaction) => {
         await requireServerAdmin(transaction, asker);
-        // Admins create invites one at a time, so that two of them cannot both take the last free slot. Raw SQL,
+        // Admins create invites one at a time, so that no two of them can both take the last free slot. Raw SQL,
         // because Prisma cannot lock rows.
         await transaction.query(`select from users where server_role = 'ADMIN' order by id for no key update`);
         return insertInvite(transaction, asker, input);
@@ -63,8 +66,8 @@ export async function createInvite(db: Db, asker: Asker, input: NewInvite): Prom
 
 /**
  * Deletes an invite, so that it no longer admits anyone. Only the invite's creator and the owners and admins of its
- * chat can do this. If the invite is to the server alone, server admins can. Throws Forbidden for other people who may
- * invite, and NotFound for everyone else.
+ * chat can do this, or server admins if the invite is to the server alone. If the invite is to the server alone, server
+ * admins can. Throws Forbidden for other people who may invite people there, and NotFound for everyone else.
  */
 export async function revokeInvite(db: Db, asker: Asker, inviteId: bigint): Promise<Invite> {
   const [invite] = await findInvites(db, asker, [inviteId]);
@@ -110,8 +113,8 @@ async function listInvites(db: Db, chatIds: readonly bigint[], page: PageRequest
 }
 
 /**
- * Returns the usable invites with these ids that lead to a place to which the asker may invite people, in no particular
- * order.
+ * Returns those of the invites with these ids that are usable and lead to a place to which the asker may invite people,
+ * in no particular order.
  */
 export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigint[]): Promise<Invite[]> {
   const { rows } = await db.pool.query<Invite & { role: ServerRole }>(
@@ -134,8 +137,8 @@ export async function findInvites(db: Db, asker: Asker, inviteIds: readonly bigi
 }
 
 /**
- * Deletes up to `limit` invites that are used up or have expired, and returns the number of deleted invites. Raw SQL,
- * for `skip locked`: nodes that prune at the same time do not wait for each other.
+ * Deletes up to `limit` invites that are used up or have expired, and returns the number of deleted invites. Raw SQL
+ * with `skip locked`, so that nodes that prune at the same time do not wait for each other.
  */
 export async function pruneInvites({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -161,7 +164,7 @@ async function requireServerAdmin({ prisma }: Transaction, asker: Asker): Promis
 
 /**
  * Inserts the invite if the limit on the number of invites allows it. The caller must have locked the chat or the
- * admins, so that only one invite at a time is created.
+ * admins, so that invites are created one at a time.
  */
 async function insertInvite(
   client: Queryable,

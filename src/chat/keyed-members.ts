@@ -16,7 +16,7 @@ export type WantedMembers = {
  * Makes these users the only members of a chat whose row this transaction has locked. New members see the default part
  * of the history: all of it in a channel, but only new messages in a group. With `ownerIds`, those users become the
  * only owners. Without it, if no owner is left, ownership passes to another member as it does when an account is
- * erased. Throws InvalidInput for unknown users, for owners who are not members, and for a change to a single chat;
+ * erased. Throws InvalidInput for unknown users, for owners who are not members, and for a change to a single chat, and
  * Forbidden if a new member is banned.
  */
 export async function setMembers(

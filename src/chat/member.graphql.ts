@@ -33,14 +33,14 @@ builder.prismaObjectFields(MemberRef, (t) => ({
     description:
       'The seq of the newest message that this member has read. In single chats and groups, other members can see it unless this member has blocked them; otherwise it is null for them.',
     resolve: async ({ chatId, userId, lastReadSeq }, _, context) => {
-      // Members can always see their own marker. In an event, the result is the same for every asker wherever possible,
-      // so that all of them can share one rendering.
+      // Members can always see their own read marker. In an event, the result is the same for every asker if possible,
+      // so that all askers can share one rendering.
       if (context.eventId === null && context.asker()?.userId === userId) return lastReadSeq;
       const chat = await context.loaders.of(chatById).load(chatId);
       if (!showsReceipts(chat?.type)) return context.asker()?.userId === userId ? lastReadSeq : null;
       const blocked = await context.loaders.of(blockedMembersOf).load({ chatId, userId });
-      // If this member has blocked no one in this chat, the result is the same for every asker, so there is no need to
-      // check who asks.
+      // If this member has blocked no one in this chat, the result is the same for every asker, so it does not matter
+      // who asks.
       const viewer = blocked.size === 0 ? null : findViewer(context);
       return viewer !== null && blocked.has(viewer.userId) ? null : lastReadSeq;
     },

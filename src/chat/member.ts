@@ -35,7 +35,8 @@ export const memberByKey = defineLoader({ load: loadMembers, keyOf: memberKeyOf 
 export const membersOf = definePageLoader({ load: listMembers });
 
 /**
- * Raw SQL, at half the cost of Prisma, because events and lists run this. One statement reads members of many chats.
+ * Raw SQL, at half the cost of Prisma, because events and lists run this. One statement reads the members of many
+ * chats.
  */
 async function loadMembers({ pool }: Db, keys: readonly MemberKey[], prime: Prime): Promise<(Member | null)[]> {
   const { rows } = await pool.query<Member & { index: number; user: unknown }>({
@@ -52,8 +53,8 @@ async function loadMembers({ pool }: Db, keys: readonly MemberKey[], prime: Prim
 
 /**
  * Reads a page of members for each chat. The key in a cursor is the user's id. The caller must check that the asker can
- * see the chat. The same statement reads the users of these memberships, because nearly every list shows them. Raw SQL:
- * Prisma cannot limit the rows per chat and would read all members of each chat.
+ * see the chat. The same statement also reads the users of these memberships, because nearly every list shows them. Raw
+ * SQL: Prisma cannot limit the number of rows per chat and would read all members of each chat.
  */
 async function listMembers(
   db: Db,

@@ -16,12 +16,12 @@ export type SharedHistory = 'ALL' | 'FROM_NOW';
 export type NewMembers = { chatId: bigint; userIds: readonly bigint[]; history: SharedHistory | null };
 
 /**
- * Adds people to a chat. All members, including the new ones, receive AddToChat once. Existing members are not changed.
- * By default, new members see as much of a channel's history as the asker does, but only the new messages of a group.
- * `history` overrides this default. Everyone can read all of a public channel, whatever `history` says. Throws
- * Forbidden if the asker's role does not allow it, if one of the new members has blocked the asker, or if one of them
- * is banned from the chat; InvalidInput, with a list of the errors, for more than 1,000 people at a time and for
- * unknown people.
+ * Adds people to a chat. All members, including the new members, receive AddToChat once. Existing members are not
+ * changed. By default, new members of a channel see as much of its history as the asker does, and new members of a
+ * group see only new messages. `history` overrides this default. Everyone can read all of a public channel, regardless
+ * of `history`. Throws Forbidden if the asker's role does not allow it, if one of the new members has blocked the
+ * asker, or if one of them is banned from the chat; throws InvalidInput, with a list of the errors, for more than 1,000
+ * people at a time or for unknown people.
  */
 export async function addMembers(db: Db, asker: Asker, { chatId, userIds, history }: NewMembers): Promise<Chat> {
   if (userIds.length > maxMembersPerCall) {
@@ -46,9 +46,9 @@ export async function addMembers(db: Db, asker: Asker, { chatId, userIds, histor
 
 /**
  * Removes a member from a chat. The remaining members and the removed member receive RemoveFromChat. For the removed
- * member, it is the last event of the chat. They can still read a public channel, as anyone can. Throws NotFound if the
- * user is not a member; Forbidden if the asker's role or the member's role does not allow it, or if the member is the
- * only one; LastOwner if the member is the last owner.
+ * member, it is the last event from the chat. The removed member can still read a public channel, as anyone can. Throws
+ * NotFound if the user is not a member; Forbidden if the asker's role or the member's role does not allow it, or if the
+ * member is the only one; LastOwner if the member is the last owner.
  */
 export async function removeMember(
   db: Db,
@@ -82,9 +82,9 @@ export async function setMemberRole(
 
 /**
  * Makes the asker a member of a public channel. All members receive AddToChat. If the asker is already a member,
- * nothing changes. Throws Forbidden for any other chat that the asker can see; Forbidden, with the end of the ban and
- * the reason, for a public channel from which they are banned; NotFound for a hidden chat, or if the asker's account is
- * deleted in the meantime.
+ * nothing changes. Throws Forbidden, with the end of the ban and the reason, for a public channel from which the asker
+ * is banned; Forbidden for any chat of another type that the asker can see; NotFound for a hidden chat, or if the
+ * asker's account is deleted in the meantime.
  */
 export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<Chat> {
   await refuseBanned(db.pool, asker.userId, { chatId, isPublic: true });
@@ -98,10 +98,10 @@ export async function joinChat(db: Db, asker: Asker, { chatId }: { chatId: bigin
 }
 
 /**
- * Ends the asker's membership. They and the remaining members receive RemoveFromChat. When the last member leaves a
- * chat that has no key, the chat is deleted, and that member receives ChatDeleted instead. Throws Forbidden for a
- * single chat (unless the other person's account is erased) and for a chat that the asker only reads; LastOwner if the
- * asker is the last owner and other members remain.
+ * Ends the asker's membership. The asker and the remaining members receive RemoveFromChat. When the last member leaves
+ * a chat that has no key, the chat is deleted, and that member receives ChatDeleted instead. Throws Forbidden for a
+ * single chat (unless the other person's account is erased) and for a chat that the asker reads without being a member;
+ * LastOwner if the asker is the last owner and other members remain.
  */
 export async function leaveChat(db: Db, asker: Asker, { chatId }: { chatId: bigint }): Promise<void> {
   return inChat(db, { asker, chatId }, async (transaction, locked) => {
@@ -135,13 +135,13 @@ export async function requireMayTo(
   return role;
 }
 
-/** ALL means everything that the asker can see, because no one can share more of the history than they see. */
+/** ALL means everything that the asker can see, because members cannot share more of the history than they see. */
 function firstVisibleSeq({ chat: { type, lastSeq }, access }: LockedChat, history: SharedHistory | null): number {
   if (type === 'PUBLIC_CHANNEL') return 1;
   return (history ?? (type === 'GROUP' ? 'FROM_NOW' : 'ALL')) === 'ALL' ? access.visibleFrom : lastSeq + 1;
 }
 
-/** Returns the roles of those of these users who are members, by user id. */
+/** Returns the roles of the given users who are members, by user id. */
 async function findMembers(
   { prisma }: Transaction,
   chatId: bigint,
@@ -156,8 +156,8 @@ async function findMembers(
 
 /**
  * Adds members to a chat whose row this transaction has locked. Existing members are not changed.
- * Raw SQL: a single statement adds all members, so there is a single event. It costs a thirtieth of what Prisma's
- * createMany costs.
+ * Raw SQL, because a single statement adds all members, so there is a single event. The statement costs a thirtieth of
+ * what Prisma's createMany costs.
  */
 export async function insertMembers(
   client: Queryable,

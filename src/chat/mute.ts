@@ -12,7 +12,7 @@ import { unnest } from '../postgres/unnest.ts';
 
 /**
  * Mutes a member until the given time, replacing any earlier mute. If `until` is null, ends the mute. All members
- * receive MemberUpdated. A muted member, whatever their role, can read and leave, but cannot send, edit, react, pin or
+ * receive MemberUpdated. A muted member of any role can read and leave. Such a member cannot send, edit, react, pin or
  * show that they are typing, and can neither change nor moderate the chat. A mute stays in force if the member leaves
  * and comes back. Throws NotFound if the user is not a member; Forbidden if the asker's role or the member's role does
  * not allow it; InvalidInput for the asker's own id and for a time that is not in the future.
@@ -35,7 +35,10 @@ export async function muteMember(
 /** Loads the time when each member's mute ends, or null if they are not muted. */
 export const mutedUntilOf = defineLoader({ load: readMutes, keyOf: memberKeyOf });
 
-/** Raw SQL, because events select this value for many members at once, and because the database's clock decides. */
+/**
+ * Raw SQL, because events select this value for many members at once, and because it is compared with the database's
+ * clock.
+ */
 async function readMutes({ pool }: Db, members: readonly MemberKey[]): Promise<(Date | null)[]> {
   const { rows } = await pool.query<{ index: number; until: Date | null }>({
     name: 'mutes',

@@ -4,7 +4,7 @@ import { NotFound } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * Sets which unread messages make the chat count as unread for the asker. Their devices receive
+ * Sets which of the unread messages make the chat count as unread for the asker. The asker's devices receive
  * NotificationLevelChanged. Throws NotFound if the asker is not a member.
  */
 export async function setNotificationLevel(

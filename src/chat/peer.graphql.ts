@@ -12,7 +12,7 @@ builder.prismaObjectField(ChatRef, 'peer', (t) =>
     description:
       'The other person in a single chat. Null in all other chats, and after the account of that person is erased. In a subscription, this field is computed separately for each user only in single chats.',
     resolve: async ({ id, type }, _, context) => {
-      // In other chats, the peer is null for everyone, so there is no need to check who asks.
+      // In other chats, the peer is null for everyone, so it does not matter who asks.
       if (type !== 'SINGLE') return null;
       const viewer = findViewer(context);
       if (viewer === null) return null;

@@ -4,22 +4,22 @@ import { defineLoader } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** The two users of a single chat, in the order of their ids. */
+/** The two users in a single chat, in the order of their ids. */
 type Pair = { low: bigint; high: bigint };
 
 /**
- * Loads the pair of each single chat. The result is null once the account of either user is erased, and for other kinds
- * of chats.
+ * Loads the two users in each single chat. The result is null once the account of either user is erased, and for other
+ * kinds of chats.
  */
 export const pairOf = defineLoader({ load: loadPairs });
 
-/** Returns the other person of the pair from the asker's point of view, or null if the asker is not in the pair. */
+/** Returns the other person in the pair from the asker's point of view, or null if the asker is not in the pair. */
 export function otherOf({ low, high }: Pair, { userId }: Asker): bigint | null {
   if (userId === low) return high;
   return userId === high ? low : null;
 }
 
-/** Raw SQL, at half the cost of Prisma, because every chat list that is opened runs this. */
+/** Raw SQL, which costs half as much as Prisma, because this runs whenever a chat list is opened. */
 async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pair | null)[]> {
   const { rows } = await pool.query<Pair & { index: number }>({
     name: 'pairs',
@@ -31,8 +31,8 @@ async function loadPairs({ pool }: Db, chatIds: readonly bigint[]): Promise<(Pai
 }
 
 /**
- * Returns a condition that holds if the other person in the single chat `chat` (an alias of chats) has been erased and
- * the chat is not one person's chat with themselves. The condition is SQL, and takes time only in chats with one
+ * Returns an SQL condition that holds if the other person in the single chat `chat` (an alias of chats) has been erased
+ * and the chat is not a user's chat with themselves. Evaluating the condition takes time only for chats with one
  * member.
  */
 export function isPeerErased(chat: string): string {

@@ -24,9 +24,10 @@ export type Action =
   | 'mentionEveryone';
 
 /**
- * A user's access to a chat: the first seq that they see (null if they cannot see the chat), their role (null if they
- * are not a member, such as a reader of a public channel), whether the other person in a single chat has blocked them,
- * when their mute ends (null if they are not muted), and whether the other person in a single chat has been erased.
+ * A user's access to a chat. It includes the first seq that the user sees (null if the user cannot see the chat), the
+ * user's role (null for a user who is not a member, such as a reader of a public channel), and when the user's mute
+ * ends (null if the user is not muted). For a single chat, it also includes whether the other person has blocked the
+ * user, and whether the other person has been erased.
  */
 export type ChatAccess = {
   type: ChatType;
@@ -60,10 +61,10 @@ const neededScopes: Record<Action, Scope> = {
 };
 
 /**
- * Returns whether the asker may perform the action. All permissions are decided here. Callers must first check that the
- * asker can see the chat. Afterwards, the database checks that an owner remains. A session may do everything that its
- * user may do. A program may do only what both its user and the scopes of its key allow. An incoming webhook may only
- * send messages, whatever role its bot has.
+ * Returns whether the asker may perform the action. All permissions are determined here. Callers must first check that
+ * the asker can see the chat. The database later checks that an owner remains. A session may do everything that
+ * its user may do. A program may do only what both its user and the scopes of its key allow. An incoming webhook may
+ * only send messages, regardless of its bot's role.
  */
 export function may(asker: Asker, action: Action, access: Case): boolean {
   switch (asker.kind) {

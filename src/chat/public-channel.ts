@@ -18,8 +18,8 @@ export type ListedChannel = { chat: Chat; key: NameKey };
 
 /**
  * Finds the public channels whose name matches `search`, ordered by name. Each word of `search` must be the beginning
- * of a word in the name. A search without a word finds no channels. Throws InvalidInput for a search that no name could
- * match or that takes too long; RateLimited if too many searches are waiting.
+ * of a word in the name. A search without a word finds no channels. Throws InvalidInput for a search that cannot match
+ * any name or that takes too long, and RateLimited if too many searches are waiting.
  */
 export async function searchPublicChannels(
   turns: SearchTurns,
@@ -49,14 +49,14 @@ export async function listPublicChannels(
 type FoundChannel = Chat & { foldedName: string };
 
 /**
- * The number of channels that a search examines in the order of the list. It is slightly larger than the largest page.
+ * The number of channels that a search examines in list order. It is slightly larger than the largest page.
  */
 const maxWalked = 110;
 
 /**
- * Raw SQL, because its order and its condition are expressions that have their own indexes. A search for words that
- * most names contain fills its page from the next few channels of the list. For all other searches, the word index
- * finds the channels, which are then sorted.
+ * Raw SQL, because the sort order and the condition are expressions that have their own indexes. A search for words
+ * that most names contain can fill its page from the next few channels in the list. For all other searches, the word
+ * index provides the matching channels, which are then sorted.
  */
 async function findChannels(
   pool: Queryable,
@@ -87,7 +87,7 @@ async function walkChannels(
   const values = listKeys(asker, { ...page, limit: maxWalked });
   const condition = printCondition(query, 's.tokens', (value) => `$${values.push(value)}`);
   const { rows } = await pool.query<FoundChannel>(
-    // Uses a subquery for each channel, because with a join, PostgreSQL would read all names.
+    // Uses a subquery for each channel, because PostgreSQL would read all names for a join.
     `select * from (${printList('chats c', 'true')}) c
     where (select ${condition} from search_channels s where s.chat_id = c.id)
     order by "foldedName" collate "C", id limit $${values.push(page.limit + 1)}`,
@@ -111,7 +111,7 @@ async function readUnindexed(
   return rows;
 }
 
-/** Merges the channels of both lists in the database's order, without duplicates. */
+/** Merges the channels from both lists in the database's order, without duplicates. */
 function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChannel[]): FoundChannel[] {
   const all = new Map([...one, ...other].map((channel) => [channel.id, channel]));
   const bytesOf = ({ foldedName }: FoundChannel) => Buffer.from(foldedName);
@@ -121,8 +121,8 @@ function mergeChannels(one: readonly FoundChannel[], other: readonly FoundChanne
 }
 
 /**
- * Builds the statement that lists the public channels in `source` that meet the condition. Its first values are the
- * result of `listKeys`.
+ * Builds the statement that lists the public channels in `source` that meet the condition. Its first values are those
+ * that `listKeys` returns.
  */
 function printList(source: string, condition: string): string {
   return `select ${columns.chat('c')}, fold(c.name) as "foldedName"

@@ -36,7 +36,7 @@ builder.prismaObjectField(ChatRef, 'readBy', (t) =>
   t.field({
     type: MemberConnectionRef,
     nullable: true,
-    description: `The members who have read the message with this \`seq\`, including its sender, but without those who have blocked the viewer. Null in channels, because they have no read receipts.`,
+    description: `The members who have read the message with this \`seq\`, including its sender, but without members who have blocked the viewer. Null in channels, because they have no read receipts.`,
     args: { seq: t.arg.int({ required: true }), ...t.arg.connectionArgs() },
     complexity: pageComplexity,
     resolve: async (chat, { seq, ...args }, context) => {

@@ -18,8 +18,8 @@ export function showsReceipts(type: ChatType | undefined): boolean {
 
 /**
  * Moves the asker's marker to `seq`. Their devices receive ReadMarkerMoved. Does nothing if the marker is already
- * there. Throws NotFound if the asker is not a member; InvalidInput for a seq after the newest message and, without
- * `rewind`, for a seq before the marker. 0 means that the asker has read nothing.
+ * there. Throws NotFound if the asker is not a member, and InvalidInput for a seq after the newest message or, without
+ * `rewind`, before the marker. A seq of 0 means that the asker has read nothing.
  */
 export async function markRead(
   writes: GroupCommit,
@@ -31,7 +31,7 @@ export async function markRead(
 }
 
 /**
- * Writes many markers in one update. Several marks of the same member are applied one after another, and only the
+ * Writes many markers in one update. Several marks for the same member are applied one after another, and only the
  * result is written.
  */
 const readMarks: WriteKind<ReadMark, Member> = {
@@ -63,8 +63,8 @@ function move(member: Member | undefined, mark: ReadMark, chat: LockedChat | und
 }
 
 /**
- * Returns the members by `memberKeyOf`. Reads them while the chats are locked, because removing a member takes the same
- * lock.
+ * Returns the members, keyed by `memberKeyOf`. Reads them while the chats are locked, because removing a member takes
+ * the same lock.
  */
 async function readMembers(client: Queryable, marks: readonly ReadMark[]): Promise<Map<string, Member>> {
   const { rows } = await client.query<Member>({

@@ -6,10 +6,10 @@ import { head } from '../log/event-log.ts';
 import type { TypingChannel } from '../live/typing-channel.ts';
 
 /**
- * Notifies the other members of a chat that the asker is typing, if a notice is due (`isDue`). Uses Redis (`channel`)
- * if it is available, and PostgreSQL otherwise. Nothing is stored, so the commit does not wait for the disk. Returns
- * false if the asker may not write because they are not a member, or are blocked or muted. Raw SQL, so that one
- * statement checks, notifies, and reads the log's last position in one snapshot.
+ * Notifies the other members of a chat that the asker is typing, if it is time for another notice (`isDue`). Uses Redis
+ * (`channel`) if it is available, and PostgreSQL otherwise. Nothing is stored, so the commit does not wait for the
+ * disk. Returns false if the asker may not write because they are not a member, or are blocked or muted. Raw SQL, so
+ * that one statement checks, notifies, and reads the log's last position in one snapshot.
  */
 export async function startTyping(
   db: Db,

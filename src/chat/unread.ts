@@ -12,8 +12,8 @@ const maxUnreadCount = 1_000;
 
 /**
  * The messages of chat `c` that member `m` can see and has not read: messages that were sent by others, are not
- * deleted, and come after the marker. This is an SQL fragment that begins with `from`, for a statement that joins `c`
- * and `m`. `offset 0` makes PostgreSQL compute the first visible seq once instead of once per message.
+ * deleted, and come after the read marker. This is an SQL fragment that begins with `from`, for a statement that joins
+ * `c` and `m`. `offset 0` makes PostgreSQL compute the first visible seq once instead of once per message.
  */
 const unread = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   join messages on messages.chat_id = m.chat_id
@@ -30,8 +30,8 @@ export const unreadCountOf = defineLoader({
 });
 
 /**
- * Raw SQL, at half the cost of Prisma, because every chat list that is opened runs this, and because the count stops at
- * its limit.
+ * Raw SQL at half the cost of Prisma, because this runs whenever a chat list is opened, and because the count must stop
+ * at its limit.
  */
 async function countUnread(db: Db, members: readonly MemberKey[]): Promise<number[]> {
   const { rows } = await db.pool.query<{ index: number; count: number }>({
@@ -46,8 +46,8 @@ async function countUnread(db: Db, members: readonly MemberKey[]): Promise<numbe
 }
 
 /**
- * Counts the asker's chats that have unread messages that count at the chat's notification level. Raw SQL, at a third
- * of the cost of Prisma, because this runs whenever a client starts.
+ * Counts the asker's chats that have at least one unread message that matters at the chat's notification level. Raw
+ * SQL, at a third of the cost of Prisma, because this runs whenever a client starts.
  */
 export async function countUnreadChats(db: Db, asker: Asker): Promise<number> {
   const { rows } = await db.pool.query<{ count: number }>({

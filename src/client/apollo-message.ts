@@ -13,8 +13,8 @@ type Pages = {
 type ReadField = FieldFunctionOptions['readField'];
 
 /**
- * Merges the pages of `Chat.messages` into one part of the history without gaps, whichever query loaded them. A page
- * that is not adjacent to the known messages replaces those messages.
+ * Merges the pages of `Chat.messages` into one part of the history without gaps, no matter which queries loaded them. A
+ * page that is not adjacent to the known messages replaces those messages.
  */
 export const messagePages: FieldPolicy<Pages> = {
   keyArgs: false,

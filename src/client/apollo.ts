@@ -46,12 +46,12 @@ export function parleyLink(parley: Client): ApolloLink {
   return ApolloLink.split(isSubscription, events, requests);
 }
 
-/** Drops everything. Data that is not on the screen is fetched when it is next shown. */
+/** Drops everything. Data that is not on the screen is fetched when it is shown again. */
 async function fetchAgain(client: ApolloClient): Promise<void> {
   const shown = client.getObservableQueries('active');
   // The screen continues to show the old data until the new results arrive.
   for (const id of Object.keys(client.cache.extract() ?? {})) client.cache.evict({ id, broadcast: false });
-  // A query that fails reports its error itself.
+  // A query that fails reports its own error.
   await Promise.allSettled([...shown].map((query) => query.refetch()));
   client.cache.gc();
 }
@@ -65,7 +65,7 @@ export const typePolicies: TypePolicies = {
       users: relayStylePagination(['search']),
     },
   },
-  // There is only one viewer, whichever fields a query selects.
+  // There is only one viewer, regardless of which fields a query selects.
   Viewer: { keyFields: [], fields: { chats: relayStylePagination(['type']), blockedUsers: relayStylePagination() } },
   Chat: {
     fields: {

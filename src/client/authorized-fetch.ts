@@ -2,7 +2,7 @@ import type { Client } from './client.ts';
 
 /**
  * Creates a `fetch` for other GraphQL clients. It sends the session's token, and retries the request once with a new
- * token if the server refuses the first token. A request that was refused has had no effect.
+ * token if the server refuses the first token. A refused request has had no effect, so retrying it is safe.
  */
 export function authorizedFetch(client: Client): typeof globalThis.fetch {
   return async (input, init) => {

@@ -180,7 +180,7 @@ export class Engine {
     this.store.dispatch({ type: 'signedOut' });
   }
 
-  /** Called when another tab has signed out or in. Starts over with what that tab has stored. */
+  /** Called when another tab has signed out or in. Starts over with the state that the other tab has stored. */
   async #rejoin(): Promise<void> {
     this.session.leave();
     this.#drop();

@@ -1,4 +1,4 @@
-/** An expected failure of the API (`code` as in ErrorCode) or a refused request (`code` as in extensions.code). */
+/** An expected failure from the API (`code` as in ErrorCode) or a refused request (`code` as in extensions.code). */
 export class ParleyError extends Error {
   override readonly name = 'ParleyError';
   readonly code: string;
@@ -7,8 +7,8 @@ export class ParleyError extends Error {
   /** For RATE_LIMITED, how long to wait before another attempt; otherwise null. */
   readonly retryAfterSeconds: number | null;
   /**
-   * For a FORBIDDEN that is caused by a suspension, a ban or a mute: when it ends by itself, and why it was imposed.
-   * Each is null if there is no end or no reason.
+   * For a FORBIDDEN that is caused by a suspension, a ban or a mute: when the restriction ends by itself, and why it
+   * was imposed. Each of these is null if there is no such time or reason.
    */
   readonly until: string | null;
   readonly reason: string | null;

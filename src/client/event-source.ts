@@ -24,13 +24,14 @@ export type Reading = {
 };
 
 /**
- * How a stream ended. 'complete': for good; a ParleyError: the token was refused; null: the client should reconnect.
+ * How a stream ended. 'complete' means for good, a ParleyError means that the token was refused, and null means that
+ * the client should reconnect.
  */
 export type StreamEnd = 'complete' | ParleyError | null;
 
 /**
  * Reads the results of a subscription until the stream ends, in the distinct connections mode of graphql-sse. Throws a
- * ParleyError if the request is refused for any reason other than the token, and Unreachable if the stream breaks or
+ * ParleyError if the request is refused for any reason other than the token. Throws Unreachable if the stream breaks or
  * stays silent, or if something other than the API answered.
  * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */

@@ -12,7 +12,7 @@ const linksDocument =
 
 const idsPerQuery = 50;
 
-/** This is more links than an app shows at the same time. Each link takes less than one kilobyte. */
+/** An app shows fewer links than this at the same time. Each link takes less than one kilobyte. */
 const maxKnown = 2_000;
 
 /** Links work for at least 23 hours. */
@@ -35,14 +35,14 @@ export class FileLinks {
     this.#baseUrl = baseUrl;
   }
 
-  /** Returns the links by file id. Files that the user cannot see are missing. */
+  /** Returns the links by file id. Omits files that the user cannot see. */
   async find(ids: readonly string[]): Promise<ReadonlyMap<string, FileLink>> {
     const missing = ids.filter((id) => (this.#known.get(id)?.until ?? 0) < Date.now());
     if (missing.length > 0) await this.#want(missing);
     return this.peek(ids);
   }
 
-  /** Returns the links that are already known, without asking the server. */
+  /** Returns those links that are already in the cache, without asking the server. */
   peek(ids: readonly string[]): ReadonlyMap<string, FileLink> {
     const links = new Map<string, FileLink>();
     for (const id of ids) {
@@ -55,7 +55,7 @@ export class FileLinks {
     return links;
   }
 
-  /** Combines requests, so that links that many components of an app want at the same time are fetched together. */
+  /** Combines requests, so that the links that many components of an app need at the same time are fetched together. */
   #want(ids: readonly string[]): Promise<void> {
     this.#trim();
     for (const id of ids) this.#wanted.add(id);
@@ -69,7 +69,7 @@ export class FileLinks {
     }));
   }
 
-  /** Runs before links are added, so that a request for more than `maxKnown` links still gets all of them. */
+  /** Runs before links are added, so that a request for more than `maxKnown` links still receives all of them. */
   #trim(): void {
     for (const id of this.#known.keys()) {
       if (this.#known.size <= maxKnown) return;

@@ -20,7 +20,7 @@ type Factory = { open: (name: string, version: number) => Request<Database> };
 const [databaseName, storeName] = ['parley', 'values'];
 
 /**
- * Returns a store that keeps values in the browser's IndexedDB. Opens the database on first use. That first use rejects
+ * Returns a store that keeps values in the browser's IndexedDB. Opens the database on first use. The first use rejects
  * if there is no IndexedDB.
  */
 export function openIndexedDb(): KeyValueStore {

@@ -7,16 +7,16 @@ import type { Connection } from './state.ts';
 import { backOff, Pause } from './timer.ts';
 import type { Envelope } from './wire.ts';
 
-/** What the stream of events needs, including its callbacks. */
+/** The dependencies of the event stream, including its callbacks. */
 export type LiveOptions = {
   server: Server;
   session: Session;
-  /** Fetches the state on which the events after `cursor` build. */
+  /** Fetches the state to which the events after `cursor` apply. */
   prepare: () => Promise<void>;
   cursor: () => string | null;
   onEnvelope: (envelope: Envelope) => void;
   onConnection: (connection: Connection) => void;
-  /** Called when the server could not show an event, so that everything must be fetched again. */
+  /** Called when the server could not render an event, so that everything must be fetched again. */
   onLoss: () => void;
 };
 
@@ -84,7 +84,7 @@ export class Live {
       onConnection('connecting');
       if (end === 'complete') end = failures[0] ?? null;
       if (end === null) {
-        // An expired token closes its stream: there is no reason to wait. After any other end, clients wait for the
+        // An expired token closes its stream, so there is no reason to wait. After any other end, clients wait for the
         // time that the server chose, so that they do not all reconnect at once.
         const isRenewed = (await session.token()) !== token;
         return isRenewed ? 0 : this.#retryMs;

@@ -62,7 +62,7 @@ export function changeMessage(state: State, chatId: string, id: string, change: 
   };
 }
 
-/** Puts newer profiles into the store, including places where the user appears as a peer or as the viewer. */
+/** Puts newer profiles into the store, including the places where a user appears as a peer or as the viewer. */
 export function putUsers(state: State, users: readonly (User | null)[]): State {
   let next = state;
   for (const user of users) {

@@ -16,7 +16,7 @@ export type Answered = { readonly cursor: string; readonly replays: readonly Env
 export type Action =
   | { type: 'event'; envelope: Envelope }
   | { type: 'connection'; connection: Connection }
-  /** `isFirst`: this page replaces everything that was known, except drafts and pending messages. */
+  /** `isFirst`: whether this page replaces everything that was known, except drafts and pending messages. */
   | ({
       type: 'chats';
       isFirst: boolean;
@@ -45,13 +45,16 @@ export type Action =
 /** The viewer, with the fields that the documents select. */
 export type WireViewer = { id: string; user: WireUser };
 
-/** Returns the state after an action. This function is pure: the same actions always lead to the same state. */
+/**
+ * Returns the state after an action. This function is pure: it always returns the same result for the same state and
+ * action.
+ */
 export function reduce(state: State, action: Action): State {
   const next = apply(state, action);
   return next === state || next.chats === state.chats ? next : arrange(next);
 }
 
-/** Does the same for one event of the subscription in document.ts. */
+/** Returns the state after one event from the subscription in document.ts. */
 export function reduceEvent(state: State, envelope: Envelope): State {
   return reduce(state, { type: 'event', envelope });
 }
@@ -89,7 +92,7 @@ function apply(state: State, action: Action): State {
   return (appliers[action.type] as (...args: [State, Action]) => State)(state, action);
 }
 
-/** Shows a message that the server has accepted at the end of its chat. */
+/** Adds a message that the server has accepted to the end of its chat. */
 function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
   const window = state.messages[chatId];
   // A message that does not directly follow the last one arrives as an event, after the missing messages.
@@ -99,8 +102,8 @@ function putSent(state: State, { chatId, message }: ActionOf<'sent'>): State {
 }
 
 /**
- * Returns whether events that were applied since the query was sent affect what its answer may show of the chat. If so,
- * the query must be repeated.
+ * Returns whether any event that was applied since the query was sent affects the part of the chat that the answer may
+ * show. If so, the client must send the query again.
  */
 export function isOvertaken(state: State, chatId: string, { replays }: Answered): boolean {
   if (state.chats[chatId] === undefined) return true;
@@ -167,7 +170,7 @@ function putChats(
   return { ...next, chats: { ...next.chats, ...put } };
 }
 
-/** Records which events the first answers may already have counted: the events up to `through`. */
+/** Records that the first answers may already have counted the events up to `through`. */
 function settle(state: State, { through }: ActionOf<'settled'>): State {
   const chats = { ...state.chats };
   for (const chat of Object.values(chats)) {
@@ -202,7 +205,7 @@ function putPending(state: State, { chatId, pending }: ActionOf<'pending'>): Sta
   const window = state.messages[chatId];
   const isKnown = state.chats[chatId] !== undefined;
   if (window === undefined && (pending.length === 0 || !isKnown)) return state;
-  // The chat was missing when everything was fetched again, and its pending messages have been refused.
+  // The chat was missing when all data was fetched again, and its pending messages have since been refused.
   if (pending.length === 0 && !isKnown) return { ...state, messages: without(state.messages, chatId) };
   return { ...state, messages: { ...state.messages, [chatId]: { ...(window ?? unloaded), pending } } };
 }

@@ -23,7 +23,7 @@ const marginMs = 30_000;
 export type SessionOptions = {
   server: Server;
   storage: KeyValueStore;
-  /** Different for the stores of different clients, but the same in all tabs that share a store. */
+  /** Different for the stores of different clients, but identical in all tabs that share a store. */
   lockName: string;
   getForeignToken: (() => Promise<string>) | undefined;
   /**
@@ -42,8 +42,8 @@ export class Session {
   #foreign: { token: string; freshUntil: number } | null = null;
   #refreshing: Promise<string> | null = null;
   /**
-   * Changes whenever the user signs out or another user may have signed in. Requests that began before the change no
-   * longer get a token.
+   * Changes whenever the user signs out and whenever another user may have signed in. Requests that began before the
+   * change no longer get a token.
    */
   #turn = 0;
 
@@ -83,7 +83,7 @@ export class Session {
 
   /**
    * Returns a token that is not about to expire: the current token if possible, or else a new one. `refused` is a token
-   * that the server has refused, so this function does not return it again.
+   * that the server has refused, so this function does not return that token again.
    */
   async token(refused: string | null = null): Promise<string> {
     if (this.#options.getForeignToken !== undefined) return this.#foreignToken(this.#options.getForeignToken, refused);
@@ -175,7 +175,7 @@ export class Session {
     }
   }
 
-  /** Throws if the user has signed out here, or another user has signed in, since that turn. */
+  /** Throws if the user has signed out here, or if another user has signed in, since `turn` was read. */
   #check(turn: number): void {
     if (turn !== this.#turn) throw signedOut();
   }
@@ -202,7 +202,7 @@ function signedOut(): ParleyError {
 }
 
 /**
- * Returns the time until which a new token is used, by this device's clock. That clock may be wrong, so only the
+ * Returns the time, by this device's clock, until which a new token is used. That clock may be wrong, so only the
  * token's lifetime matters. A token that has no expiry is used until the server refuses it.
  */
 function freshUntil(token: string): number {

@@ -25,21 +25,21 @@ export interface State {
   readonly typing: Readonly<Record<string, readonly string[]>>;
   /** For each chat whose members were loaded: the members by user id. */
   readonly members: Readonly<Record<string, Readonly<Record<string, Member>>>>;
-  /** For each user: whether they are online, as far as the viewer may know. */
+  /** For each user: whether they are online, if the viewer may know this. */
   readonly presence: Readonly<Record<string, Presence>>;
   /** For each chat: the text that the user has not sent yet. */
   readonly drafts: Readonly<Record<string, string>>;
-  /** Internal data that keeps the store in sync with the server; not for display. */
+  /** Internal data that keeps the store in sync with the server and is not meant for display. */
   readonly sync: Sync;
 }
 
-/** The store's position in the event log, and what the store must fetch again. */
+/** The store's position in the event log, and the data that the store must fetch again. */
 export interface Sync {
   /** The cursor of the last event that was applied, or null before the first snapshot. */
   readonly cursor: string | null;
-  /** True from when the events since the cursor cannot be replayed until all chats have been fetched again. */
+  /** True if the events since the cursor can no longer be replayed, until all chats have been fetched again. */
   readonly isLost: boolean;
-  /** The ids of chats that must be fetched: unknown chats, and chats whose counts are uncertain. */
+  /** The ids of chats that must be fetched, because they are unknown or their counts are uncertain. */
   readonly stale: Readonly<Record<string, true>>;
 }
 
@@ -60,8 +60,8 @@ export interface User {
 }
 
 /**
- * Whether a user is online. `lastSeenAt` is the time when an `OFFLINE` user was last online. It is null if they never
- * were, and for users who are not `OFFLINE`.
+ * Whether a user is online. `lastSeenAt` is the time when an `OFFLINE` user was last online. It is null if the user was
+ * never online, and for users who are not `OFFLINE`.
  */
 export interface Presence {
   readonly status: 'ONLINE' | 'AWAY' | 'OFFLINE';
@@ -135,14 +135,14 @@ export interface Message {
   readonly custom: unknown;
   readonly replyTo: Quote | null;
   /**
-   * The ids of the mentioned users. An id is empty while that user's account is being erased; null stands for everyone.
+   * The ids of the mentioned users. An id is empty while that user's account is being erased; null means everyone.
    */
   readonly mentions: readonly (string | null)[];
   readonly files: readonly FileInfo[];
   readonly reactions: readonly Reaction[];
 }
 
-/** The message that a reply answers. */
+/** The message to which a reply responds. */
 export interface Quote {
   readonly id: string;
   readonly seq: number;
@@ -159,7 +159,7 @@ export interface PendingMessage {
   readonly error: Error | null;
 }
 
-/** A part of a chat's history without gaps: `messages` have consecutive seqs. */
+/** A contiguous part of a chat's history: `messages` have consecutive seqs. */
 export interface MessageWindow {
   readonly messages: readonly Message[];
   readonly pending: readonly PendingMessage[];
@@ -187,7 +187,7 @@ export const nothing: State = {
   sync: { cursor: null, isLost: false, stale: {} },
 };
 
-/** Returns the record without the key, or the same object if it does not have the key. */
+/** Returns the record without the key, or the same record if it does not contain the key. */
 export function without<Value>(record: Readonly<Record<string, Value>>, key: string): Readonly<Record<string, Value>> {
   if (!(key in record)) return record;
   const { [key]: _, ...rest } = record;

@@ -22,7 +22,7 @@ export function openStorage(persistence: Persistence, prefix: string): KeyValueS
 
 async function openStore(persistence: Persistence): Promise<KeyValueStore> {
   if (persistence === 'memory') return inMemory();
-  // Loaded only when it is used, so that other apps do not pay for it.
+  // Loaded only when it is used, so that other apps do not have to load it.
   return persistence === 'indexeddb' ? (await import('./indexed-db.ts')).openIndexedDb() : persistence;
 }
 

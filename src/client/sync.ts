@@ -43,7 +43,7 @@ export class Sync {
   #isOpen = false;
   #failures = 0;
   readonly #typing = new Map<string, ReturnType<typeof setTimeout>>();
-  /** The chats whose history or members the app has asked for. They are loaded again after everything was lost. */
+  /** The chats whose history or members the app has asked for. They are loaded again after all data has been lost. */
   readonly #opened = new Set<string>();
   readonly #listed = new Set<string>();
   /** The users whose presence changed while it was being fetched. */
@@ -76,7 +76,7 @@ export class Sync {
     await (this.#loading ??= this.#during(() => this.#loadChats()).finally(() => (this.#loading = null)));
   }
 
-  /** Fetches everything again, and retries until that succeeds. */
+  /** Fetches everything again, and retries until it succeeds. */
   async #recover(failures: number): Promise<void> {
     try {
       await this.prepare();
@@ -132,13 +132,13 @@ export class Sync {
     });
   }
 
-  /** From now on, fetches missing data. */
+  /** Starts fetching missing data. */
   open(): void {
     this.#isOpen = true;
   }
 
   /**
-   * Fetches nothing more. With `forget`, also forgets which chats the app has opened, because the session has ended.
+   * Stops fetching data. With `forget`, also forgets which chats the app has opened, because the session has ended.
    */
   close({ forget = false } = {}): void {
     this.#isOpen = false;
@@ -149,7 +149,7 @@ export class Sync {
     this.#listed.clear();
   }
 
-  /** Fetches data that is missing or uncertain, until there is none left. */
+  /** Fetches missing or uncertain data until there is none left. */
   #refreshSoon(): void {
     const ids = Object.keys(this.#store.state.sync.stale).slice(0, chatsPerQuery);
     if (this.#isRefreshing || ids.length === 0 || !this.#isOpen) return;
@@ -165,11 +165,11 @@ export class Sync {
       this.#isRefreshing = false;
       this.#refreshSoon();
     };
-    // One query is enough for a burst of events.
+    // Waits briefly, so that one query is enough for a burst of events.
     setTimeout(() => void refresh(), backOff(this.#failures, 60));
   }
 
-  /** Reloads data that the app has opened if an event has made that data unreliable. */
+  /** Reloads data that the app has opened and that an event has made unreliable. */
   async #reload(): Promise<void> {
     const { chats, messages, members } = this.#store.state;
     for (const id of this.#opened) {

@@ -32,7 +32,7 @@ const tickMs = 2_500;
 
 /**
  * Shares one stream among all tabs of a browser. Each tab first catches up on its own. From then on, the tab that holds
- * the lock passes on the events of its stream, and the other tabs close their streams. A tab that misses something
+ * the lock passes on the events from its stream, and the other tabs close their streams. A tab that misses something
  * catches up on its own. When the tab with the stream is closed, another tab takes over, starting after the last event
  * that it received itself. The messages between the tabs therefore affect only the number of streams, and nothing else
  * depends on them.

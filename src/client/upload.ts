@@ -9,7 +9,7 @@ const pieceBytes = 1_048_576;
 
 /** The options for uploading one file. */
 export type UploadOptions = {
-  /** The default is the name of a File, or 'file'. */
+  /** The default is the file's own name, or 'file' if it has none. */
   name?: string;
   onProgress?: (sentBytes: number, totalBytes: number) => void;
 };
@@ -141,7 +141,7 @@ class TusUpload {
         token = await this.#session.token(token);
         continue;
       }
-      // 409: the server expects another offset. 423: an earlier request still holds the upload.
+      // 409: the server expects a different offset. 423: an earlier request still has the upload locked.
       if ([409, 423, 429].includes(response.status) || response.status >= 500) throw new Unreachable(method);
       const problem = await response.json().catch(() => ({}));
       throw new ParleyError(

@@ -6,7 +6,8 @@ import { followSubscription, type Subscription } from './follow.ts';
 /**
  * An exchange for apps that keep their data in urql's cache. Put it before the cache, and put `fetchExchange` last.
  * Requests carry the token of the client's session, and subscriptions resume after the last event that they received.
- * After a Reset, queries are fetched again: those on the screen immediately, and the others when they are next used.
+ * After a Reset, queries are fetched again: queries on the screen immediately, and other queries when they are next
+ * used.
  */
 export function parleyExchange(parley: Client): Exchange {
   const fetchOnce = authorizedFetch(parley);
@@ -45,7 +46,7 @@ export function parleyExchange(parley: Client): Exchange {
   };
 }
 
-/** Returns a `fetch` whose response is a single stream of events, even if that takes several connections. */
+/** Returns a `fetch` whose response is a single stream of events, even if the stream takes several connections. */
 function resumingFetch(parley: Client, onReset: () => void): typeof globalThis.fetch {
   return async (_, init) => {
     // `fetchExchange`, which sends the request, passes the body as a string.

@@ -4,7 +4,7 @@ import type { Chat, FileInfo, Member, Message, Presence, Reaction, User } from '
 type Id = { id: string };
 /** A user, with the fields that the documents select. */
 export type WireUser = User;
-/** A message with its users, which the store keeps separately from it. */
+/** A message with its users. The store keeps users separately from messages. */
 export type WireMessage = Omit<Message, 'senderId' | 'mentions' | 'replyTo' | 'reactions' | 'files'> & {
   sender: WireUser | null;
   mentions: readonly { isEveryone: boolean; user: Id | null }[];
@@ -30,7 +30,7 @@ export type WireMember = Member & { user: WireUser };
 
 type InChat<Fields> = Fields & { chat: Id };
 
-/** An event of the log, or a notice about the stream, with the fields that the subscription selects. */
+/** An event from the log, or a notice about the stream, with the fields that the subscription selects. */
 export type WireEvent =
   | { __typename: 'NewMessage'; message: WireMessage & { chat: Id & { lastActivityAt: string } } }
   | { __typename: 'MessageEdited' | 'MessageDeleted'; message: InChat<WireMessage> }

@@ -5,8 +5,8 @@ export type WatchedAsker<Watched extends Caller = Caller> = {
   /** Returns the asker. Call this function only if the result depends on who asks. */
   ask: () => Watched;
   /**
-   * Returns who may get the result: null for everyone, if the execution never asked; `askerKey`, if it asked for the
-   * user; or `sessionKey`, if it read anything about the session, as file links do.
+   * Returns who may get the result: null for everyone, if the execution never asked; `askerKey`, if it asked who the
+   * user is; or `sessionKey`, if it read anything about the session, as file links do.
    */
   personalTo: () => string | null;
 };
@@ -21,7 +21,7 @@ export function watchAsker(asker: Caller): WatchedAsker {
   return asker.userId === null ? watchServerKey(asker) : watchUser(asker);
 }
 
-/** A server key has no session, so there is only one fact to record. */
+/** A server key has no session, so there is only one fact to record for it. */
 function watchServerKey(key: ServerKey): WatchedAsker {
   let personalTo: string | null = null;
   const ask = () => {

@@ -1,9 +1,9 @@
 import { memberScopes, type Scope } from './scope.ts';
 
 /**
- * Someone who makes a request on behalf of a user: the user on one of their devices, or a program with an API key that
- * acts for its bot or as a user. The rules take an asker. They decide by `userId`, the user on whose behalf the request
- * is made, and by which of that user's rights the scopes of a key include.
+ * The party that makes a request on behalf of a user: either the user, on one of their devices, or a program with an
+ * API key, which acts for its bot or as a user. Access rules take an asker as a parameter. They depend on `userId`, the
+ * user on whose behalf the request is made, and on which of that user's rights the scopes of a key include.
  */
 export type Asker = SessionAsker | KeyAsker;
 
@@ -14,9 +14,9 @@ export type SessionAsker = {
   sessionId: bigint;
   expiresAt: Date;
   /**
-   * For accounts without a password: the time until which this token serves as proof in operations that would otherwise
-   * ask for a password. It is five minutes after another system issued the token. Access tokens that this server issued
-   * never serve as proof.
+   * For accounts without a password: until when this token counts as proof of identity in operations that otherwise ask
+   * for a password. This is five minutes after another system issued the token. Access tokens that this server issued
+   * never count as proof.
    */
   provenUntil?: Date;
 };
@@ -49,7 +49,7 @@ export type ServerKey = KeyGrant & { kind: 'KEY'; userId: null; botSessionId?: b
 /** A program with an API key. */
 export type Program = KeyAsker | ServerKey;
 
-/** Any caller that its request identifies: an asker, or a server key that does not act for a user. */
+/** A caller that has identified itself: an asker, or a server key that does not act for a user. */
 export type Caller = Asker | ServerKey;
 
 /** The `expiresAt` of a key that never expires. */
@@ -75,8 +75,8 @@ export function isBot(program: Program): boolean {
 }
 
 /**
- * Returns the same string for all askers who see the same data. Use it as a cache key for data that was read for one of
- * them. A program may see less than its user.
+ * Returns the same string for all askers who see the same data. Use the string as a cache key for data that was read
+ * for one of these askers. A program may see less than its user.
  */
 export function askerKey(asker: Caller): string {
   if (asker.userId === null) return `key ${asker.keyId}`;
@@ -84,8 +84,8 @@ export function askerKey(asker: Caller): string {
 }
 
 /**
- * Returns the same string for all requests of a session. Use it as a key for data that the user's other sessions must
- * not get.
+ * Returns the same string for all requests of a session. Use the string as a key for data that must not reach the
+ * user's other sessions.
  */
 export function sessionKey(asker: Caller): string {
   return asker.userId === null ? askerKey(asker) : `${askerKey(asker)} ${asker.sessionId}`;

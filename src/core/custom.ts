@@ -1,6 +1,6 @@
 import type { FieldError } from '../errors.ts';
 
-/** The data that an embedding product stores with a user, a chat or a message: a JSON object. */
+/** The data that an embedding product stores with a user, a chat or a message, as a JSON object. */
 export type Custom = Record<string, unknown>;
 
 /**
@@ -9,7 +9,7 @@ export type Custom = Record<string, unknown>;
  */
 export const maxCustomBytes = 4_096;
 /**
- * The maximum nesting depth of its objects and lists. With deeper nesting, a recursive reader might run out of stack.
+ * The maximum nesting depth of its objects and lists. Deeper nesting might overflow the stack of a recursive reader.
  */
 export const maxCustomDepth = 32;
 

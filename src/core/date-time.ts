@@ -19,7 +19,7 @@ export function parseDateTime(text: string): Date | null {
   return new Date(local.getTime() - (sign === '-' ? -offset : offset));
 }
 
-/** The minute of the last call, because messages on one page are often from the same minute. */
+/** The minute of the last call, which is cached because messages on one page are often from the same minute. */
 let minute = Number.NaN;
 let minuteText = '';
 

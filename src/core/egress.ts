@@ -18,7 +18,7 @@ export type EgressRequest = {
   signal?: AbortSignal;
 };
 
-/** The response of another server. Its status can be any status except a redirect. */
+/** A response from another server. Its status can be any status except a redirect. */
 export type EgressResponse = { status: number; headers: http.IncomingHttpHeaders; body: Buffer };
 
 /** A request that was not sent, or that received no usable response. The error message never contains the URL. */
@@ -59,7 +59,7 @@ export class Egress {
     }
   }
 
-  /** Returns the addresses of the URL's host to which the server may connect. */
+  /** Returns those addresses of the URL's host that the server may connect to. */
   async #check(url: URL): Promise<HostAddress[]> {
     const { protocol } = url;
     if (protocol !== 'https:' && protocol !== 'http:') throw new EgressFailed('the URL is neither https: nor http:');

@@ -2,20 +2,25 @@ import { createLru } from './lru.ts';
 import { RateLimited } from '../errors.ts';
 import { Heap } from './heap.ts';
 
-/** The maximum number of users without queued work who are remembered because they have used more time than others. */
+/**
+ * The maximum number of users without queued work whose times are remembered because they have used more time than
+ * others.
+ */
 const maxRemembered = 10_000;
 /** The weight of the latest turn in the estimate for the next turn. */
 const smoothing = 0.2;
 
 /** The limits of a queue. */
 export type FairQueueOptions = {
-  /** A plural noun for what is waiting, used in the error message: `searches`. */
+  /** A plural noun for the waiting work, used in the error message: `searches`. */
   work: string;
   /** The maximum number of turns that may run at the same time. */
   concurrency: number;
-  /** The maximum number of these turns that may belong to one user. By default, one user may have all of them. */
+  /**
+   * The maximum number of running turns that may belong to one user. By default, one user may have all running turns.
+   */
   concurrencyPerPerson?: number;
-  /** The maximum number of turns that may wait, per user and in total. */
+  /** The maximum number of turns that may wait, for each user and in total. */
   maxWaitingPerPerson: number;
   maxWaiting: number;
   /** A monotonic clock in milliseconds. */
@@ -28,25 +33,25 @@ export type Turn = { person: string; weight?: number; signal?: AbortSignal | und
 type Waiting = { weight: number; start: (chargedMs: number) => void };
 
 /**
- * One user's place in the queue. `time` is the virtual time of their next turn. It grows by the milliseconds that the
- * user consumes, divided by their weight.
+ * One user's place in the queue. `time` is the virtual time of the user's next turn. It grows by the number of
+ * milliseconds that the user consumes, divided by the user's weight.
  */
 type Place = { person: string; time: number; running: number; waiting: Waiting[]; ticket: number };
 
 /**
- * A claim to the next turn. `time` is the place's `time` when the claim was issued. The claim is stale once the place
- * has a newer ticket.
+ * A claim to the next turn. `time` is the place's `time` from when the claim was issued. The claim is stale once the
+ * place has a newer ticket.
  */
 type Ticket = { place: Place; time: number; number: number };
 
 /**
- * Shares work fairly among users. The next turn goes to the user who has used the least time while others were waiting,
- * in milliseconds divided by the user's weight. A user with a thousand tasks and a user with a single task alternate,
- * so the second user waits only until a running turn ends, not until the first user's queue is empty. Users cannot save
- * up unused time.
+ * Shares work fairly among users. The next turn goes to the user who has used the least time while others were waiting.
+ * The time is in milliseconds, divided by the user's weight. A user with a thousand tasks and a user with a single task
+ * alternate, so the second user waits only until a running turn ends, not until the first user's queue is empty. Users
+ * cannot save up unused time.
  *
  * This is start-time fair queueing (Goyal, Vin and Cheng, 1996). The length of a turn is known only at its end. An
- * expected length is therefore charged when the turn starts, and corrected when it ends.
+ * expected length is therefore charged when the turn starts, and this charge is corrected when the turn ends.
  */
 export class FairQueue {
   readonly #options: FairQueueOptions;
@@ -95,7 +100,7 @@ export class FairQueue {
   }
 
   /**
-   * Returns the first of these users who has no work waiting or running and has used no more time than the others. If
+   * Returns the first of these users who has no waiting or running work and has used no more time than the others. If
    * there is no such user, returns the user whose turn is next.
    */
   mostToSpare(people: Iterable<string>): string {
@@ -114,7 +119,8 @@ export class FairQueue {
   #placeOf(person: string): Place {
     let place = this.#places.get(person);
     if (place === undefined) {
-      // An idle user starts at the queue's time. A user who has used more than others continues from their own time.
+      // An idle user starts at the queue's time. A user who has used more time than others continues from their own
+      // time.
       const time = Math.max(this.#time, this.#ahead.get(person) ?? 0);
       this.#ahead.delete(person);
       place = { person, time, running: 0, waiting: [], ticket: 0 };
@@ -185,7 +191,7 @@ export class FairQueue {
     this.#queue(place);
     this.#startNext();
     this.#leaveIfDone(place);
-    // When the queue is empty, the times used so far no longer matter.
+    // When the queue is empty, the time that users have consumed so far no longer matters.
     if (this.#places.size === 0) this.#ahead.clear();
   }
 

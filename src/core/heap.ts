@@ -28,7 +28,7 @@ export class Heap<Item> {
     return first;
   }
 
-  /** Puts an item at the root and moves it down to its position. */
+  /** Puts an item at the root and moves it down to the right position. */
   #sink(item: Item): void {
     const items = this.#items;
     let index = 0;

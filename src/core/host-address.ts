@@ -5,8 +5,8 @@ import { Semaphore } from './semaphore.ts';
 export type HostAddress = { address: string; family: number };
 
 /**
- * How long a name server has to answer, in ms, and how many times it is asked. The product of the two is less than the
- * time limit of any request that the server sends.
+ * How long to wait for an answer from a name server, in ms, and how many times to ask. The product of the two numbers
+ * is less than the time limit of any request that the server sends.
  */
 const patience = { timeout: 2_000, tries: 2 };
 

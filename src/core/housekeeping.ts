@@ -30,7 +30,7 @@ export class Housekeeping {
   }
 
   /**
-   * Runs the first round after 30 to 90 seconds, so that nodes that start at the same time don't run their tasks at the
+   * Runs the first round after 30 to 90 seconds, so that nodes that start together don't all run their tasks at the
    * same time.
    */
   open(): void {

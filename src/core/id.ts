@@ -19,14 +19,14 @@ export type NodeType =
 const maxBigint = 2n ** 63n - 1n;
 
 /**
- * Returns a global id, which is opaque to clients: the base64url form of `Type:key`. A key is one number, or several
+ * Returns a global id: the base64url form of `Type:key`, which is opaque to clients. A key is one number, or several
  * numbers joined by `_`.
  */
 export function encodeId(type: string, key: bigint | number | string): string {
   return encodeBase64url(`${type}:${key}`);
 }
 
-/** Returns the type and the key in a global id, or null if it isn't one. */
+/** Parses a global id into its type and its key; returns null if the string is not a global id. */
 export function parseId(id: string): { type: string; key: string } | null {
   if (id.length > 128) return null;
   const match = /^([A-Z][A-Za-z]*):([0-9]{1,19}(?:_[0-9]{1,19})*)$/.exec(

@@ -1,6 +1,6 @@
 /**
- * Parses JSON. Returns undefined if the text isn't valid, which is unambiguous because no valid text parses to
- * undefined.
+ * Parses JSON. Returns undefined if the text isn't valid JSON, which is unambiguous because no valid JSON text parses
+ * to undefined.
  */
 export function parseJson(text: string): unknown {
   try {

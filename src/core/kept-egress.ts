@@ -129,7 +129,7 @@ export class KeptEgress {
     lookupIn(chosen)(hostname, options, callback);
   }
 
-  /** Returns those of the addresses that a connection may use. Throws EgressFailed if there are none. */
+  /** Returns the subset of these addresses that a connection may use. Throws EgressFailed if there are none. */
   #choose(protocol: string, found: readonly HostAddress[]): HostAddress[] {
     const { allowed, because } = this.#options;
     const open = found.filter(({ address }) => mayConnectTo(address, allowed));
@@ -153,8 +153,8 @@ function send(url: URL, options: RequestOptions, body: string): Promise<Incoming
 }
 
 /**
- * Reads a short body to the end, so that the connection can be reused, and cuts off a longer body. Resolves when it has
- * done either.
+ * Reads a short body to the end, so that the connection can be reused, and cuts off a longer body. Resolves when the
+ * body has been read or cut off.
  */
 function dropBody(response: IncomingMessage): Promise<void> {
   let left = bodyLimits.bytes;

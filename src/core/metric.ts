@@ -15,9 +15,9 @@ const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const sizes = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 
 /**
- * All metrics of the server, by their names in the code. Each has its public name, what it measures, and its labels.
- * The names follow OpenMetrics: they use base units, and counters end in `_total`. docs/monitoring.md has the same
- * table, and a test compares the two.
+ * All metrics of the server, by their names in the code. Each entry has the metric's public name, a description of what
+ * it measures, and its labels. The names follow OpenMetrics: they use base units, and counters end in `_total`.
+ * docs/monitoring.md has the same table, and a test compares the two.
  */
 export const metricTable = {
   httpRequests: {
@@ -231,7 +231,7 @@ type NamesOf<Kind extends Metric['kind']> = {
 /** The values of a metric's labels. */
 export type LabelsOf<Name extends MetricName> = Record<(typeof metricTable)[Name]['labels'][number], string>;
 
-/** One value of a metric, as of the time when it is read. */
+/** One value of a metric, at the time when the metric is read. */
 export type Sample<Name extends MetricName> = { value: number; labels: LabelsOf<Name> };
 
 /**
@@ -244,13 +244,13 @@ export type Metrics = {
   /** Adds a value to a histogram. */
   observe: <Name extends NamesOf<'histogram'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
   /**
-   * Calls `read` each time the metrics are read, to get a gauge or a counter that is stored elsewhere. Null means that
-   * the metric currently has no value.
+   * Calls `read` each time the metrics are read, to get the value of a gauge or a counter that is stored elsewhere.
+   * Null means that the metric currently has no value.
    */
   watch: <Name extends NamesOf<'counter' | 'gauge'>>(name: Name, read: () => Sample<Name>[] | number | null) => void;
   /**
-   * Before the metrics are read, calls `read` with a function that sets gauges. If `read` rejects or takes too long,
-   * the gauges that it sets have no values, and `databaseUp` is 0.
+   * Calls `read`, with a function that sets gauges, each time before the metrics are read. If `read` rejects or takes
+   * too long, the gauges that it sets have no values, and `databaseUp` is 0.
    */
   survey: (read: (set: SetGauge) => Promise<void>) => void;
 };
@@ -258,7 +258,7 @@ export type Metrics = {
 /** Sets a gauge to a value. */
 export type SetGauge = <Name extends NamesOf<'gauge'>>(name: Name, value: number, labels: LabelsOf<Name>) => void;
 
-/** The metrics of a server that records none. */
+/** An implementation that discards everything, for a server that records no metrics. */
 export const noMetrics: Metrics = { count: ignore, observe: ignore, watch: ignore, survey: ignore };
 
 function ignore(): void {}

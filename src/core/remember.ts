@@ -1,6 +1,6 @@
 /**
- * How many strings are remembered, and the maximum length of such a string. Nearly all clients send the same few
- * strings.
+ * The maximum number of strings that are remembered, and the maximum length of each. Nearly all clients send the same
+ * few strings.
  */
 const limits = { count: 256, length: 256 };
 
@@ -16,8 +16,8 @@ export function rememberByText<Value>(read: (text: string) => Value): (text: str
     if (found !== undefined) return found.value;
     const value = read(text);
     if (text.length > limits.length) return value;
-    // A client that keeps sending new strings therefore costs the other clients only one more call of `read` per
-    // string.
+    // After the map is cleared, `read` is called only once more per string, so a client that keeps sending new strings
+    // hardly affects the other clients.
     if (known.size >= limits.count) known.clear();
     known.set(text, { value });
     return value;

@@ -18,7 +18,7 @@ export const scopes = [
 /** One thing that a program may do with its API key. */
 export type Scope = (typeof scopes)[number];
 
-/** The scopes that a bot always has as a member of chats, like any other member, whatever the scopes of its key. */
+/** The scopes that a bot always has as a member of chats, like any other member, no matter which scopes its key has. */
 export const memberScopes: ReadonlySet<Scope> = new Set([
   'USERS_READ',
   'CHATS_READ',

@@ -21,7 +21,7 @@ function roleOf(scopes: ReadonlySet<Scope>): ServerRole {
   return scopes.has('MODERATE') ? 'MODERATOR' : 'USER';
 }
 
-/** Whether a program's scopes allow everything that a user with this role may do as server staff. */
+/** Returns whether a program's scopes allow everything that a user with this role may do as server staff. */
 export function coversRole({ scopes }: Pick<Program, 'scopes'>, role: ServerRole): boolean {
   return ranks[roleOf(scopes)] >= ranks[role];
 }

@@ -1,6 +1,5 @@
 /**
- * A value or a promise of a value. Code that usually has its values already can use this type to avoid the cost of
- * promises.
+ * A value or a promise of a value. This type lets code that usually has its values already avoid the cost of promises.
  */
 export type Soon<Value> = Value | Promise<Value>;
 

@@ -17,7 +17,7 @@ export interface Span {
   readonly parent: TraceParent;
   child(name: string, options?: SpanOptions): Span;
   end(attributes?: Attributes, endedAt?: number): void;
-  /** Marks the span as failed; the message must contain no personal data. */
+  /** Marks the span as failed. The message must contain no personal data. */
   fail(message: string): void;
 }
 

@@ -45,8 +45,8 @@ const ascii = /^[\x00-\x7f]*$/;
 const camelBorder = /(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu}|\p{N})(?=\p{Lu}\p{Ll})/u;
 
 /**
- * The properties that all occurrences of the same piece share. `cuts` has the text of the piece, cut up if it is too
- * long; it is empty for a run without letters and digits.
+ * The properties that all occurrences of the same piece share. `cuts` contains the text of the piece, divided into
+ * parts if it is too long. It is empty for a run without letters and digits.
  */
 type Kind = Pick<Piece, 'isRun' | 'parts'> & { cuts: readonly string[] };
 

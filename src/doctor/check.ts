@@ -1,10 +1,10 @@
 /**
- * How severe a finding is. OK: there is nothing to do. WARN: the operator should take a look. FAIL: the server does not
- * work, or is not safe, until this is fixed.
+ * The severity of a finding. OK: there is nothing to do. WARN: the operator should take a look. FAIL: until the problem
+ * is fixed, the server does not work or is not safe.
  */
 export type Level = 'OK' | 'WARN' | 'FAIL';
 
-/** One result of a check. `text` says what to do, if there is anything to do, and contains no secrets. */
+/** One result of a check. `text` says what to do if an action is needed, and contains no secrets. */
 export type Finding = { level: Level; text: string };
 
 /** A named check. If `run` rejects, the check counts as failed, with the message of the error. */
@@ -15,7 +15,7 @@ const checkMs = 5_000;
 
 /** Nothing to do. */
 export const ok = (text: string): Finding => ({ level: 'OK', text });
-/** It works, but an operator would want to change it. */
+/** Works, but the operator should change something. */
 export const warn = (text: string): Finding => ({ level: 'WARN', text });
 /** Does not work. */
 export const fail = (text: string): Finding => ({ level: 'FAIL', text });
@@ -32,7 +32,7 @@ export async function runCheck({ run }: Check, maxMs = checkMs): Promise<Finding
   return findings;
 }
 
-/** Returns one line of text for each finding. */
+/** Returns one line of text per finding. */
 export function printFindings({ name }: Check, findings: readonly Finding[]): string {
   return findings.map(({ level, text }) => `${level.padEnd(4)}  ${name}: ${text}\n`).join('');
 }

@@ -2,19 +2,22 @@ import { randomBytes } from 'node:crypto';
 import { inspectDatabase, openConnection } from '../postgres/inspection.ts';
 import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
-/** How to reach the database: the URL for the pool, and a URL that bypasses any pooler. */
+/**
+ * The settings for reaching the database: the URL for the pool, a URL that bypasses any pooler, and the size of the
+ * pool.
+ */
 export type DatabasePlace = { url: string; directUrl: string; poolSize: number };
 
 /** The maximum duration of a statement, in ms. */
 const limitMs = 4_000;
-/** How long a notification may take to arrive, in ms. */
+/** The maximum time that a notification may take to arrive, in ms. */
 const notifyMs = 2_000;
-/** The connections that a node uses in addition to its pool: for searches and for LISTEN. */
+/** The number of connections that a node uses in addition to its pool: for searches and for LISTEN. */
 const furtherConnections = 4;
-/** How far the clocks may differ, in ms, before tokens and measured delays are unreliable or wrong. */
+/** The differences between the clocks, in ms, above which tokens and measured delays are unreliable or wrong. */
 const skewMs = { suspicious: 1_000, wrong: 30_000 };
 
-/** Lists the checks of the database. */
+/** Lists the checks for the database. */
 export function databaseChecks(place: DatabasePlace): Check[] {
   return [
     { name: 'database', run: () => checkDatabase(place) },

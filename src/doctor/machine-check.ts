@@ -7,16 +7,16 @@ import { fail, ok, warn, type Check, type Finding } from './check.ts';
 
 /**
  * Thresholds of free disk space, in bytes. Below `least`, uploads will soon be refused; below `comfortable`, the
- * operator is warned.
+ * operator receives a warning.
  */
 const space = { least: 512 * 1024 ** 2, comfortable: 5 * 1024 ** 3 };
 /**
- * The file descriptors that a node needs in addition to those of its connections: for files, the database and the
- * store.
+ * The file descriptors that a node needs for files, the database and the store, in addition to those for its
+ * connections.
  */
 const furtherDescriptors = 1_000;
 
-/** Lists the checks of the machine that the node runs on, and of the file store. */
+/** Lists the checks for the machine on which the node runs, and for the file store. */
 export function machineChecks(settings: StoreSettings & { maxConnections: number }): Check[] {
   return [
     { name: 'file store', run: () => checkStore(settings) },

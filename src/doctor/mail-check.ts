@@ -18,7 +18,7 @@ async function checkMail(server: SmtpServer | null): Promise<Finding[]> {
   return [fail(`${host}:${port} cannot be used: ${advice[failure.code] ?? `it failed with ${failure.code}.`}`)];
 }
 
-/** What is wrong and what to do, by nodemailer's error code. */
+/** What is wrong and what to do about it, by nodemailer's error code. */
 const advice: Record<string, string | undefined> = {
   EAUTH: 'it refuses the user or the password of SMTP_URL.',
   ETLS: 'TLS could not be started. Use smtps:// for port 465, or ?starttls=off if the server has no TLS.',

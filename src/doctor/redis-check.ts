@@ -10,7 +10,7 @@ const oldest = 7;
 const messageMs = 1_000;
 
 /**
- * Checks that a node can do everything that it needs to do in Redis, using key and channel names that only this check
+ * Checks that a node can do everything in Redis that it needs to do, using key and channel names that only this check
  * uses.
  */
 export function redisCheck(target: RedisTarget | null): Check {
@@ -36,8 +36,8 @@ async function checkRedis(target: RedisTarget | null): Promise<Finding> {
 }
 
 /**
- * Reads the name and version of the server. Valkey reports the version of Redis that it is compatible with, and also
- * its own version.
+ * Reads the name and version of the server. Valkey reports its own version, and also the version of Redis with which it
+ * is compatible.
  */
 async function readVersion(link: RedisLink): Promise<{ version: number; name: string }> {
   const info = await link.run((commander) => commander.info('server'));
@@ -48,7 +48,7 @@ async function readVersion(link: RedisLink): Promise<{ version: number; name: st
 }
 
 /**
- * Performs the same operations in Redis as a node. Returns the finding if something failed, and null otherwise; rejects
+ * Performs the same operations in Redis as a node. Returns a finding if something failed, and null otherwise. Rejects
  * if Redis refuses a command.
  */
 async function findMissing(link: RedisLink): Promise<Finding | null> {
@@ -60,7 +60,7 @@ async function findMissing(link: RedisLink): Promise<Finding | null> {
   const { promise: arrival, resolve } = Promise.withResolvers<boolean>();
   const subscription = link.subscribe(name, () => resolve(true));
   const timer = setTimeout(() => resolve(false), messageMs);
-  // Messages that are published before the subscription has begun are lost.
+  // Messages that are published before the subscription begins are lost.
   const publishing = setInterval(() => void link.publish(name, '').catch(() => undefined), 50);
   try {
     await link.publish(name, '');

@@ -5,32 +5,32 @@ import type { Queryable } from '../postgres/client.ts';
 import { countStoredBytes, overQuota } from './file-quota.ts';
 
 /**
- * The maximum number of concurrent requests that upload files to this node. A browser sends six requests at a time, and
- * a whole office may share one address.
+ * The maximum numbers of concurrent requests that upload files to this node. A browser sends six requests at a time,
+ * and a whole office may share one address.
  */
 export const maxArriving = { perPerson: 32, perAddress: 200, inAll: 1_000 };
 
 /**
- * As long as the bytes that a user is uploading do not exceed this number, the server does not check how much the user
- * has stored; `add_files` checks that in any case.
+ * As long as a user's uploads in progress do not exceed this number of bytes, the server does not check how much the
+ * user has stored. `add_files` checks this in any case.
  */
 const uncountedBytes = 64 * 1024;
 
 const retryAfterSeconds = 5;
 
-/** What one user is uploading: the number of requests, and the number of bytes to keep free for them. */
+/** The uploads of one user: the number of requests, and the number of bytes to keep free for them. */
 type Share = { count: number; bytes: number };
 
 /**
- * The user who sends files, their network address, and the declared size of the request, which is null if the request
- * declares none.
+ * The user who sends files, the user's network address, and the declared size of the request, which is null if the
+ * request declares none.
  */
 export type Sender = { asker: Asker; address: string; declaredBytes: number | null };
 
 /**
- * The requests that are uploading files right now. Each request counts towards the limits of its user, its address and
- * this node from the start, and its bytes count towards the user's quota even before they become a file. Many
- * unfinished uploads therefore cannot use more space than finished ones.
+ * The requests that are uploading files right now. From the start, each request counts towards the limits of its user,
+ * its address and this node. Its bytes count towards the user's quota even before they become a file. Many unfinished
+ * uploads therefore cannot use more space than finished ones.
  */
 export class Arrivals {
   readonly #client: Queryable;
@@ -47,8 +47,8 @@ export class Arrivals {
   }
 
   /**
-   * Creates an arrival and runs `work` with it; the arrival ends when `work` settles. Throws RateLimited if the user,
-   * the address or the node already has too many uploads, and TooLarge if the declared size exceeds what is left of the
+   * Creates an arrival and runs `work` with it. The arrival ends when `work` settles. Throws RateLimited if the user,
+   * the address or the node already has too many uploads, and TooLarge if the declared size exceeds the rest of the
    * user's quota.
    */
   async during<Result>(sender: Sender, work: (arrival: Arrival) => Promise<Result>): Promise<Result> {
@@ -108,8 +108,8 @@ export class Arrival {
   readonly #quota: { quotaBytes: number; client: Queryable };
   #received = 0;
   /**
-   * The bytes that this request adds to the user's share: the reserved bytes, or the received bytes if there are more
-   * of them.
+   * The number of bytes that this request adds to the user's share: the reserved bytes, or the received bytes if there
+   * are more of those.
    */
   #held = 0;
   #left: number | null = null;
@@ -131,15 +131,17 @@ export class Arrival {
   }
 
   /**
-   * Reserves room for a request that declares its size. Throws TooLarge if the quota has too little space left. The
-   * declared size includes what surrounds the files, which is not counted separately, so slightly less than the
-   * declared size is reserved.
+   * Reserves room for a request that declares its size. Throws TooLarge if the remaining quota is too small. The
+   * declared size includes the data around the files, which is not counted separately. Therefore, slightly less than
+   * the declared size is reserved.
    */
   async reserve(declaredBytes: number): Promise<void> {
     await this.#hold(declaredBytes - uncountedBytes);
   }
 
-  /** Adds `bytes` to the number of received bytes. Throws TooLarge if they exceed what is left of the quota. */
+  /**
+   * Adds `bytes` to the number of received bytes. Throws TooLarge if the received bytes exceed the rest of the quota.
+   */
   async take(bytes: number): Promise<void> {
     this.#received += bytes;
     await this.#hold(this.#received);
@@ -153,7 +155,7 @@ export class Arrival {
 
   async #hold(bytes: number): Promise<void> {
     if (bytes <= this.#held) return;
-    // The bytes are added before the check, so that concurrent requests take them into account.
+    // The bytes are added before the check, so that concurrent requests include them in their own checks.
     const together = (this.#share.bytes += bytes - this.#held);
     this.#held = bytes;
     if (together <= uncountedBytes) return;

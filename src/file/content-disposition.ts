@@ -26,9 +26,9 @@ export function describeDisposition(contentType: string, name: string): string {
 }
 
 /**
- * Like `describeDisposition`, but for a store that sets neither `nosniff` nor a sandbox. Only those types are displayed
- * that no browser treats as a page or a script, whatever the bytes are. Everything else, including plain text, is
- * served as a download.
+ * Like `describeDisposition`, but for files in a store that sets neither `nosniff` nor a sandbox. Only types that no
+ * browser treats as a page or a script, regardless of the bytes, are displayed. All other types, including plain text,
+ * are served as downloads.
  */
 export function describeUnguarded(contentType: string, name: string): { contentType: string; disposition: string } {
   const isSafe = shown.has(contentType) && /^(image|audio|video)\//.test(contentType);
@@ -39,7 +39,7 @@ export function describeUnguarded(contentType: string, name: string): { contentT
 }
 
 function describe(disposition: 'inline' | 'attachment', name: string): string {
-  // Some browsers would decode a percent sign; a quote or a backslash would end or change the string.
+  // Some browsers would decode a percent sign, and a quote or a backslash would end or change the string.
   const plain = name.replace(/[^\x20-\x7e]|[%"\\]/gu, '_');
   const extended = plain === name ? '' : `; filename*=UTF-8''${encodeExtended(name)}`;
   return `${disposition}; filename="${plain}"${extended}`;

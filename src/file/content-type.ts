@@ -3,9 +3,9 @@ import { fileTypeFromBuffer, fileTypeFromFile } from 'file-type';
 import type { StagedBytes } from './store/store.ts';
 
 /**
- * Detects the media type of staged bytes. The type is that of a known signature, which need not be at the start;
- * otherwise plain text if the first bytes are valid UTF-8; otherwise `application/octet-stream`. The type that the
- * uploader declares is ignored.
+ * Detects the media type of staged bytes. If the bytes contain a known signature, which need not be at the start, it
+ * determines the type. Otherwise, the type is plain text if the first bytes are valid UTF-8, and
+ * `application/octet-stream` if they are not. The type that the uploader declares is ignored.
  */
 export async function tellContentType({ content, head, size }: StagedBytes): Promise<string> {
   const isWhole = size === head.length;
@@ -20,6 +20,6 @@ export async function tellContentType({ content, head, size }: StagedBytes): Pro
 function isText(head: Buffer, isWhole: boolean): boolean {
   if (head.includes(0)) return false;
   if (isUtf8(head)) return true;
-  // The end of the head may split a character, so up to 3 of its last bytes may be incomplete.
+  // The head may end in the middle of a character, so up to 3 bytes at its end may belong to an incomplete character.
   return !isWhole && [1, 2, 3].some((cut) => isUtf8(head.subarray(0, -cut)));
 }

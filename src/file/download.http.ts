@@ -127,8 +127,8 @@ function matches(header: string | undefined, etag: string): boolean {
 }
 
 /**
- * Whether to honour the Range header. With an If-Range header, it is honoured only if the client already has a part of
- * this exact file.
+ * Whether to honour the Range header. If there is an If-Range header, the Range header is honoured only if the client
+ * already has a part of this exact file.
  */
 function wantsRange({ headers }: IncomingMessage, etag: string): boolean {
   const condition = headers['if-range'];

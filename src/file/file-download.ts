@@ -39,7 +39,7 @@ function readSubject(id: string): { kind: LinkedKind; fileId: bigint } | null {
 /** Both ends are zero-based and inclusive. */
 export type ByteRange = { start: number; end: number };
 
-/** The known properties of the bytes to open. `bytes` has the inline bytes if they have already been read. */
+/** The known properties of the bytes to open. `bytes` contains the inline bytes if they have already been read. */
 type StoredBytes = Pick<FoundFile, 'hash' | 'isInline' | 'bytes'>;
 
 /** Opens the bytes of a file. Rejects with an internal error if the bytes are lost. */

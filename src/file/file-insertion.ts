@@ -16,7 +16,7 @@ export type PreparedFile = {
   note: string | null;
 };
 
-/** Lists the staged bytes of the files and of their thumbnails. */
+/** Lists the staged bytes of the files and their thumbnails. */
 export function stagedOf(files: readonly PreparedFile[]): StagedBytes[] {
   const thumbnails = files.flatMap(({ picture }) => picture?.thumbnails ?? []);
   return [...files, ...thumbnails].map(({ staged }) => staged);
@@ -57,10 +57,10 @@ export class FileInsertion {
   /**
    * Inserts the rows, including the inline bytes. The caller must store the other bytes before the transaction ends;
    * until then, the hashes of these bytes are locked. Returns the files in the order in which the constructor received
-   * them. For a user whose files would exceed `quotaBytes`, returns null in place of each file. Does the same if
-   * another transaction is adding to that user's files and `waits` is false. Rejects with NotFound for users who have
-   * just been deleted, and with StoreFull when the database has no room. Raw SQL, because one call saves the files of
-   * many users.
+   * them. For a user whose files would exceed `quotaBytes`, returns null in place of each file. Also returns null for
+   * them if another transaction is adding to that user's files and `waits` is false. Rejects with NotFound for users
+   * who have just been deleted, and with StoreFull when the database has no room. Raw SQL, because one call saves the
+   * files of many users.
    */
   async insert(
     client: Queryable,

@@ -9,17 +9,20 @@ import { deriveKey, deriveKeys, type AccessTokenKeys } from '../account/token-ke
 const lifetimeMs = 24 * 60 * 60_000;
 const purpose = 'parley file links';
 /**
- * Links to the same file that are made within the same hour are identical, so that a browser finds the file in its
+ * Links to the same file that are created within the same hour are identical, so that a browser finds the file in its
  * cache.
  */
 const stepMs = 60 * 60_000;
 
-/** What a link leads to: a regular file, or a file that is kept with a report for the server staff. */
+/**
+ * The kind of file to which a link leads: a regular file, or a file that is kept with a report for the server staff.
+ */
 export type LinkedKind = 'File' | 'ReportedFile';
 
 /**
- * The file that a link gives access to, the session and the user for whom the link was made, and when the link expires.
- * A link works only while that session is live and that user may see the file; each request checks both conditions.
+ * The file to which a link gives access, the session and the user for which the link was made, and the time when the
+ * link expires. A link works only while that session is live and that user may see the file. Each request checks both
+ * conditions.
  */
 export type FileLink = {
   kind: LinkedKind;
@@ -30,9 +33,9 @@ export type FileLink = {
   expiresAt: Date;
 };
 
-/** Makes and reads links to files. Each link is made for one session of a user, and is valid for at most a day. */
+/** Creates and reads links to files. Each link is created for one session of a user, and is valid for at most a day. */
 export class FileLinks {
-  /** This is a KeyObject because an HMAC with raw bytes as its key takes 13 µs instead of 2 (measured with Node 24). */
+  /** This is a KeyObject, because an HMAC takes 13 µs instead of 2 if its key is raw bytes (measured with Node 24). */
   readonly #signing: KeyObject;
   readonly #verifying: readonly KeyObject[];
 
@@ -56,8 +59,8 @@ export class FileLinks {
   }
 
   /**
-   * Returns the signed link to that file, or null if the signature is not this server's. The caller must check whether
-   * the link has expired.
+   * Returns the data of the signed link to that file, or null if this server did not create the signature. The caller
+   * must check whether the link has expired.
    */
   read(file: Pick<FileLink, 'kind' | 'fileId'>, query: URLSearchParams): FileLink | null {
     const [expires = '', viewer = '', session = '', signature = ''] = ['expires', 'viewer', 'session', 'signature'].map(
@@ -101,16 +104,16 @@ function isThumbnailSize(size: string): size is ThumbnailSize {
 
 /**
  * The maximum number of characters of a file's name in its URL, counted from the end of the name. The limit exists
- * because a page of 100 messages may have 2,000 URLs.
+ * because a page of 100 messages may contain 2,000 URLs.
  */
 const maxNameInUrl = 24;
 
-/** The maximum length of a file's URL: up to 12 bytes for each character of the name, plus the rest of the URL. */
+/** The maximum length of a file's URL: up to 12 bytes for each character of the name, plus the length of the rest. */
 export const maxFileUrlBytes = 12 * maxNameInUrl + 300;
 
 /**
- * Returns the relative URL at which the asker can read the file or a thumbnail of it. The URL works for at most a day,
- * while the asker's session is live.
+ * Returns the relative URL from which the asker can read the file or a thumbnail of it. The URL works for at most a
+ * day, while the asker's session is live.
  */
 export function fileUrl(
   links: FileLinks,

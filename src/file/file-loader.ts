@@ -6,16 +6,16 @@ import { fileColumns, type SharedFile } from './shared-file.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * Loads files by id; yields null for a file that was deleted. The caller must have checked that the asker may see the
- * files.
+ * Loads files by id; the result is null for a file that was deleted. The caller must have checked that the asker may
+ * see the files.
  */
 export const fileById = defineLoader({ load: loadFiles });
 
-/** Loads the files of a message, by the id of the message, in the order in which they were sent. */
+/** Loads the files in a message, by the id of the message, in the order in which they were sent. */
 export const filesOf = defineLoader({ load: listMessageFiles });
 
 /**
- * Loads a page of each chat's files that the asker can see, in the order of their messages. A cursor's key is the
+ * Loads one page per chat of the files that the asker can see, in the order of their messages. A cursor's key is the
  * message's seq and the file's position in the message.
  */
 export const chatFilesIn = definePageLoader({
@@ -26,7 +26,7 @@ export const chatFilesIn = definePageLoader({
 /** A file with the seq of its message and its position in that message. */
 export type PlacedFile = SharedFile & { seq: number; place: number };
 
-/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many files in one statement. */
+/** Raw SQL, which costs half as much as Prisma. Events and pages use this to read many files in one statement. */
 async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(SharedFile | null)[]> {
   const { rows } = await pool.query<SharedFile>({
     name: 'files_by_id',
@@ -37,7 +37,10 @@ async function loadFiles({ pool }: Db, fileIds: readonly bigint[]): Promise<(Sha
   return fileIds.map((id) => found.get(id) ?? null);
 }
 
-/** Raw SQL, which costs half as much as Prisma: events and pages run this, for many messages in one statement. */
+/**
+ * Raw SQL, which costs half as much as Prisma. Events and pages use this to read the files in many messages with one
+ * statement.
+ */
 async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Promise<SharedFile[][]> {
   const { rows } = await pool.query<SharedFile & { messageId: bigint }>({
     name: 'message_files',
@@ -51,8 +54,8 @@ async function listMessageFiles({ pool }: Db, messageIds: readonly bigint[]): Pr
 }
 
 /**
- * Raw SQL, because one statement reads a page for each chat and applies the visibility rule; Prisma has no limit per
- * chat.
+ * Raw SQL, because one statement reads a page for each chat and applies the visibility rule; Prisma cannot limit the
+ * number of rows per chat.
  */
 async function listChatFiles(
   { pool }: Db,

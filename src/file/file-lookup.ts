@@ -22,16 +22,16 @@ export type FoundFile = SharedFile & { isInline: boolean; bytes: Buffer | null }
 type Asked = FileQuestion & { resolve: (file: FoundFile | null) => void; reject: (error: unknown) => void };
 
 /**
- * How many files one statement looks up, and how many statements run at the same time: the database processes one
- * statement while this process reads the result of the other.
+ * How many files one statement looks up, and how many statements run at the same time, so that the database processes
+ * one statement while this process reads the result of another.
  */
 const maxTogether = 50;
 const maxUnderWay = 2;
 
 /**
  * Looks up files and checks that users may see them. Requests that arrive while statements run share the next
- * statement, for example when a page shows fifty thumbnails. A result always reflects a state of the database after its
- * request was made.
+ * statement, for example when a page shows fifty thumbnails. A result always reflects the state of the database at some
+ * time after its request was made.
  */
 export class FileLookup {
   readonly #db: Db;
@@ -66,7 +66,7 @@ export class FileLookup {
 }
 
 /**
- * Raw SQL, which costs a third as much as Prisma: this runs for every download, and finds up to 50 files in one
+ * Raw SQL, which costs a third as much as Prisma, because this runs for every download and finds up to 50 files in one
  * statement.
  */
 async function findAll(client: Queryable, questions: readonly FileQuestion[]): Promise<Map<number, FoundFile>> {
@@ -105,7 +105,7 @@ async function findAll(client: Queryable, questions: readonly FileQuestion[]): P
 
 /**
  * Returns the bytes with that hash, or null if they are not inline or have been deleted. Raw SQL, which costs a third
- * as much as Prisma: an export runs this for every inline file.
+ * as much as Prisma, because an export runs this for every inline file.
  */
 export async function readInline({ pool }: Db, hash: string): Promise<Buffer | null> {
   const { rows } = await pool.query<{ bytes: Buffer | null }>({

@@ -11,8 +11,8 @@ const unwanted = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufef
 
 /**
  * Returns a name that is safe to display and to save the file under: one line of 1 to 255 characters without a path. If
- * no other characters are left, the name is `file`. Nothing depends on the name, so an invalid name is corrected rather
- * than refused.
+ * no characters are left, the name is `file`. Nothing depends on the name, so an invalid name is corrected rather than
+ * refused.
  */
 export function cleanFileName(given: string): string {
   // This is far longer than any name that is kept, but short enough to process character by character.

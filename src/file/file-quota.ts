@@ -3,7 +3,9 @@ import { advisoryLocks } from '../postgres/advisory-lock.ts';
 import { TooLarge } from '../errors.ts';
 import type { Asker } from '../core/asker.ts';
 
-/** Serialises the transactions that add to a user's stored bytes. Raw SQL, for an advisory lock. */
+/**
+ * Serialises the transactions that add to a user's stored bytes. Raw SQL, because Prisma cannot take an advisory lock.
+ */
 export async function lockStorage(client: Queryable, asker: Asker): Promise<void> {
   await client.query('select pg_advisory_xact_lock($1, storage_lock($2))', [
     advisoryLocks['personal storage'],
@@ -12,9 +14,9 @@ export async function lockStorage(client: Queryable, asker: Asker): Promise<void
 }
 
 /**
- * Returns how many bytes the asker has stored. If the asker stores the same bytes twice, they count twice, so that the
- * quota does not reveal which bytes other users have. A partial upload counts as the bytes that are reserved for it.
- * Raw SQL, because it calls a function of the database, which `add_files` also calls.
+ * Returns how many bytes the asker has stored. Bytes that the asker stores twice count twice, so that the quota does
+ * not reveal which bytes other users have. A partial upload counts as the bytes that are reserved for it. Raw SQL,
+ * because it calls a database function that `add_files` also calls.
  */
 export async function countStoredBytes(client: Queryable, asker: Asker): Promise<number> {
   const { rows } = await client.query<{ bytes: number }>({
@@ -27,7 +29,7 @@ export async function countStoredBytes(client: Queryable, asker: Asker): Promise
 
 /** Creates the error that says how many bytes a user may store. */
 export function overQuota(quotaBytes: number): TooLarge {
-  return new TooLarge(`Your files may take up at most ${quotaBytes} bytes in total: delete some first.`);
+  return new TooLarge(`Your files may take up at most ${quotaBytes} bytes in total. Delete some files first.`);
 }
 
 /** Creates the error that says how large a file may be. */

@@ -33,9 +33,9 @@ export function fileChores(sweeping: Sweeping, report: Report): Chore[] {
   ];
 }
 
-/** Deletes uploads that neither a message nor an avatar has used in time. Returns how many. */
+/** Deletes uploads that were not used in time by a message or an avatar. Returns how many. */
 export async function sweepUnattached({ db }: Sweeping, limit: number): Promise<number> {
-  // Raw SQL, for `skip locked`: an upload that is being attached does not hold up the sweep.
+  // Raw SQL, for `skip locked`, so that the sweep does not wait for an upload that is being attached.
   const { rowCount } = await db.pool.query(
     `delete from files where id in (
       select id from files where message_id is null and not is_avatar and created_at < $1
@@ -69,7 +69,7 @@ export async function sweepLoose({ db, store }: Sweeping, limit: number): Promis
  * transaction ends.
  */
 async function lockHash(client: Queryable, hash: string): Promise<void> {
-  // Raw SQL, for an advisory lock: the same function also takes it when files are added.
+  // Raw SQL, for an advisory lock, which the same function also takes when files are added.
   await client.query('select lock_hashes(array[$1])', [hash]);
 }
 
@@ -78,8 +78,8 @@ async function lockHash(client: Queryable, hash: string): Promise<void> {
  * still in use.
  */
 async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inline' | 'stored' | null> {
-  // Raw SQL, because one statement checks for references, deletes the row and says where the bytes are, without reading
-  // inline bytes.
+  // Raw SQL, so that one statement checks for references, deletes the row and returns where the bytes are, without
+  // reading inline bytes.
   const { rows } = await client.query<{ place: 'inline' | 'stored' }>(
     `delete from blobs b where b.hash = decode($1, 'hex')
       and not exists (select from files f where f.blob_hash = b.hash)
@@ -94,8 +94,8 @@ async function deleteUnusedBlob(client: Queryable, hash: string): Promise<'inlin
 /**
  * Compares the bytes in the store whose hashes begin with these two hex digits with the rows of the database. Removes
  * bytes that have no row or whose row has the bytes inline, and marks rows whose bytes are missing. Deletes such rows
- * and their files once the bytes have been missing for a day; the delay allows for a disk that is temporarily not
- * mounted. Returns how many rows have missing bytes.
+ * and their files once the bytes have been missing for a day, because a disk may be temporarily unmounted. Returns how
+ * many rows have missing bytes.
  */
 export async function comparePrefix(sweeping: Sweeping, prefix: string): Promise<number> {
   const { db, store } = sweeping;
@@ -136,8 +136,8 @@ async function noteMissing(
   { missing, found }: { missing: { hash: string }[]; found: { hash: string }[] },
 ): Promise<void> {
   const hashesOf = (rows: { hash: string }[]) => rows.map(({ hash }) => Buffer.from(hash, 'hex'));
-  // Marks the rows whose bytes are missing. Raw SQL, here and in the next statement, because it needs only one
-  // parameter for any number of hashes, and uses the database's clock.
+  // Marks the rows whose bytes are missing. Raw SQL, like the next statement, because it needs only one parameter for
+  // any number of hashes, and uses the database's clock.
   await client.query(
     'update blobs set missing_since = now() where hash = any ($1) and missing_since is null and bytes is null',
     [hashesOf(missing)],

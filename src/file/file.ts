@@ -31,7 +31,7 @@ export type FileStorage = StoreAccess & {
 
 /**
  * Stages a user's bytes in the store. The bytes stay in memory only until they are written. Throws TooLarge as soon as
- * they exceed the maximum file size or what is left of the user's quota, and StoreFull if the store has no room; in
+ * they exceed the maximum file size or what is left of the user's quota, and StoreFull if the store has no room. In
  * either case, nothing is left behind. The caller must pass the result to `saveFile` or discard it.
  */
 export async function stageFile(
@@ -60,7 +60,7 @@ export async function saveFile(
  * Turns all of the staged bytes into files, or none of them, and returns the files in the same order. Only the asker
  * can see the files until they are used. Throws InvalidInput for a broken picture, RateLimited for too many pictures,
  * and TooLarge when concurrent uploads have used up the quota. `partialId` names the partial upload that becomes this
- * file: if there are several attempts, one creates the file and the others get Conflict. In every case, the staged
+ * file. If there are several attempts, one creates the file and the others get Conflict. In every case, the staged
  * bytes are released.
  */
 export async function saveFiles(
@@ -108,8 +108,8 @@ async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, arr
 }
 
 /**
- * Returns those of the files with these ids that the asker may see, in no particular order. Raw SQL, at a third of
- * Prisma's cost: `node` and `nodes` run this.
+ * Returns those of the files with these ids that the asker may see, in no particular order. Raw SQL at a third of
+ * Prisma's cost, because `node` and `nodes` run this.
  */
 export async function findVisibleFiles(
   { pool }: Db,

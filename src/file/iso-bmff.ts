@@ -3,32 +3,32 @@ import type { Span } from './byte-edit.ts';
 import type { ByteWindow } from './store/byte-window.ts';
 
 /**
- * The changes to make in place: the spans to fill with zeros, and the positions of the types (of boxes and items) to
- * rename to `free`.
+ * The changes to make in place: the spans to fill with zeros, and the positions of the type codes (of boxes and items)
+ * to replace with `free`.
  */
 export type Erasure = { blank: Span[]; free: number[] };
 
 /** The file's boxes are invalid or exceed a limit. */
 export class BadBoxes extends Error {}
 
-/** More boxes than cameras and recorders write: a fragmented video has two boxes per fragment. */
+/** Cameras and recorders write fewer boxes: a fragmented video has two boxes per fragment. */
 const maxBoxes = 20_000;
-/** The maximum nesting depth at which boxes are parsed: `meta`, or the tracks of a video. */
+/** The maximum depth to which nested boxes are parsed. It is sufficient for `meta` and for the tracks of a video. */
 const maxDepth = 4;
 const maxTraces = 1_000;
 const maxTableBytes = 256 * 1024;
 /**
- * The limit for the entries of all tables together. The size of the file does not limit them: an item takes at least 6
- * bytes, but an extent may take none.
+ * The limit for the total number of entries in all tables. The size of the file does not limit their number: an item
+ * takes at least 6 bytes, but an extent may take none.
  */
 const maxTableSteps = 20_000;
-/** How many boxes are read before the event loop can run other work, when all boxes are in memory. */
+/** How many boxes that are already in memory are read before the event loop can run other work. */
 const boxesPerTurn = 1_000;
 
 type Box = Span & { type: string; body: number };
 
 /**
- * Finds the metadata that says where, and with which device, a picture or a video was taken, in a file made of boxes
+ * Finds the metadata that says where and with which device a picture or a video was taken, in a file made of boxes
  * (ISO/IEC 14496-12; HEIF is 23008-12): EXIF and XMP items, and boxes for user and application data. All other data
  * stays in place, so that every offset remains valid. Throws BadBoxes if the file can't be read to its end.
  */
@@ -38,7 +38,7 @@ export async function findMetadata(file: BoxFile): Promise<Erasure> {
   return erasure;
 }
 
-/** A file, read box by box. */
+/** A file that is read box by box. */
 export class BoxFile {
   readonly size: number;
   readonly #bytes: ByteWindow;
@@ -167,7 +167,7 @@ async function visitItems(file: BoxFile, meta: Box, erasure: Erasure): Promise<v
   if (places === undefined) throw new BadBoxes('Its items have no locations.');
   const spans = readPlaces(await file.read(places), { file, ids: new Set(traces.keys()), idat: boxes.get('idat') });
   for (const span of spans) blank(span, erasure);
-  // Once an item's type is changed, no reader looks for metadata in the zeroed bytes.
+  // Once an item's type is changed, no reader looks for metadata in the zeroed bytes of the item.
   for (const typeAt of traces.values()) if (typeAt !== null) rename(typeAt, erasure);
 }
 
@@ -195,7 +195,7 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
     const idWidth = infoVersion >= 3 ? 4 : 2;
     const id = info.take(idWidth);
     info.take(2);
-    // Older entries have no item type but only a media type. Such items are not pictures either.
+    // Older entries have only a media type instead of an item type. Such items are not pictures either.
     const isTyped = infoVersion >= 2;
     const type = isTyped ? info.text(4) : 'mime';
     if (!['Exif', 'mime', 'uri '].includes(type)) continue;
@@ -208,8 +208,9 @@ async function readMetadataItems(file: BoxFile, infos: Box): Promise<Map<number,
 type Places = { file: BoxFile; ids: ReadonlySet<number>; idat: Box | undefined };
 
 /**
- * Returns the spans of these items, including all extents. The number of entries is checked before they are read:
- * extents whose numbers are 0 bytes wide take up no space, so the file's size does not limit how many there are.
+ * Returns the spans of these items, including all extents. The number of entries is checked before they are read.
+ * Extents whose numbers are 0 bytes wide take up no space, so the file's size does not limit how many extents there
+ * are.
  */
 function readPlaces(table: Table, { file, ids, idat }: Places): Span[] {
   const version = table.take(1);

@@ -4,15 +4,15 @@ import type { FileStore, StagedBytes } from './store/store.ts';
 import { blankOut, edited, joinEdits, type Edit } from './byte-edit.ts';
 import { BadBoxes, BoxFile, findMetadata, type Erasure } from './iso-bmff.ts';
 
-/** The types of pictures that the server can't decode (there is no free HEVC decoder), and of videos. */
+/** The media types of videos, and of pictures that the server can't decode (there is no free HEVC decoder). */
 const pictureTypes = new Set(['image/heic', 'image/heic-sequence', 'image/heif', 'image/heif-sequence']);
 const filmTypes = new Set(['video/mp4', 'video/quicktime', 'video/x-m4v']);
 
 /**
- * Returns a copy of the file without the metadata that says where, and with which device, it was taken; all other bytes
- * stay the same. Returns `staged` itself if the type needs no cleaning or the file has no such metadata. Throws
- * InvalidInput if a picture is so damaged that its metadata can't be determined. A damaged video, such as one that a
- * recorder leaves behind when it loses power, is kept unchanged.
+ * Returns a copy of the file without the metadata that says where and with which device the picture or video was taken.
+ * All other bytes stay the same. Returns `staged` itself if the type needs no cleaning or the file has no such
+ * metadata. Throws InvalidInput if a picture is so damaged that its metadata can't be determined. A damaged video, such
+ * as one that a recorder leaves behind when it loses power, is kept unchanged.
  */
 export async function eraseMetadata(store: FileStore, contentType: string, staged: StagedBytes): Promise<StagedBytes> {
   if (!pictureTypes.has(contentType) && !filmTypes.has(contentType)) return staged;

@@ -12,7 +12,8 @@ import { openStore, type StoreSettings } from './store/open.ts';
 import { PartialFiles } from './store/partial.ts';
 
 /**
- * The settings that say where files are stored, what their limits in bytes are, and whether this node receives uploads.
+ * The settings that specify where files are stored, what their size limits are in bytes, and whether this node receives
+ * uploads.
  */
 export type FileSettings = StoreSettings & {
   maxUploadBytes: number;

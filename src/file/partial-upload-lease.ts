@@ -7,8 +7,8 @@ const times = { expiry: 15_000, renewal: 1_000 };
 const patienceMs = 20_000;
 
 /**
- * The exclusive right to write to a partial upload. `askToRelease` is called when another request wants the lease, when
- * the lease is lost, and before the node shuts down.
+ * The exclusive right to write to a partial upload. `askToRelease` is called if another request wants the lease, if the
+ * lease is lost, and before the node shuts down.
  */
 export type PartialUploadLease = {
   lock: (signal: AbortSignal, askToRelease: () => Promise<void> | void) => Promise<void>;
@@ -17,7 +17,7 @@ export type PartialUploadLease = {
 
 /**
  * Lets one request at a time write to a partial upload, across all nodes. The next request asks the holder of the lease
- * to stop, because the holder's connection may be half-open with its client already gone.
+ * to stop, because the holder's connection may be half-open, with its client long gone.
  */
 export class PartialUploadLeases {
   readonly #leases: Leases;

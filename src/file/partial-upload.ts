@@ -35,9 +35,9 @@ export class FileExists extends Error {}
 export type NewPartial = Pick<PartialUpload, 'id' | 'name' | 'metadata' | 'size'>;
 
 /**
- * The uploads that arrive in parts. The rows say whom the uploads belong to and how many bytes are reserved for them;
- * the sizes of the partial files say how many bytes have arrived. Reserved bytes count towards the quota from the
- * beginning, so that partial uploads cannot take more room than files.
+ * The uploads that arrive in parts. The rows say which user each upload belongs to and how many bytes are reserved for
+ * it. The sizes of the partial files say how many bytes have arrived. Reserved bytes count towards the quota from the
+ * beginning, so that partial uploads cannot exceed it.
  */
 export class PartialUploads {
   /** How long an upload may stay incomplete before it is deleted, in ms. */
@@ -49,7 +49,7 @@ export class PartialUploads {
    * uploads.
    */
   readonly #beginning = new KeyedMutex<bigint>();
-  /** The uploads that are being completed. If a request is repeated, it waits for the same result. */
+  /** The uploads that are being completed. A repeated request to complete an upload waits for the same result. */
   readonly #completing = new Map<string, Promise<SharedFile>>();
 
   constructor(files: FileStorage, bytes: PartialFiles) {
@@ -64,9 +64,9 @@ export class PartialUploads {
 
   /**
    * Begins an upload for the asker. If the size is unknown, reserves as much as the limit and the quota allow. Throws
-   * TooLarge for an upload over the limit or over what is left of the quota, RateLimited for a user with too many
-   * incomplete uploads, InvalidInput for too much metadata, and StoreFull when there is no room. A failed call leaves
-   * nothing behind.
+   * TooLarge for an upload over the limit or over what is left of the quota, and RateLimited for a user with too many
+   * incomplete uploads. Throws InvalidInput for too much metadata, and StoreFull when there is no room. A failed call
+   * leaves nothing behind.
    */
   async begin(asker: Asker, upload: NewPartial): Promise<void> {
     checkNew(upload);
@@ -101,7 +101,7 @@ export class PartialUploads {
     const offset = await this.#bytes.sizeOf(id);
     // The bytes are also gone once another node has completed the upload.
     if (offset === null && size !== null && (await this.#findCompleted(id)) !== null) return size;
-    if (offset === null) throw new NotFound('The bytes of this upload are not on this node: start the upload again.');
+    if (offset === null) throw new NotFound('The bytes of this upload are not on this node. Start the upload again.');
     return offset;
   }
 
@@ -134,9 +134,9 @@ export class PartialUploads {
   }
 
   /**
-   * Turns a complete upload into a file. This happens only once: a repeated call returns the same file. Returns null
-   * while the upload is incomplete. Throws NotFound if the file has been deleted, and the errors of `saveFile`. After
-   * InvalidInput, the upload is deleted; after any other error, the caller can try again.
+   * Turns a complete upload into a file. This happens only once, so a repeated call returns the same file. Returns null
+   * while the upload is incomplete. Throws NotFound if the file has been deleted. Also throws the errors of `saveFile`.
+   * After InvalidInput, the upload is deleted. After any other error, the caller can try again.
    */
   async complete(asker: Asker, id: string): Promise<SharedFile | null> {
     const upload = await this.find(asker, id);
@@ -186,7 +186,10 @@ export class PartialUploads {
     const { partialUpload } = transaction.prisma;
     await lockStorage(transaction, asker);
     if ((await partialUpload.count({ where: { userId: asker.userId, fileId: null } })) >= maxUnfinished) {
-      throw new RateLimited(`You already have ${maxUnfinished} unfinished uploads: complete or delete one first.`, 60);
+      throw new RateLimited(
+        `You already have ${maxUnfinished} unfinished uploads. Complete or delete one of them first.`,
+        60,
+      );
     }
     const quotaLeft = userQuotaBytes - (await countStoredBytes(transaction, asker));
     const reservedBytes = upload.size ?? Math.min(maxUploadBytes, quotaLeft);
@@ -221,7 +224,7 @@ export class PartialUploads {
     }
   }
 
-  /** Returns the id of the file that the upload became, or null if it has not become one. */
+  /** Returns the id of the file that the upload became, or null if it has not become a file. */
   async #findCompleted(id: string): Promise<bigint | null> {
     const upload = await this.#db.prisma.partialUpload.findUnique({ where: { id }, select: { fileId: true } });
     return upload?.fileId ?? null;

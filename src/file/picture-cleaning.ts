@@ -22,9 +22,9 @@ const finders: Record<string, NoteFinder> = {
 
 /**
  * Returns the same picture without the data that viewers of its format do not display: the bytes are removed or zeroed,
- * and no pixel is re-encoded. Returns `staged` itself if there is nothing to remove, and null if the data can't be
- * determined because the picture has too many parts or is damaged. Keeps `orientation` in a metadata entry that holds
- * nothing else.
+ * and no pixel is re-encoded. Returns `staged` itself if there is nothing to remove. Returns null if the data to remove
+ * can't be determined, because the picture has too many parts or is damaged. Keeps the `orientation` in a metadata
+ * entry that contains nothing else.
  */
 export async function cleanPicture(
   store: FileStore,
@@ -42,7 +42,7 @@ export async function cleanPicture(
   }
 }
 
-/** Returns the edits, sorted by position in the file. */
+/** Returns the edits, sorted by their position in the file. */
 async function findEdits(content: StagedBytes['content'], find: NoteFinder, orientation: number): Promise<Edit[]> {
   await using bytes = await ByteWindow.open(content);
   const plain = new PictureWalk(bytes);
@@ -65,7 +65,7 @@ async function findBoxNotes(walk: PictureWalk): Promise<void> {
 }
 
 /**
- * Byte sequences that occur before or in any metadata that may contain a location, and that are too long to occur by
+ * Byte sequences that occur in or before any metadata that may contain a location, and that are too long to occur by
  * chance.
  */
 const signs = [

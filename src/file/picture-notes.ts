@@ -2,16 +2,19 @@ import { jpegOrientation, pngOrientation, webpOrientation } from './orientation-
 import type { PictureWalk } from './picture-walk.ts';
 
 /**
- * Finds the data in a picture that a viewer does not display, and records edits that remove it: comments, application
- * data, camera data, and anything after the end of the picture. The displayed data stays the same byte for byte, even
- * in a truncated picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
+ * Finds the data in a picture that a viewer does not display (comments, application data, camera data, and anything
+ * after the end of the picture), and records edits that remove it. The displayed data stays the same byte for byte,
+ * even in a truncated picture. An `orientation` other than 1 is kept, in a metadata entry that holds nothing else.
  */
 export type NoteFinder = (walk: PictureWalk, orientation: number) => Promise<void>;
 
 /** The application segments that a decoder needs: JFIF, the colour profile, Adobe's colour transform. */
 const jpegApplications: Record<number, string> = { 0xe0: 'JFIF\0', 0xe2: 'ICC_PROFILE\0', 0xee: 'Adobe' };
 
-/** Whether the marker has no length: start of image, restarts, and a marker for temporary use. */
+/**
+ * Returns whether the marker has no length, which is the case for the start of the image, for restarts, and for a
+ * marker for temporary use.
+ */
 const isBareMarker = (marker: number) => marker === 0xd8 || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7);
 
 /** See ITU-T T.81, annex B. */
@@ -155,7 +158,7 @@ export async function findWebpNotes(walk: PictureWalk, orientation: number): Pro
   walk.overwrite(4, size);
 }
 
-/** Zeroes data within a frame that is not displayed. It is not removed, so that the frame keeps its declared length. */
+/** Zeroes undisplayed data within a frame. The data is not removed, so that the frame keeps its declared length. */
 async function findFrameNotes(walk: PictureWalk, { start, end }: { start: number; end: number }): Promise<void> {
   for (let position = start; position + 8 <= end;) {
     const head = await walk.look(position, 8);

@@ -16,7 +16,7 @@ import {
 /**
  * This program runs in a separate process that decodes one picture at a time, so that a picture that makes a decoder
  * crash, hang or use too much memory affects only this process. The server that started the process kills it when a
- * picture takes too long; the process exits by itself when it has used too much memory.
+ * picture takes too long; the process exits on its own when it has used too much memory.
  */
 
 /**
@@ -25,7 +25,7 @@ import {
  */
 const maxPixels = 300_000_000;
 /**
- * The maximum number of pixels of a picture that is rotated upright. For a larger picture, the metadata keeps the
+ * The maximum number of pixels of a picture that may be rotated upright. For a larger picture, the metadata keeps the
  * orientation instead.
  */
 const maxTurnedPixels = 50_000_000;
@@ -33,7 +33,7 @@ const maxMemoryBytes = 1024 * 1024 * 1024;
 const memoryLookMs = 50;
 const headBytes = 256 * 1024;
 
-// The server has more important work, and when memory is short, this process should be killed first.
+// The server has more important work, and when memory runs out, this process should be killed first.
 setPriority(5);
 writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined);
 sharp.concurrency(1);
@@ -123,8 +123,8 @@ async function hashOf(content: Buffer): Promise<string> {
 /**
  * Rotates the picture upright. A JPEG is re-encoded at its own quality; other formats keep the same samples, and the
  * function verifies this. Returns null if the picture is already upright or can't be rotated, because it has too many
- * pixels, more than one frame, more than 8 bits per sample, or another colour space or format. Rejects if the file is
- * truncated.
+ * pixels, more than one frame, more than 8 bits per sample, or an unsupported colour space or format. Rejects if the
+ * file is truncated.
  */
 async function turn(content: Buffer | string, metadata: Metadata): Promise<Buffer | null> {
   const { format, orientation = 1, pages = 1, depth, space, width, height } = metadata;

@@ -7,12 +7,12 @@ export class UnclearPicture extends Error {}
 const maxSteps = 100_000;
 /** Edits take up memory, so this limit is lower than the limit for steps. */
 const maxEdits = 20_000;
-/** The program reads compressed data in pieces of this size, between which the event loop can run other work. */
+/** The server reads compressed data in pieces of this size, so that the event loop can run other work between them. */
 const strideBytes = 32 * 1024;
 
 /**
- * A single pass over the file of a picture, from the first byte to the last, that records edits to remove the data that
- * a viewer does not display. Counts the steps and edits, and throws UnclearPicture if there are too many.
+ * A single pass over a picture's file, from the first byte to the last. It records edits that remove the data that a
+ * viewer does not display. Counts the steps and edits, and throws UnclearPicture if there are too many.
  */
 export class PictureWalk {
   readonly bytes: ByteWindow;
@@ -51,7 +51,7 @@ export class PictureWalk {
   }
 
   /**
-   * Returns the first position, from `position` on, at which `find` finds something, or null if there is none. `find`
+   * Returns the first position at or after `position` where `find` finds something, or null if there is none. `find`
    * returns an index into the bytes that it receives, or null.
    */
   async seek(position: number, find: (seen: Buffer) => number | null, overlap = 0): Promise<number | null> {
@@ -64,7 +64,10 @@ export class PictureWalk {
     }
   }
 
-  /** Returns the end of a GIF's sub-blocks, each of which begins with its length, or null if the file ends first. */
+  /**
+   * Returns the end of a GIF's sub-blocks, each of which begins with its length, or null if the file ends before the
+   * sub-blocks do.
+   */
   async endOfSubBlocks(position: number): Promise<number | null> {
     for (let at = position; ;) {
       const seen = await this.bytes.look(at, strideBytes);

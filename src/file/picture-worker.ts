@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { PictureAnswer, PictureFacts, Pixels } from './picture-protocol.ts';
 
-/** The time limit for one picture, which includes using the result. */
+/** The time limit for one picture, including the time for using the result. */
 const maxPictureMs = 20_000;
 /**
  * How long a worker may be idle before its process is ended. The next picture then has to wait until another process
@@ -19,8 +19,8 @@ const program = join(import.meta.dirname, 'picture-program.ts');
 export class PictureTooHeavy extends Error {}
 
 /**
- * The result of a worker. `upright` yields the picture after it was rotated upright. The caller must read it before the
- * next picture starts.
+ * The result of a worker. `upright` yields the picture, rotated upright. The caller must read it before the next
+ * picture is decoded.
  */
 export type Development =
   | { kind: 'unknown' }
@@ -28,8 +28,8 @@ export type Development =
   | { kind: 'decoded'; facts: PictureFacts; pixels: Pixels; upright: (() => AsyncGenerator<Buffer>) | null };
 
 /**
- * A process that decodes pictures, one at a time. It starts when `warm` is called or with the first picture, and is
- * killed when a picture exceeds the time limit, so a decoder can neither block nor crash the server.
+ * A process that decodes pictures, one at a time. It starts when `warm` is called or when the first picture arrives,
+ * and is killed when a picture exceeds the time limit. A decoder can therefore neither block nor crash the server.
  */
 export class PictureWorker {
   #child: ChildProcess | null = null;

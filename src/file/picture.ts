@@ -29,7 +29,7 @@ export type Picture = {
 /**
  * The result of processing a file whose type is a picture type. `staged` shows no sign of metadata about the place or
  * the device. The exception is `isUnclear`, which means that the metadata can't be determined and that the file must
- * not be shown as a picture. `note` says what could not be done.
+ * not be shown as a picture. `note` says what the server could not do with the file.
  */
 export type DevelopedPicture = {
   staged: StagedBytes;
@@ -38,7 +38,7 @@ export type DevelopedPicture = {
   note: string | null;
 };
 
-/** Whether files of this content type are processed as pictures. */
+/** Returns whether files of this content type are processed as pictures. */
 export function isPictureType(contentType: string): boolean {
   return pictureTypes.has(contentType);
 }
@@ -120,14 +120,14 @@ async function finish(store: FileStore, { staged, contentType, found }: Found): 
 
 const notes = {
   unclear:
-    'Kept as a plain file: it may contain the place where it was taken, which could not be removed without damage.',
+    'Kept as a plain file, because it may reveal where it was taken, and that information could not be removed without damage.',
   undecoded: 'No thumbnails: the picture is too large or too damaged to decode.',
   uncleaned:
-    'Kept unchanged: its metadata could not be removed, but no sign of the place where it was taken was found.',
+    'Kept unchanged, because its metadata could not be removed. No sign of the place where it was taken was found.',
 };
 
 /**
- * Returns null if the picture is already upright or can't be rotated; in the latter case, its metadata keeps the
+ * Returns null if the picture is already upright or can't be rotated. If it can't be rotated, its metadata keeps the
  * orientation.
  */
 async function stageUpright(store: FileStore, found: Development): Promise<StagedBytes | null> {

@@ -3,8 +3,8 @@ export type ByteRange = { start: number; end: number };
 
 /**
  * Parses a Range header for a file of `size` bytes (RFC 9110, section 14). Returns null if all bytes are to be sent,
- * which includes unsupported kinds of ranges (several ranges, other units), and 'unsatisfiable' for a range beyond the
- * end of the file.
+ * which is also the case for unsupported kinds of ranges (several ranges, other units). Returns 'unsatisfiable' for a
+ * range beyond the end of the file.
  */
 export function readRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null {
   // An empty file has no ranges.

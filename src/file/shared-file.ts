@@ -16,10 +16,10 @@ export type SharedFile = {
 };
 
 /**
- * Returns an SQL condition on `files f` and `fileChat`: whether the user whose id is the expression `asker` may see the
- * file. A user can see the files of the messages that they can see, the avatars of all users and of the chats that they
- * can see, and their own unused uploads. A user whose account has been erased cannot see any files. A condition on
- * `files f` and `fileChat`, as SQL.
+ * Returns an SQL condition on `files f` and `fileChat` that says whether a user may see the file. `asker` is an SQL
+ * expression for the user's id. A user can see the files of the messages that they can see, the avatars of all users
+ * and of the chats that they can see, and their own unused uploads. A user whose account has been erased cannot see any
+ * files.
  */
 export const fileVisibleTo = (asker: string) =>
   `exists (select from users v where v.id = ${asker} and v.deleted_at is null)
@@ -31,8 +31,9 @@ export const fileVisibleTo = (asker: string) =>
       end`;
 
 /**
- * The joins that follow `files f`. Each row is looked up by its key. PostgreSQL would otherwise keep using a plain join
- * that it planned while the tables were new and empty, and read whole tables until they are analyzed.
+ * The joins that follow `files f`. Each row is looked up by its key. Otherwise, PostgreSQL would keep using the plan
+ * that it made for a plain join while the tables were new and empty, and would read whole tables until they are
+ * analyzed.
  */
 export const fileChat = `left join lateral (select * from messages where id = f.message_id offset 0) m on true
     left join lateral (select * from chats where id = m.chat_id offset 0) c on true`;

@@ -2,8 +2,8 @@ import { blankOut, joinEdits, type Edit, type Span } from './byte-edit.ts';
 import { UnclearPicture, type PictureWalk } from './picture-walk.ts';
 
 /**
- * The tags that a decoder needs (TIFF 6.0, its supplements, and 34675: the colour profile). All other tags are removed;
- * they include those for cameras, applications, people and places (GPS, EXIF, XMP, IPTC, GeoTIFF).
+ * The tags that a decoder needs (TIFF 6.0, its supplements, and 34675: the colour profile). All other tags are removed,
+ * including those for cameras, applications, people and places (GPS, EXIF, XMP, IPTC, GeoTIFF).
  */
 const seenTags = new Set([
   ...[
@@ -32,8 +32,8 @@ type Format = { isLittle: boolean; isBig: boolean };
 type Entry = { tag: number; value: Span; isInline: boolean; count: number; width: number; raw: Buffer };
 
 /**
- * Finds edits that remove, in place, the data in a TIFF that a viewer does not display. They remove tags from their
- * directory, which then has fewer entries, and zero the values of these tags. Offsets and all displayed data stay
+ * Finds edits that remove, in place, the data in a TIFF that a viewer does not display. The edits remove tags from
+ * their directory, which then has fewer entries, and zero the values of these tags. Offsets and all displayed data stay
  * unchanged. Throws UnclearPicture if the directories can't be followed.
  */
 export async function findTiffNotes(walk: PictureWalk): Promise<void> {

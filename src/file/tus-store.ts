@@ -12,7 +12,7 @@ export const tusExtensions = [
   'expiration',
 ] as const;
 
-/** The uploads of one user, as the tus server accesses them. The uploads of other users cause NotFound. */
+/** The uploads of one user, as the tus server accesses them. A request for another user's upload throws NotFound. */
 export class TusStore extends DataStore {
   readonly #partials: PartialUploads;
   readonly #asker: Asker;
@@ -41,7 +41,7 @@ export class TusStore extends DataStore {
       id,
       offset: await this.#partials.offsetOf(found),
       creation_date: found.createdAt.toISOString(),
-      // The tus server refuses a length if the upload already has one, even if both are the same.
+      // The tus server refuses a length if the upload already has one, even if both lengths are the same.
       ...(found.size !== null && !this.#declaresLength && { size: found.size }),
       ...(found.metadata !== null && { metadata: Metadata.parse(found.metadata) }),
     });

@@ -66,8 +66,8 @@ export function serveTus(services: Services): Handler {
 }
 
 /**
- * Applies the method that the client specifies, because some clients and networks support only GET and POST. A GET is
- * never treated as another method, because it must not change anything.
+ * Applies the method override that the client specifies, because some clients and networks support only GET and POST. A
+ * GET is never treated as another method, because a GET must not change anything.
  */
 function overrideMethod(request: IncomingMessage): void {
   const asked = request.headers['x-http-method-override'];
@@ -76,7 +76,10 @@ function overrideMethod(request: IncomingMessage): void {
   if (overridable.has(method)) request.method = method;
 }
 
-/** Describes the protocol. This requires no authentication, because clients ask for it before they have a token. */
+/**
+ * Describes the protocol. The description requires no authentication, because clients ask for it before they have a
+ * token.
+ */
 function describeProtocol({ files }: Services): Record<string, string> {
   return {
     'tus-resumable': tusVersion,
@@ -124,7 +127,7 @@ function createServer(services: Services, { asker, request, response }: Exchange
     // `applyCors` has already decided this.
     ...(origin !== '*' && { allowedOrigins: (asking) => asking === origin }),
     exposedHeaders: ['Upload-Expires'],
-    // This is reported only by OPTIONS; `PartialUploads` enforces the limit of each upload.
+    // Only OPTIONS reports this limit; `PartialUploads` enforces the limit of each upload.
     maxSize: (_, id) => (id === null ? files.maxUploadBytes : 0),
     namingFunction: () => randomBytes(16).toString('base64url'),
     getFileIdFromRequest: (_, last) => readId(last),
@@ -141,8 +144,8 @@ function createServer(services: Services, { asker, request, response }: Exchange
     },
     onUploadFinish: async (_, { id }) => {
       const file = await completeUpload(services, asker, id);
-      // The protocol requires that the response to a PATCH be a 204, which has no body, so the client gets the file
-      // with a GET.
+      // The protocol requires a response to a PATCH to be a 204, which has no body, so the client gets the file with a
+      // GET.
       if (file === null || request.method !== 'POST') return {};
       return {
         status_code: 201,
@@ -177,8 +180,8 @@ class ProblemServer extends Server {
 }
 
 /**
- * Returns the same refusal as for any other upload, except for statuses to which tus clients react: they retry after
- * 423, and start over after 404.
+ * Returns the same refusal as for any other upload, except for the statuses to which tus clients react: they retry
+ * after 423, and start over after 404.
  */
 function explain(error: unknown, request: IncomingMessage): { status: number; message: string } | null {
   if (error instanceof NotFound) return { status: 404, message: error.message };

@@ -5,7 +5,7 @@ import { describeCaller } from '../core/asker.ts';
 import type { RequestScope } from '../core/request-scope.ts';
 import { routes } from './rest/table.ts';
 
-/** The words of the paths that the server serves. */
+/** The words that occur in the paths that the server serves. */
 const words = new Set([
   ...['graphql', 'stream', 'graphiql', 'api', 'upload', 'tus', 'files', 'auth', 'logout', 'mcp', 'export', 'import'],
   ...['hooks', 'slack', 'events', 'livez', 'readyz', 'schema.graphql', '.well-known', 'jwks.json', 'openapi.json'],
@@ -16,7 +16,7 @@ const words = new Set([
 const maxSegments = 10;
 
 /**
- * Returns the path in a form that may be logged, in which only the words that the server knows remain. Everything else,
+ * Returns the path in a form that may be logged and that contains only words that the server knows. Everything else,
  * such as the token of an incoming webhook, the name of a file or an external key, becomes `*`. Anything after the
  * tenth segment is omitted, and so is the query string, which may contain the token of a stream or the signature of a
  * link.
@@ -37,7 +37,7 @@ export class AccessLog {
     this.#addressOf = addressOf;
   }
 
-  /** Call this when a request arrives; the line is written when its response has closed. */
+  /** Call this function when a request arrives. The line is written when the response to the request has closed. */
   follow(request: IncomingMessage, response: ServerResponse, { route, scope }: { route: string; scope: RequestScope }) {
     const { method, url, socket } = request;
     if (isProbe(url)) return;
@@ -66,7 +66,7 @@ export class AccessLog {
   }
 }
 
-/** Whether this is a health check by a load balancer, which happens every few seconds. */
+/** Whether the request is a health check by a load balancer, which sends one every few seconds. */
 export function isProbe(url: string | undefined): boolean {
   return url === '/livez' || url === '/readyz';
 }

@@ -35,7 +35,7 @@ function limitRest(this: ServerResponse): void {
 }
 
 /**
- * Removes the deadline of an upload or an import, which may take longer than other requests; a different check limits
+ * Removes the deadline of an upload or an import, which may take longer than other requests. A different check limits
  * how slow it may be.
  */
 export function liftDeadline(request: IncomingMessage): void {

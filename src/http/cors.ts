@@ -16,7 +16,7 @@ const exposed = 'parley-cost, ratelimit, ratelimit-policy, retry-after, etag, x-
 /**
  * Allows front ends on other origins: on any origin (`*`), or on those in a comma-separated list. Never allows
  * credentials. Only the authorization header identifies the asker, so a page can use only its own session. Returns true
- * if the request was a preflight request, to which the function has then responded.
+ * if the request was a preflight request, in which case the function has already responded to it.
  */
 export function applyCors(request: IncomingMessage, response: ServerResponse, allowedOrigins: string): boolean {
   const origin = pickOrigin(request.headers.origin, allowedOrigins);

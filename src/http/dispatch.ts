@@ -31,11 +31,11 @@ export type Handlers = {
   rest?: Handler;
   /** Serves `/api/import`. */
   import?: Handler;
-  /** The handlers of all other pages, each under its exact path, for GET and HEAD. */
+  /** The handlers for all other pages, each under its exact path, for GET and HEAD. */
   pages: Record<string, Handler>;
 };
 
-/** Removes the origin from a target in absolute form (RFC 9112, 3.2.2), which some proxies send. */
+/** Removes the origin from a request target in absolute form (RFC 9112, 3.2.2), which some proxies send. */
 export function originForm(target = '/'): string {
   const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0];
   if (origin === undefined) return target;
@@ -44,8 +44,8 @@ export function originForm(target = '/'): string {
 }
 
 /**
- * The purpose of a request, under the name that metrics and the access log use: the name of its handler, a page, or
- * nothing.
+ * The purpose of a request, under the name that metrics and the access log use: the name of its handler, `page`, or
+ * `none`.
  */
 export type Route =
   | 'graphql'
@@ -65,7 +65,7 @@ export type Route =
   | 'none';
 
 /**
- * Returns the purpose of the request, which follows from its path; at /graphql, it also follows from what the client
+ * Returns the purpose of the request, which follows from the path. At /graphql, it also follows from what the client
  * sends and accepts.
  */
 export function findRoute(request: IncomingMessage, pages: Handlers['pages']): Route {

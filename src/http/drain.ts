@@ -15,9 +15,9 @@ const lastUseMs = 5_500;
 /** How long a new connection from a proxy may take to send its first request while the server drains, in ms. */
 const firstRequestMs = 1_000;
 
-/** A turn of the event loop counts as quiet if it is shorter than this, in ms. */
+/** A turn of the event loop that is shorter than this counts as quiet, in ms. */
 const quietTurnMs = 0.3;
-/** The maximum number of turns to wait for a quiet one. */
+/** The maximum number of turns for which to wait for a quiet turn. */
 const maxTurns = 200;
 
 /** Tracks the connections and requests of an HTTP server, and closes it without losing a request. */
@@ -74,13 +74,13 @@ export class Drain {
       await waitForQuietTurn();
     }
     const closed = once(this.#server, 'close');
-    // This bypasses the HTTP server's own method, which also closes idle connections, because a proxy may be sending a
-    // request on one of them.
+    // This bypasses the HTTP server's own method, which would also close idle connections, because a proxy may be
+    // sending a request on one of them.
     NetServer.prototype.close.call(this.#server);
     for (const response of this.#underWay) endConnectionWith(response);
     endStreams();
     // Browsers open connections in advance, and Node considers a connection busy if nothing has been sent on it yet. A
-    // proxy sends a request as soon as it has connected, so on a new connection a request is about to arrive.
+    // proxy sends a request as soon as it has connected, so a request is about to arrive on a new connection.
     const timers = [
       setTimeout(() => this.#unused.forEach((socket) => void socket.destroy()), delayMs > 0 ? firstRequestMs : 0),
       setTimeout(() => this.#endIdle(), delayMs > 0 ? lastUseMs : 0),
@@ -88,7 +88,7 @@ export class Drain {
     ];
     await closed;
     timers.forEach(clearTimeout);
-    // Ends the checks for late headers.
+    // Stops the checks for late headers.
     this.#server.close();
   }
 
@@ -100,9 +100,9 @@ export class Drain {
 
 /**
  * Waits for a moment at which Node has just accepted every waiting connection. When the server stops listening, the
- * kernel resets the connections that are still waiting, whatever data they have sent. Node accepts connections once per
- * turn of the event loop, before this function returns. More connections may arrive during the rest of that turn, so
- * the turn must have been short.
+ * kernel resets the connections that are still waiting, even if they have already sent data. Node accepts connections
+ * once per turn of the event loop, before this function returns. More connections may arrive during the rest of that
+ * turn, so the turn must have been short.
  */
 async function waitForQuietTurn(): Promise<void> {
   for (let turn = 0; turn < maxTurns; turn += 1) {

@@ -10,8 +10,8 @@ import { matchesEtag } from './etag.ts';
 import type { Handler } from './respond.ts';
 
 /**
- * The page contains everything that it needs, so it may load nothing from elsewhere, and may connect only to this
- * server.
+ * The page contains everything that it needs, so it is not allowed to load anything from elsewhere, and may connect
+ * only to this server.
  */
 const contentSecurityPolicy = [
   "default-src 'none'",
@@ -28,8 +28,8 @@ const contentSecurityPolicy = [
 type Page = { gzipped: Buffer; etag: string };
 
 /**
- * Serves GraphiQL. The page is 9 MB, so it is rendered and compressed once, and a browser that already has it gets a
- * 304. `script` runs in the page before everything else.
+ * Serves GraphiQL. The page is 9 MB, so it is rendered and compressed only once, and a browser that already has it gets
+ * a 304. `script` runs in the page before all other scripts.
  */
 export function serveGraphiql(options: GraphiQLOptions, script: () => void): Handler {
   let page: Promise<Page> | undefined;
@@ -53,8 +53,8 @@ export function serveGraphiql(options: GraphiQLOptions, script: () => void): Han
 }
 
 /**
- * When a tab receives the focus, GraphiQL moves it to where it was before the other tabs existed, so the first click on
- * the tab would miss it.
+ * When a tab receives the focus, GraphiQL moves the tab to the position that it had before the other tabs existed, so
+ * the first click on the tab would miss it.
  */
 const steadyTabs = '<style>.graphiql-tab { transform: none !important }</style>';
 

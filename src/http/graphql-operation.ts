@@ -32,8 +32,8 @@ export type OperationSender = { asker: () => Caller | null; from: IncomingMessag
 
 /**
  * Executes one query or mutation. Returns the result of the operation, or the errors of its document. Refuses
- * subscriptions. Every edge except Yoga and the streams executes the operations of its clients here, so that the same
- * rules, limits and headers apply to all of them.
+ * subscriptions. Every edge except Yoga and the streams calls this to execute the operations of its clients, so that
+ * the same rules, limits and headers apply to all operations.
  */
 export async function executePrepared(
   { schema, services, mask }: GraphqlOptions,
@@ -51,9 +51,10 @@ export async function executePrepared(
 }
 
 /**
- * Sends a result as JSON with that media type. The status follows the specification. It is 200 if there is data or if
- * the client accepts plain JSON; otherwise it is 400. If there is no data, an error with a status of its own determines
- * the status of the response, for every client. https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
+ * Sends a result as JSON with the given media type. The status follows the specification. It is 200 if there is data or
+ * if the client accepts plain JSON; otherwise it is 400. If there is no data, an error with a status of its own
+ * determines the status of the response, whatever the client accepts.
+ * https://graphql.github.io/graphql-over-http/draft/#sec-Status-Codes
  */
 export function sendResult(response: ServerResponse, result: ExecutionResult, mediaType: string): void {
   const own = result.data === undefined ? result.errors?.map(readStatus).find((each) => each !== null) : undefined;
@@ -77,7 +78,7 @@ function readStatus({ extensions }: GraphQLError): number | null {
 }
 
 /**
- * Returns the error in the form in which a client receives it, without the status, which is intended for the response.
+ * Returns the error in the form in which a client receives it, without the status, which applies to the response.
  */
 export function withoutStatus(error: GraphQLError): GraphQLFormattedError {
   const { http: _, ...extensions } = error.extensions;

@@ -14,8 +14,8 @@ import type { Handler } from './respond.ts';
 
 /**
  * Serves queries and mutations. Nearly every request is a POST of JSON. Such requests are read and answered in plain
- * Node, because Yoga's fetch layer costs more than everything else in a small operation (measured:
- * bench/results/send.md). Yoga answers GETs that contain the text of a document, and refuses other methods. `upload`
+ * Node, because for a small operation, Yoga's fetch layer costs more than everything else combined (measured:
+ * bench/results/send.md). Yoga answers GETs that contain the text of a document, and rejects other methods. `upload`
  * handles GraphQL multipart requests.
  */
 export function serveGraphql(options: GraphqlOptions & { yoga: Yoga; upload: Handler }): Handler {
@@ -63,8 +63,8 @@ async function answerPost(options: GraphqlOptions, request: IncomingMessage, res
 }
 
 /**
- * Answers GET, and refuses other methods. Yoga accepts only the text of a document, so an operation that names a
- * document by its id is executed here.
+ * Answers GET requests, and rejects other methods. Yoga accepts only the text of a document, so operations that name a
+ * document by its id are executed here.
  */
 async function answerByYoga(
   options: GraphqlOptions & { yoga: Yoga },
@@ -100,7 +100,10 @@ async function answerByYoga(
   response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
 }
 
-/** Returns the JSON media type that the client prefers. Throws HttpError 406 if the client accepts neither. */
+/**
+ * Returns the JSON media type that the client prefers. Throws HttpError 406 if the client accepts neither JSON media
+ * type.
+ */
 function demandJsonAccepted({ headers }: IncomingMessage): string {
   const mediaType = chooseJson(headers.accept);
   if (mediaType !== null) return mediaType;

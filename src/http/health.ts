@@ -9,9 +9,9 @@ export type Checks = Record<string, () => CheckResult | Promise<CheckResult>>;
 type CheckResult = boolean | string;
 
 /**
- * Serves `/livez`, which says that the process responds and should be left running, and `/readyz`, which responds with
- * 200 if every check passes. Otherwise it responds with 503, the names of the failed checks and any known reasons, and
- * requests should be sent elsewhere.
+ * Serves `/livez`, which reports that the process responds and should be left running, and `/readyz`, which responds
+ * with 200 if every check passes. Otherwise, `/readyz` responds with 503, the names of the failed checks and any known
+ * reasons. Requests should then be sent elsewhere.
  */
 export function serveHealth(checks: Checks): { '/livez': Handler; '/readyz': Handler } {
   return {

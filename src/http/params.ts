@@ -18,7 +18,7 @@ export type GraphqlParams = {
 
 const knownParams = new Set(['query', 'documentId', 'operationName', 'variables', 'extensions']);
 
-/** Reads the parameters of one operation from a JSON body. Throws HttpError 400 for anything else. */
+/** Reads the parameters of one operation from a JSON body. Throws HttpError 400 if the body is anything else. */
 export function readParams(raw: unknown): GraphqlParams {
   if (!isRecord(raw)) throw new HttpError(400, 'The body must be a JSON object.');
   const unknown = Object.keys(raw).find((name) => !knownParams.has(name) && raw[name] != null);
@@ -35,7 +35,10 @@ export function readParams(raw: unknown): GraphqlParams {
   };
 }
 
-/** Reads the parameters of one operation from the query string of a GET. Throws HttpError 400 for anything else. */
+/**
+ * Reads the parameters of one operation from the query string of a GET. Throws HttpError 400 if the body is anything
+ * else.
+ */
 export function readQueryString(search: URLSearchParams): GraphqlParams {
   return readParams({
     query: search.get('query'),
@@ -60,7 +63,7 @@ export function expandParams(documents: DocumentCache, params: GraphqlParams): G
   return 'errors' in selection ? params : { ...params, query: selection.source, documentId: null };
 }
 
-/** Whether the parameters name a document by its id or its hash. */
+/** Returns whether the parameters name a document by its id or its hash. */
 export function namesDocument({ query, documentId, extensions }: GraphqlParams): boolean {
   return query === null || documentId !== null || extensions?.['persistedQuery'] !== undefined;
 }

@@ -3,14 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpError } from './http-error.ts';
 
 /**
- * How long the server keeps reading from a client that is still sending, in ms, so that the client can read why it should
- * stop.
+ * How long the server continues to read from a client that is still sending, in ms, so that the client can read why it
+ * should stop.
  */
 export const lingerMs = 2_000;
 
 /**
  * Responds to a request, and discards the rest of its body. If the body has not arrived completely, closes the
- * connection after the response. Closing the connection immediately would make the client's system discard the response
+ * connection after the response. If the connection closed immediately, the client's system would discard the response
  * along with the data that it could not send.
  */
 export async function refuse(
@@ -43,7 +43,7 @@ export async function refuse(
   response.end();
 }
 
-/** Refuses a request with this error. */
+/** Refuses a request with the given error. */
 export async function refuseWith(error: HttpError, request: IncomingMessage, response: ServerResponse): Promise<void> {
   for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
   await refuse(request, response, { status: error.status, body: error.body });

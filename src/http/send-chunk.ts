@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { unreadLimits } from './unread.ts';
 
-/** The client disconnected, which is not an error. */
+/** The client has disconnected, which is not an error. */
 export class HungUp extends Error {}
 
 /**
- * Resolves when the operating system has accepted the chunk; rejects with HungUp if the client has disconnected.
+ * Resolves when the operating system has accepted the chunk. Rejects with HungUp if the client has disconnected.
  * If the operating system has not accepted the chunk within `patienceMs`, the function disconnects the client.
  */
 export function sendChunk(

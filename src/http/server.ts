@@ -31,7 +31,7 @@ export type HttpOptions = Handlers & {
   connections: ConnectionLimits;
   /**
    * How long an idle connection is kept open, in ms. This must be longer than the load balancers in front of the server
-   * keep theirs open.
+   * keep idle connections open.
    */
   keepAliveMs: number;
   /**
@@ -52,7 +52,7 @@ export type HttpOptions = Handlers & {
 };
 
 /**
- * A listening server. After a call of `close`, the server continues as before for `stopDelayMs` and then stops
+ * A listening server. After `close` is called, the server continues as before for `stopDelayMs` and then stops
  * listening. The promise resolves when the last request has been answered or cut off (drain.ts).
  */
 export type HttpServer = { port: number; close: () => Promise<void> };

@@ -8,7 +8,7 @@ import type { Handler } from './respond.ts';
 const maxAgeSeconds = 300;
 
 /**
- * Serves the same text to everyone; the text does not change while the server runs. The text is compressed once, at
+ * Serves the same text to everyone. The text does not change while the server runs. The text is compressed once, at
  * startup. A client that already has the text gets a 304. `type` is the media type.
  */
 export function serveText(type: string, text: string): Handler {

@@ -2,14 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 
-/** How much response data clients may leave unread; tests set lower limits. */
+/** How much response data clients may leave unread. Tests set lower limits. */
 export type UnreadLimits = {
   /**
    * The fixed part of the time that a client has to read a response, in ms; the rest depends on the length of the
    * response.
    */
   ms: number;
-  /** The lowest rate at which a client may read a response; the server closes the connection of a slower client. */
+  /** The lowest rate at which a client may read a response. The server closes the connection of a slower client. */
   charactersPerMs: number;
   /**
    * How many characters of responses may wait for the clients of one network address, not counting the operating
@@ -19,7 +19,7 @@ export type UnreadLimits = {
 };
 
 /**
- * The limits in production. 10 characters per millisecond are 10 kB/s, which is slower than a phone at the edge of
+ * The limits in production. 10 characters per millisecond is 10 kB/s, which is slower than a phone at the edge of
  * coverage.
  */
 export const unreadLimits: UnreadLimits = { ms: 60_000, charactersPerMs: 10, perAddress: 64 * 1024 * 1024 };
@@ -33,7 +33,7 @@ export class UnreadAnswers {
   readonly #limits: UnreadLimits;
   readonly #addressOf: (request: IncomingMessage) => string;
   readonly #log: Logger;
-  /** The connections with unread responses by address, oldest first, with the length of each response. */
+  /** For each address, the connections with unread responses, oldest first, and the length of each response. */
   readonly #waiting = new Map<string, Map<Socket, number>>();
 
   /**
@@ -60,7 +60,7 @@ export class UnreadAnswers {
     const address = this.#addressOf(request);
     const waiting = this.#waiting.get(address) ?? new Map<Socket, number>();
     this.#waiting.set(address, waiting.set(socket, writableLength));
-    // The timeout of the socket itself is no use here, because a client that keeps sending would postpone it.
+    // The socket's own timeout is of no use here, because a client that keeps sending would postpone it.
     const { ms, charactersPerMs } = this.#limits;
     const timer = setTimeout(() => socket.destroy(), ms + writableLength / charactersPerMs).unref();
     response.once('close', () => {

@@ -9,7 +9,7 @@ import { lingerMs } from './refusal.ts';
  */
 export const headerLimits = {
   headersTimeout: 10_000,
-  // How often Node checks for late headers; with Node's default interval, the 10 s could become 40 s.
+  // How often Node checks for late headers. With Node's default interval, the limit of 10 s could become 40 s.
   connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16 * 1024,
 };
@@ -35,13 +35,14 @@ const refusals: Record<string, { error: HttpError; reason: string }> = {
 type ConnectionState = { isUnused: () => boolean; isAnswering: () => boolean };
 
 /**
- * Handles the `clientError` event of an HTTP server: the client sent something that is not a request, or headers that
- * are too large or too late. Answers with a JSON error. If a response has already begun, closes the connection without
- * an answer.
+ * Handles the `clientError` event of an HTTP server, which means that the client sent something that is not a request,
+ * or headers that are too large or too late. Answers with a JSON error. If a response has already begun, closes the
+ * connection without an answer.
  *
- * A connection that has sent nothing is idle, not late, like a connection between two requests: browsers and load
- * balancers open connections in advance. It stays open for `keepAliveMs` (for 10 to 12 s if that is shorter) and is then
- * closed without an answer, because the client could take an answer for the response to its next request.
+ * A connection that has sent nothing counts as idle, like a connection between two requests, and not as late, because
+ * browsers and load balancers open connections in advance. It stays open for `keepAliveMs` (for 10 to 12 s if that is
+ * shorter) and is then closed without an answer, because the client could take an answer for the response to its next
+ * request.
  */
 export function refuseUnreadable(
   error: NodeJS.ErrnoException,

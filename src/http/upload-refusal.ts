@@ -17,8 +17,8 @@ import { BadMultipart } from './multipart.ts';
 export type UploadRefusal = { status: number; message: string; headers?: Record<string, string> };
 
 /**
- * Returns the response that tells the client why its upload was refused. Returns null for a server fault and for a
- * client that has disconnected.
+ * Returns the response that tells the client why its upload was refused, or null for a server fault and for a client
+ * that has disconnected. Returns null for a server fault and for a client that has disconnected.
  */
 export function refusalFor(error: unknown, request: IncomingMessage): UploadRefusal | null {
   if (error === request.errored) return null;

@@ -26,9 +26,9 @@ const paths = ['/', '/verify-email', '/reset-password'];
 const assets = 'assets';
 
 /**
- * Serves the chat page that `npm run web` built into the folder, at `/` and at the paths that links in emails lead to,
- * and also the scripts of the page. Returns the handlers by path. `pictureOrigins`: the origins, besides this server,
- * that links to files point to.
+ * Serves the chat page that `npm run web` built into the folder, at `/` and at the paths that links in emails lead to.
+ * Also serves the scripts of the page. Returns the handlers by path. `pictureOrigins`: the origins, besides this
+ * server, that links to files point to.
  */
 export function serveWebPage(folder: string, pictureOrigins: readonly string[] = []): Record<string, Handler> {
   if (!existsSync(folder)) return { '/': notBuilt };

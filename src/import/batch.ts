@@ -8,7 +8,7 @@ import type { Kind, Said } from './import-line.ts';
 /** A line of one kind, with its line number. */
 export type Numbered<Each extends Kind> = { number: number; said: Said[Each] };
 
-/** The outcome for a line; `note` says how the imported data differs from the line. */
+/** The outcome for a line. `note` describes how the imported data differs from the line. */
 export type Result =
   | { outcome: Outcome; note?: Omit<FieldError, 'code'> }
   | { outcome: 'refused'; error: Omit<FieldError, 'code'> };
@@ -18,7 +18,8 @@ export type Writer<Each extends Kind> = (client: Queryable, lines: readonly Numb
 
 /**
  * Writes the lines in one transaction. If the database refuses a line (because a user is being deleted, for example),
- * each half of the lines is written in a transaction of its own, and so on, until only that line is refused.
+ * each half of the lines is written in a separate transaction. The halves are divided further until only that line is
+ * refused.
  */
 export async function writeBatch<Each extends Kind>(
   db: Pick<Db, 'pool'>,
@@ -39,7 +40,7 @@ export async function writeBatch<Each extends Kind>(
   }
 }
 
-/** Returns the result for a refused line; `path` leads to the part of the line that is wrong. */
+/** Returns the result for a refused line. `path` points to the invalid part of the line. */
 export function refused(path: string[], message: string): Result {
   return { outcome: 'refused', error: { path, message } };
 }

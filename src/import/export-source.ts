@@ -11,7 +11,7 @@ export type ExportSource = AsyncDisposable & {
   readJson: (path: string) => Promise<unknown>;
 };
 
-/** The largest file to read from a zip file, in bytes; a file can be far larger than the zip file that contains it. */
+/** The largest file to read from a zip file, in bytes. A file can be far larger than the zip file that contains it. */
 const maxFileBytes = 512 * 1024 * 1024;
 
 /**

@@ -1,11 +1,11 @@
 import { RateLimited } from '../errors.ts';
 
-/** How many imports a node receives at a time; each of them may keep a database connection busy. */
+/** How many imports a node receives at the same time; each import may keep a database connection busy. */
 const maxImports = 4;
 /** How long a refused client should wait. */
 const retryAfterSeconds = 30;
 
-/** Limits how many imports a node receives at a time. */
+/** Limits how many imports a node receives at the same time. */
 export class ImportTurns {
   #running = 0;
 

@@ -11,10 +11,10 @@ import { refusalFor } from '../http/upload-refusal.ts';
 import { importLines } from './import.ts';
 import { ImportTurns } from './import-turn.ts';
 
-/** JSON lines have no registered media type; these are the ones in use. */
+/** JSON lines have no registered media type, so these are the types in use. */
 const types = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
 
-/** The scopes that an API key needs to import; ADMIN alone is sufficient. */
+/** The scopes that an API key needs for an import; ADMIN alone is also sufficient. */
 const scopes: readonly Scope[] = ['USERS_WRITE', 'CHATS_WRITE', 'MESSAGES_WRITE'];
 
 /**
@@ -73,7 +73,7 @@ function requireImporter(caller: Caller | null): Program {
   return caller;
 }
 
-/** Returns why the body cannot be read; null if it can. */
+/** Returns the reason why the body cannot be read; null if it can be read. */
 function findProblem({ headers }: IncomingMessage): string | null {
   const { 'content-type': contentType, 'content-encoding': encoding = 'identity' } = headers;
   const { type, parameters } = readMediaType(contentType);

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * The longest allowed line, in bytes; a message of 10,000 characters takes up to 120,000 bytes if every character is
- * escaped.
+ * The maximum length of a line, in bytes. A message of 10,000 characters takes up to 120,000 bytes if every character
+ * is escaped.
  */
 const maxLineBytes = 256 * 1024;
 

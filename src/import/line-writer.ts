@@ -53,7 +53,7 @@ export function toKey(prefix: string, text: string): string {
   return /^[!-~]{1,200}$/.test(key) ? key : `${prefix}${hash(text)}`;
 }
 
-/** Returns a short hash, for things that have no id. */
+/** Returns a short hash, which identifies things that have no id. */
 export function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }

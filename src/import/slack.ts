@@ -18,8 +18,8 @@ const systemSubtypes =
   /^(channel|group)_(join|leave|topic|purpose|name|archive|unarchive|convert_to_private|convert_to_public|posting_permissions)$|^(pinned|unpinned)_item$|^bot_(add|remove|enable|disable)$|^(reminder_add|tombstone|sh_room_created|huddle_thread)$/;
 
 /**
- * Converts a Slack export (a folder or a zip file) to the lines of an import. Files are mentioned by name, because an
- * import cannot contain files; reactions and messages written by Slack itself are left out.
+ * Converts a Slack export (a folder or a zip file) to the lines of an import. Files are only mentioned by name, because
+ * an import cannot contain files. Reactions and messages written by Slack itself are left out.
  */
 export async function* convertSlack(path: string): AsyncGenerator<string> {
   await using source = await openExport(path, /(^|\/)(org_)?users\.json$/);
@@ -60,7 +60,7 @@ async function* convertConversation(
     const isCreator = isChannel && member === conversation['creator'];
     yield writeLine('member', { chat, user: toKey('slack:', member), ...(isCreator && { role: 'OWNER' }) });
   }
-  // The folder of a channel is named after the channel, and the folder of a direct message after its id.
+  // The folder of a channel has the channel's name, and the folder of a direct conversation has the conversation's id.
   const folders = [conversation['name'], conversation['id']].map(textOf).filter((name) => name !== '');
   const days = source.paths
     .filter((path) => folders.some((folder) => path.startsWith(`${folder}/`)) && /\/\d{4}-\d\d-\d\d\.json$/.test(path))
@@ -100,7 +100,7 @@ function* convertMessage(people: SlackPeople, chat: string, message: Json): Gene
   people.remember(chat, ts, textOf(message['thread_ts']) === ts);
 }
 
-/** Returns the text (or the attachments' text if there is none), followed by the names of the files. */
+/** Returns the text (or the text of the attachments if there is none), followed by the names of the files. */
 function readContent(message: Json, names: SlackNames): string {
   const attached = arrayOf(message['attachments'])
     .filter(isRecord)
@@ -116,7 +116,7 @@ function readContent(message: Json, names: SlackNames): string {
     .join('\n');
 }
 
-/** The people who have been introduced by the lines so far, the names of the channels, and the threads. */
+/** The people that the lines so far have introduced, the names of the channels, and the threads. */
 class SlackPeople implements SlackNames {
   readonly #usernames = new Map<string, string>();
   readonly #channels = new Map<string, string>();
@@ -165,7 +165,7 @@ class SlackPeople implements SlackNames {
     return id === '' ? null : { id, profile: { name: name ?? 'bot', real_name: name ?? 'bot', is_bot: true } };
   }
 
-  /** Remembers a message if others may reply to it. */
+  /** Remembers a message to which others may reply. */
   remember(chat: string, ts: string, beginsThread: boolean): void {
     if (beginsThread) this.#threads.add(`${chat} ${ts}`);
   }

@@ -33,8 +33,8 @@ export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
 }
 
 /**
- * Returns all listeners in these rooms and those of the person's own listeners that are not limited to one chat, each
- * once.
+ * Returns, without duplicates, all listeners in these rooms, and the person's own listeners that are not limited to one
+ * chat.
  */
 export function gatherAcquaintances(rooms: readonly Room[], person: Person | undefined): Audience {
   const listeners = ownListeners(person);
@@ -49,9 +49,9 @@ export function gatherAcquaintances(rooms: readonly Room[], person: Person | und
 export type WatcherLimits = { perRoom: number; total: number };
 
 /**
- * Returns the listeners that select presence changes, each once: those of the members of these rooms, and the person's
- * own. Skips rooms with too many people, and adds rooms from the smallest upward until `total` people have been
- * considered.
+ * Returns, without duplicates, the listeners that select presence changes: those of the members of these rooms, and the
+ * person's own. Skips rooms with too many people, and adds rooms from the smallest upward until `total` people have
+ * been considered.
  */
 export function gatherWatchers(
   rooms: readonly Room[],

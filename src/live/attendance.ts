@@ -12,7 +12,7 @@ export type AttendanceTimes = { flush: number; grace: number; beat: number; expi
 
 /**
  * A node renews its lease every 5 s. If a node has not renewed its lease for 20 s, a live node removes it from the
- * database, together with the people who had streams on no other node. In total, this takes at most 25 s. A person
+ * database, and the people who had streams on no other node go offline. In total, this takes at most 25 s. A person
  * whose stream returns within 5 s does not count as having left.
  */
 export const defaultAttendanceTimes: AttendanceTimes = { flush: 200, grace: 5_000, beat: 5_000, expiry: 20_000 };
@@ -27,9 +27,9 @@ const maxFarewellMs = 1_000;
 type Presence = { userId: bigint; streamCount: number; leftAt: number | null };
 
 /**
- * Records in the database which sessions have a stream on this node, many at a time; these records count for as long as
- * the node's lease is valid. The database computes each person's presence (`settle_presences`), because a person's
- * streams may be on several nodes. A node without streams also takes part, by removing dead nodes.
+ * Records in the database, many sessions at a time, which sessions have a stream on this node. These records count for
+ * as long as the node's lease is valid. The database computes each person's presence (`settle_presences`), because a
+ * person's streams may be on several nodes. A node without streams also takes part, by removing dead nodes.
  */
 export class Attendance {
   readonly #pool: pg.Pool;
@@ -91,9 +91,9 @@ export class Attendance {
   }
 
   /**
-   * Announces that this node is shutting down; a person who does not return on another node within the grace period
-   * then goes offline. Waits at most 1 s for the database; if that is not enough, the other nodes notice when the lease
-   * expires.
+   * Announces that this node is shutting down. A person who does not return on another node within the grace period
+   * then goes offline. Waits at most 1 s for the database. If that is not enough, the other nodes notice the shutdown
+   * when the lease expires.
    */
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
@@ -101,7 +101,7 @@ export class Attendance {
     await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, maxFarewellMs).unref())]);
   }
 
-  /** Runs one piece of work at a time; the next run does whatever this one could not do. Never rejects. */
+  /** Runs one piece of work at a time. The next run does the work that this one could not do. Never rejects. */
   #do(work: () => Promise<void>): void {
     if (this.#isWorking) return;
     this.#isWorking = true;

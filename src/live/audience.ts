@@ -23,7 +23,7 @@ export class ResultsByAudience<Result> {
     return this.#results.get(sessionKey(asker)) ?? this.#results.get(askerKey(asker)) ?? this.#results.get(null);
   }
 
-  /** Returns one asker per key, out of the askers that have no result yet. */
+  /** For each key, returns one of the askers that have no result yet. */
   lacking(askers: readonly Caller[], keyOf: (asker: Caller) => string): Caller[] {
     const withoutResult = askers.filter((asker) => this.find(asker) === undefined);
     return [...new Map(withoutResult.map((asker) => [keyOf(asker), asker])).values()];

@@ -31,9 +31,9 @@ export interface EventRenderer {
   /** Reads what most documents select from these events, so that `render` does not have to wait. Never rejects. */
   prefetch(events: readonly LoggedEvent[], loaders: Loaders): Promise<void>;
   /**
-   * Renders the event as this asker may see it, synchronously if the loaders already have everything that it shows;
-   * returns null when the event shows nothing to anyone. Waits while the database is unavailable; never throws or
-   * rejects.
+   * Renders the event as this asker may see it, synchronously if the loaders already have everything that the event
+   * shows; returns null if the event has nothing that anyone may see. Waits while the database is unavailable; never
+   * throws or rejects.
    */
   render(event: LoggedEvent, head: EnvelopeHead, options: RenderFor): Soon<RenderedEvent | null>;
   /** Renders a notice as this asker may see it. Rejects when the database is unavailable. */

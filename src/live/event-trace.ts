@@ -1,9 +1,9 @@
 import { parseTraceParent, type TraceParent, type Tracer } from '../core/trace.ts';
 import type { LoggedEvent } from '../log/event.ts';
 
-/** How long after an event its spans are created, in ms; by then, the trace that they belong to is known. */
+/** How long after an event its spans are created, in ms. By then, the trace that they belong to is known. */
 const settleMs = 1_000;
-/** The maximum number of events that may wait for their spans; events beyond that number are not recorded. */
+/** The maximum number of events that may wait for their spans. Events beyond that number are not recorded. */
 const maxWaiting = 5_000;
 
 /**
@@ -14,7 +14,7 @@ export type TracedDelivery = { startedAt: number; renderedAt: number; sentAt: nu
 type Passed = { event: LoggedEvent; passedAt: number; deliveries: TracedDelivery[] };
 
 /**
- * Records what happens to events on this node, and adds it to the trace of the request that committed the events. A
+ * Records what happens to events on this node, as spans in the trace of the request that committed the events. A
  * notification identifies that trace. The notification may arrive before or after the event itself, so the spans are
  * created one second later, with the times at which things happened. An event that was not caused by a traced request,
  * such as one written with psql, starts a new trace.

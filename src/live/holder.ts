@@ -1,7 +1,7 @@
 import type { Price } from './subscription-budget.ts';
 
 /**
- * The minimum price of a document; even a small document takes memory on the server, for itself and its latest
+ * The minimum price of a document, because even a small document takes memory on the server for itself and its latest
  * renderings.
  */
 const leastPrice = 500;

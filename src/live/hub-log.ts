@@ -6,16 +6,16 @@ import type { AddedMember, AmongUsers, LogReader, Snapshot } from '../log/log-re
 /** The functions with which the hub reads from the log. */
 export type HubLog = {
   readSnapshot: (reader: LogReader) => Promise<Snapshot>;
-  /** Reads where the log ends, and whether the server key is live. */
+  /** Reads the position at which the log ends, and whether the server key is live. */
   readServerSnapshot: (keyId: bigint) => Promise<Pick<Snapshot, 'head' | 'isSessionLive'>>;
-  /** Reads the memberships of these users that these events began. */
+  /** Reads those memberships of these users that these events began. */
   readAddedMembers: (events: readonly LoggedEvent[], userIds: readonly bigint[]) => Promise<AddedMember[]>;
   readCircles: (userIds: readonly bigint[]) => Promise<Circles>;
-  /** Reads the recipients of these events: those among `userIds`, or up to `limit` of all recipients. */
+  /** Reads the recipients of these events: those in `userIds`, or up to `limit` of all recipients. */
   readRecipients: (eventIds: readonly bigint[], of: AmongUsers) => Promise<{ eventId: bigint; userId: bigint }[]>;
 };
 
-/** Receives from the hub which streams open and close. */
+/** Receives a call from the hub for each stream that opens or closes. */
 export type HubAttendance = {
   arrive: (listener: Listener) => void;
   depart: (listener: Listener) => void;
@@ -30,7 +30,7 @@ export type Known = {
   recipients: ReadonlyMap<bigint, readonly bigint[]>;
 };
 
-/** The next events of the log. */
+/** The next events from the log. */
 export type HubBatch = {
   events: readonly LoggedEvent[];
   /** All events up to this position are in the batch or in the shards that the batch lacks. */
@@ -41,7 +41,7 @@ export type HubBatch = {
   lacking?: readonly number[];
 };
 
-/** Reads the facts that concern people with streams on this node, with at most one statement for each type of fact. */
+/** Reads the facts about people with streams on this node, with at most one statement for each type of fact. */
 export async function readKnown(
   log: HubLog,
   events: readonly LoggedEvent[],
@@ -73,8 +73,7 @@ async function readAdded(
 }
 
 /**
- * Reads the chats of the people whose acquaintances receive an event; the people themselves need not be connected to
- * this node.
+ * Reads the chats of the people whose acquaintances receive an event. These people need not be connected to this node.
  */
 async function readCircles(
   log: HubLog,
@@ -86,8 +85,8 @@ async function readCircles(
 }
 
 /**
- * Reads the recipients of chat deletions. They include members who connected after the deletion was committed, whom the
- * hub never saw in the chat.
+ * Reads the recipients of chat deletions. They include members who connected after the deletion was committed. The hub
+ * never saw these members in the chat.
  */
 async function readRecipients(
   log: HubLog,
@@ -102,9 +101,9 @@ async function readRecipients(
 const maxKnown = 2_000;
 
 /**
- * Reads the facts for the users of all nodes. Returns null if there are too many facts, or if an event does not list
- * all of its users, because finding them would mean reading all members of the chat. Each node then reads only the
- * facts about its own users.
+ * Reads the facts for the users of all nodes. Returns null if there are too many facts. Also returns null if an event
+ * does not list all of its users, because finding them would mean reading all members of the chat. Each node then reads
+ * only the facts about its own users.
  */
 export async function readKnownToAll(log: HubLog, events: readonly LoggedEvent[]): Promise<Known | null> {
   const [beginnings, deletions, subjects] = [beginningsIn(events), deletionsIn(events), subjectsOf(events)];
@@ -120,7 +119,7 @@ export async function readKnownToAll(log: HubLog, events: readonly LoggedEvent[]
   return toKnown(added, circles, recipients);
 }
 
-/** Whether the event lists all users whose memberships it began; an event lists at most one hundred users. */
+/** Whether the event lists all users whose memberships it began. An event lists at most one hundred users. */
 function listsAll(event: LoggedEvent): boolean {
   return numberIn(event, 'added_count') <= idsIn(event, 'user_ids').length;
 }

@@ -11,8 +11,8 @@ import { ServerRoom } from './server-room.ts';
 
 /**
  * The streams that are open on this node, by chat and by person. Events from the log pass through the hub in
- * order. An event that changes a membership takes effect in the hub exactly at its position in the log, so that a
- * member receives no events from before they joined or after they left.
+ * order. An event that changes a membership takes effect in the hub exactly at its position in the log. A member
+ * therefore receives no events from before they joined or after they left.
  */
 export class Hub {
   readonly #log: HubLog;
@@ -28,8 +28,8 @@ export class Hub {
   onWebhookChange: (webhookId: bigint) => void = () => undefined;
 
   /**
-   * Called when earlier renderings of a chat must no longer be shown, before the edit or deletion of a message is sent.
-   * Called with null when the log has been replaced.
+   * Called before the edit or deletion of a message is sent, because earlier renderings of the chat must no longer be
+   * shown. Called with null when the log has been replaced.
    */
   onOutdated: (chatId: bigint | null) => void = () => undefined;
 
@@ -39,8 +39,8 @@ export class Hub {
   }
 
   /**
-   * The last event that has passed through the hub; it and every earlier event have been handed to their outlets. 0
-   * until the first event.
+   * The id of the last event that has passed through the hub, or 0 before the first event. That event and every earlier
+   * event have been handed to their outlets.
    */
   get position(): bigint {
     return this.#position;
@@ -58,8 +58,9 @@ export class Hub {
 
   /**
    * From this call on, the listener's outlet receives the listener's events. Resolves to a position in the log once the
-   * person's memberships are known. Everything up to that position is history: it must be read from the log, and may
-   * also arrive through the outlet. If the session has already ended by then, no further event will end the listener.
+   * person's memberships are known. All events up to that position must be read from the log, although some of them may
+   * also arrive through the outlet. If `isSessionLive` is false, the session has already ended, and no later event will
+   * end the listener.
    */
   async join(listener: Listener): Promise<{ head: bigint; isSessionLive: boolean }> {
     if (listener.serverKeyId != null) return this.#joinServer(listener, listener.serverKeyId);
@@ -69,8 +70,8 @@ export class Hub {
     if (isNew) person.loaded = snapshot.then((known) => this.#roster.settle(person, known));
     try {
       const [{ head, isSessionLive }] = await Promise.all([snapshot, person.loaded]);
-      // Events that passed between the time of the snapshot and its arrival did not find this person in the hub, so
-      // they are read from the log as well.
+      // Events that passed through the hub between the time of the snapshot and its arrival did not reach this person,
+      // so they must also be read from the log.
       return { head: head > this.#position ? head : this.#position, isSessionLive };
     } catch (error) {
       this.leave(listener);
@@ -96,13 +97,13 @@ export class Hub {
   }
 
   /**
-   * Passes on the next events of the log, in order. Returns false, and passes nothing on, if the batch lacks a shard
+   * Passes on the next events from the log, in order. Returns false, and passes nothing on, if the batch lacks a shard
    * that concerns this node.
    */
   async publish({ events, through, known: given, lacking = [] }: HubBatch): Promise<boolean> {
     const known = given ?? (await readKnown(this.#log, events, this.#roster.people));
-    // The check comes only now, because users may have connected while the facts were being read, and this very batch
-    // may add others to chats. From here on, the method does not wait for anything.
+    // This check comes late because users may have connected while the facts were being read, and because this very
+    // batch may add users to chats. From here on, the method does not wait for anything.
     if (lacking.some((shard) => this.#needs(shard, known))) return false;
     this.#passedCount += events.length;
     for (const event of events) this.#pass(event, known);
@@ -146,7 +147,7 @@ export class Hub {
 
   /**
    * Call this when the log has been replaced. Every stream is closed, and its client reconnects with a cursor, which is
-   * checked against the new log. A client that reconnects before the last stream is closed finds no state of the old
+   * checked against the new log. A client that reconnects before the last stream is closed finds no state from the old
    * log here.
    */
   restart(): void {
@@ -179,8 +180,8 @@ export class Hub {
   }
 
   /**
-   * Called after an event has been sent; if the event takes away access, ensures that the people who lost it receive
-   * nothing more.
+   * Called after an event has been sent. If the event takes away access, ensures that the people who lost access
+   * receive nothing more.
    */
   #takeAccess(event: LoggedEvent): void {
     if (event.kind === 'SessionEnded' && event.userId !== null) {
@@ -213,8 +214,8 @@ export class Hub {
   }
 
   /**
-   * When a channel turns private, followers who are not members lose access to it; when it turns public, any user may
-   * follow it.
+   * When a channel becomes private, followers who are not members lose access to it. When a channel becomes public, any
+   * user may follow it.
    */
   #changeReaders(event: LoggedEvent): void {
     const room = this.#roster.roomOf(event.chatId);

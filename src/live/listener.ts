@@ -10,8 +10,8 @@ export type EndReason = 'SESSION_ENDED' | 'ACCESS_LOST';
  */
 export interface Listener {
   /**
-   * The id of the user; 0 for a listener for the whole server. The `sessionId` of such a listener is 0 too, unless the
-   * key belongs to a bot.
+   * The user's id, or 0 if the listener covers the whole server. The `sessionId` of such a listener is 0 too, unless
+   * the key belongs to a bot.
    */
   readonly userId: bigint;
   /** The server key that a listener for the whole server belongs to. */
@@ -21,7 +21,7 @@ export interface Listener {
   /** Whether the listener follows its chat as a reader of a public channel, as far as the hub and the listener know. */
   isPublicReader: boolean;
   /**
-   * Whether the listener is a webhook, which receives the events of the log but no typing or presence notices, and does
+   * Whether the listener is a webhook, which receives events from the log but no typing or presence notices, and does
    * not make its user appear online.
    */
   readonly isWebhook?: boolean;
@@ -36,13 +36,13 @@ export interface Outlet {
   /** Whether its listeners receive presence changes, which go only to listeners that select them. */
   readonly wantsPresence: boolean;
   publish(event: LoggedEvent, listeners: readonly Listener[]): void;
-  /** Ends the listener at event `at`, after everything that was published before the call. */
+  /** Ends the listener at event `at`, after sending everything that was published before the call. */
   end(listener: Listener, reason: EndReason, at: bigint): void;
-  /** Sends the notice that a person is typing to the current listeners; the notice is never stored. */
+  /** Notifies the current listeners that a person is typing; the notice is never stored. */
   publishTyping(typing: Typing, listeners: readonly Listener[]): void;
   /**
-   * Sends the notice that a person came online, went away or went offline. Works like typing, except that a listener
-   * that misses the notice receives a CaughtUp notice (`refresh`).
+   * Notifies the listeners that a person came online, went away or went offline. Works like `publishTyping`, except
+   * that a listener that misses the notice receives a CaughtUp notice (`refresh`).
    */
   publishPresence(change: PresenceChange, listeners: readonly Listener[]): void;
   /**

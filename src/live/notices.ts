@@ -12,7 +12,7 @@ import { PresenceNews, readBlocks, readPresenceChanges } from './presence.ts';
 import type { PlacedTyping, TypingChannel } from './typing-channel.ts';
 import { TypingPace } from './typing-pace.ts';
 
-/** Whether the hub has already passed every event that precedes a notice, and a function that waits for that. */
+/** Whether the hub has already passed on every event that precedes a notice, and a function that waits for that. */
 type Passing = { isPassed: boolean; whenPassed: () => Promise<boolean> };
 
 /** The interface through which the publisher passes PostgreSQL's notifications on to the nodes that do not listen. */
@@ -46,7 +46,7 @@ export class Notices {
   readonly #options: NoticesOptions;
   readonly #presenceNews: PresenceNews;
   readonly #typingPace = new TypingPace();
-  /** The handlers, by PostgreSQL channel. */
+  /** The handlers, keyed by PostgreSQL channel. */
   readonly #hearers: Record<string, (payload: string, passing: Passing) => void>;
   #leaveTyping: () => void = () => undefined;
 
@@ -106,7 +106,7 @@ export class Notices {
 
   /**
    * Call this when notices may have been lost: clients then query presence again, including the clients of other nodes
-   * if this node is the publisher. Other kinds of notices soon become outdated, so nothing is done about them.
+   * if this node is the publisher. Other kinds of notices soon become outdated, so their loss does not matter.
    */
   noteGap(): void {
     this.#options.relay?.noteGap();

@@ -6,13 +6,13 @@ const maxChats = 1_000;
 
 /**
  * Tracks which renderings must no longer be shown, because a message of their chat has since been edited or deleted, or
- * because the log has been replaced. Every such change begins a new edition; a rendering belongs to the edition that
+ * because the log has been replaced. Every such change begins a new edition. A rendering belongs to the edition that
  * was current before its rows were read. A rendering is checked only when it is needed, so a change costs the same no
  * matter how many renderings are cached. A change to one chat leaves the renderings of other chats valid.
  */
 export class Outdated {
   #edition = 0;
-  /** The edition that made all earlier renderings outdated. */
+  /** The last edition that made the renderings of all chats outdated. */
   #ofAll = 0;
   readonly #byChat = new Map<bigint, number>();
 

@@ -8,8 +8,7 @@ import type { Membership } from '../log/log-reader.ts';
 export type MembershipChange = { eventId: bigint; chatId: bigint; membership: Membership | null | 'WHOLE' | 'OWN' };
 
 /**
- * A person with an open stream on this node, and their memberships as of the position up to which the hub has passed
- * the log.
+ * A person with an open stream on this node, and the person's memberships at the log position that the hub has reached.
  */
 export class Person {
   readonly userId: bigint;

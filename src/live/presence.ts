@@ -7,8 +7,8 @@ import type { Presence, PresenceChange } from './notice.ts';
 import { addTo } from './room.ts';
 
 /**
- * The maximum number of a chat's people on this node who receive presence changes through the chat; if there are more,
- * none of them do, and clients query presence instead.
+ * The maximum number of people in one chat on this node who receive presence changes through the chat. If there are
+ * more, none of them receive these changes, and clients query presence instead.
  */
 export const maxPresenceAudience = 200;
 /**
@@ -51,8 +51,8 @@ export type PresenceSource = {
    */
   whenRead: () => Promise<boolean>;
   /**
-   * The last event that has passed through the hub; null while this node does not know whether there are later events.
-   * No subscriber receives CaughtUp in that state.
+   * The id of the last event that has passed through the hub; null while this node does not know whether there are
+   * later events. No subscriber receives CaughtUp in that state.
    */
   position: () => bigint | null;
   report: Report;
@@ -60,11 +60,11 @@ export type PresenceSource = {
 
 /**
  * Sends presence changes to the streams on this node that select them: the streams of the person whose presence
- * changed, and those of everyone who shares a chat with that person. Follows the order of the log: a member who was
+ * changed, and those of everyone who shares a chat with that person. Follows the order of the log, so a member who was
  * just added receives the changes, and a member who was just removed does not. Sends one batch after another, with two
- * statements for each batch, no matter how fast changes arrive; if several changes of one person are waiting, sends
- * only the last one. Does not store changes that cannot be sent: the streams that select them receive CaughtUp instead,
- * and their clients query presence again.
+ * statements for each batch, no matter how fast changes arrive. If several changes of one person are waiting, sends
+ * only the last one. Does not store changes that cannot be sent. Instead, the streams that select them receive
+ * CaughtUp, and their clients query presence again.
  */
 export class PresenceNews {
   readonly #source: PresenceSource;
@@ -85,8 +85,8 @@ export class PresenceNews {
   }
 
   /**
-   * Call this when changes may have been lost: every stream that selects presence changes receives CaughtUp, and its
-   * client queries presence again.
+   * Call this when changes may have been lost. Every stream that selects presence changes then receives CaughtUp, and
+   * its client queries presence again.
    */
   refresh(): void {
     const { hub } = this.#source;

@@ -131,8 +131,8 @@ export class Realtime {
   }
 
   /**
-   * Passes on what this node has read from the log: to its own hub and, if this node is the publisher, to the other
-   * nodes.
+   * Passes on the events that this node has read from the log: to its own hub and, if this node is the publisher, to
+   * the other nodes.
    */
   async #publish(passage: Passage): Promise<void> {
     const { events, through } = passage;
@@ -183,14 +183,14 @@ export class Realtime {
   }
 
   /**
-   * Returns the last event that has passed through the hub; null while this node does not know whether there are later
-   * events.
+   * Returns the id of the last event that has passed through the hub; null while this node does not know whether there
+   * are later events.
    */
   position(): bigint | null {
     return this.#feed.isCurrent ? this.#feed.position : null;
   }
 
-  /** The last event that has passed through the hub, even if later events are known to exist. */
+  /** The id of the last event that has passed through the hub, even if later events are known to exist. */
   get readThrough(): bigint {
     return this.#feed.position;
   }
@@ -224,7 +224,7 @@ export class Realtime {
   }
 
   /**
-   * Reads what that listener missed: the events for its person or, for a listener for the whole server, the events of
+   * Reads the events that the listener missed: those for its person or, for a listener for the whole server, those of
    * all chats.
    */
   readMissed({ userId, sessionId, serverKeyId }: Listener, range: Range): Promise<MissedStretch> {

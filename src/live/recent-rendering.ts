@@ -5,8 +5,8 @@ import type { RenderedEvent } from './event-renderer.ts';
 import type { Outdated } from './outdated.ts';
 
 /**
- * How long the renderings of a document are cached, and their maximum total weight: the number of their characters,
- * plus `entryWeight` for each rendering.
+ * How long the renderings of a document are cached, and their maximum total weight. The weight is the number of
+ * characters, plus `entryWeight` for each rendering.
  */
 const kept = { max: 4 * 1024 * 1024, least: 512 * 1024, ttlMs: 2_000 };
 const entryWeight = 400;
@@ -17,16 +17,16 @@ const entryWeight = 400;
  */
 export type Recent = { outcome: Soon<RenderedEvent | null>; chatId: bigint | null; edition: number };
 
-/** How much the caches of all documents in this process may hold in total. */
+/** The maximum total weight of the caches of all documents in this process. */
 const budget: CacheBudget = { used: 0, max: 32 * 1024 * 1024 };
 
 /**
- * A cache of the latest renderings of one document. Replays of the same event within a short time share one rendering,
- * which helps after a restart, for example, when every stream replays.
+ * A cache of the latest renderings of one document. Several replays of an event within a short time share one
+ * rendering. This helps after a restart, for example, when every stream replays.
  */
 export class RecentRenderings {
   readonly #outdated: Outdated;
-  /** The renderings that are still in progress, so that their size is unknown. */
+  /** The renderings that are still in progress and therefore of unknown size. */
   readonly #begun = new Map<IdKey, Recent>();
   readonly #done = new FifoCache<IdKey, Recent>({ ...kept, budget });
 
@@ -39,7 +39,7 @@ export class RecentRenderings {
     return this.#done.weight;
   }
 
-  /** Returns the latest rendering of an event; undefined if it is not cached or is outdated. */
+  /** Returns the latest rendering of an event, or undefined if it is not cached or is outdated. */
   get(eventId: bigint): Recent | undefined {
     const key = idKey(eventId);
     const known = this.#begun.get(key) ?? this.#done.get(key);
@@ -47,8 +47,8 @@ export class RecentRenderings {
   }
 
   /**
-   * Stores a rendering as soon as it begins, and drops it if it turns out to be too large. A rendering that no one else
-   * will want (`isShared` is false) is dropped as soon as it is finished.
+   * Stores a rendering as soon as it begins, and drops the rendering if it turns out to be too large. A rendering that
+   * no other reader will want (`isShared` is false) is dropped as soon as it is finished.
    */
   add(eventId: bigint, recent: Recent, isShared = true): void {
     const key = idKey(eventId);

@@ -18,13 +18,13 @@ const maxTurnMs = 1_000;
 /** How often both of these limits are checked, in ms. */
 const checkMs = 10;
 
-/** Returns how many executions of a document with this cost make up a slice; at most `most`. */
+/** Returns how many executions of a document with this cost make up a slice, which is at most `most`. */
 export function sliceSize({ complexity, bytes }: EventCost, most: number): number {
   const fitting = Math.min(sliceLimits.complexity / complexity, sliceLimits.bytes / bytes);
   return Math.max(1, Math.min(most, Math.floor(fitting)));
 }
 
-/** Cuts a list into parts of this size. */
+/** Cuts a list into parts of the given size. */
 export function* cut<Value>(list: readonly Value[], size: number): Iterable<Value[]> {
   for (let from = 0; from < list.length; from += size) yield list.slice(from, from + size);
 }
@@ -32,7 +32,7 @@ export function* cut<Value>(list: readonly Value[], size: number): Iterable<Valu
 /**
  * Divides processor time fairly among the users whose subscriptions are rendered. Each turn renders one slice, that is,
  * some of the events that are waiting to be rendered for one document. No matter how many documents a user subscribes
- * to and how many events they receive, another user's document waits only until a running slice ends.
+ * to or how many events the user receives, another user's document waits only until a running slice ends.
  */
 export class RenderTurns {
   readonly #queue = new FairQueue({
@@ -51,7 +51,7 @@ export class RenderTurns {
    */
   async run<Result>(userIds: Iterable<bigint>, work: () => Promise<Result>): Promise<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();
-    // The caller gets the same promise, with its error, but only after the turn; until then, Node would report the
+    // The caller gets the same promise, with its error, but only after the turn, and until then, Node would report the
     // error as unhandled.
     promise.catch(() => undefined);
     const person = this.#queue.mostToSpare(asKeys(userIds));
@@ -70,9 +70,9 @@ function* asKeys(userIds: Iterable<bigint>): Iterable<string> {
 }
 
 /**
- * Resolves when the work is done or is only waiting, because a document that waits for a lock in the database must not
- * delay the turns of others. While the processor is busy, the turn continues; otherwise more and more work would run at
- * the same time under load.
+ * Resolves when the work is either done or only waiting, because a document that waits for a lock in the database must
+ * not delay the turns of others. While the processor is busy, the turn continues; otherwise more and more work would
+ * run at the same time under load.
  */
 async function untilDoneOrIdle(working: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -30,9 +30,9 @@ export type ReservationLimits = { streamsPerSession: number; operationsPerStream
 export type AddRefusal = 'UNKNOWN_STREAM' | 'ID_IN_USE' | 'TOO_MANY_OPERATIONS' | 'TOO_MANY_BYTES';
 
 /**
- * The streams of single connection mode, as all nodes see them: one node reserves a stream, another may open it, and a
- * third may add operations. The token of a stream is a secret, which is stored as a hash and valid only for the session
- * that reserved the stream.
+ * The streams of single connection mode, as all nodes see them: one node reserves a stream, another node may open it,
+ * and a third node may add operations. The token of a stream is a secret, which is stored as a hash and is valid only
+ * for the session that reserved the stream.
  */
 export class Reservations {
   readonly #pool: pg.Pool;
@@ -50,7 +50,7 @@ export class Reservations {
   async reserve(sessionId: bigint): Promise<string | null> {
     const token = createSecret('streamReservation');
     return inTransaction({ pool: this.#pool }, async (client) => {
-      // Locks the session, because otherwise two concurrent requests could both take the last slot.
+      // Locks the session, because otherwise two concurrent requests could both take the last free slot.
       await client.query('select from sessions where id = $1 for no key update', [sessionId]);
       const { rowCount } = await client.query(
         `insert into stream_reservations (token_hash, session_id)
@@ -102,7 +102,7 @@ export class Reservations {
    */
   async add(operation: WaitingOperation, sessionId: bigint): Promise<AddRefusal | { version: string }> {
     const { operationsPerStream, bufferBytes } = this.#limits;
-    // Base64 needs four characters for three bytes.
+    // Base64 uses four characters for three bytes.
     const maxLength = Math.ceil((bufferBytes * 4) / 3);
     const { rows } = await inTransaction({ pool: this.#pool }, async (client) => {
       await client.query('select from stream_reservations where token_hash = $1 for no key update', [
@@ -143,8 +143,7 @@ export class Reservations {
 
   /**
    * Lets the operation run; it will not miss any event after that cursor. Returns false if the operation was cancelled
-   * in the meantime, even if another operation is using its id by now: `version` identifies the row that `add`
-   * inserted.
+   * in the meantime, even if another operation now uses its id: `version` identifies the row that `add` inserted.
    */
   async ready(
     { tokenHash, operationId, version }: { tokenHash: Buffer; operationId: string; version: string },
@@ -179,8 +178,8 @@ export class Reservations {
   }
 
   /**
-   * Returns the ids of the operations that are still running on each of these streams, by the token's hash in hex.
-   * Leaves out streams that no longer exist.
+   * Returns the ids of the operations that are still running on each of these streams, keyed by the hash of the
+   * stream's token in hex. Leaves out streams that no longer exist.
    */
   async listRunning(tokenHashes: readonly Buffer[]): Promise<Map<string, Set<string>>> {
     const { rows } = await this.#pool.query<{ key: string; operationIds: string[] }>(

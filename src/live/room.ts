@@ -27,22 +27,22 @@ export class Room {
   }
 
   /**
-   * Call this when a listener or a membership has changed, so that the audience is gathered again for the next event.
+   * Call this when a listener or a membership has changed, so that the audience is computed again for the next event.
    */
   change(): void {
     this.#audience = null;
   }
 
-  /** Returns all listeners of this chat on this node, whatever part of the history they see. */
+  /** Returns all listeners of this chat on this node, regardless of how much of the history they see. */
   everyone(): Audience {
     this.#audience ??= this.#gather();
     return this.#audience;
   }
 
   /**
-   * Returns the listeners that receive an event of this chat. If no listener or membership has changed since the
-   * previous event and everyone may receive both events, returns the same map again, so that consecutive events can be
-   * sent in one write.
+   * Returns the listeners that receive an event of this chat. Returns the same map again if no listener or membership
+   * has changed since the previous event and everyone may receive both events, so that consecutive events can be sent
+   * in one write.
    */
   audienceOf(event: LoggedEvent): Audience {
     const everyone = this.everyone();
@@ -94,7 +94,8 @@ export function addTo(audience: Map<Outlet, Listener[]>, listener: Listener): vo
 }
 
 /**
- * Returns the audience together with the listeners of the person that the event is addressed to, each listener once.
+ * Returns the audience together with the listeners of the person to whom the event is addressed, and each listener only
+ * once.
  */
 export function withPerson(audience: Audience, person: Person, event: LoggedEvent): Audience {
   const everyone = new Map<Outlet, Listener[]>();

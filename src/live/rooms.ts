@@ -7,7 +7,7 @@ export class Rooms {
   readonly #rooms = new Map<bigint, Room>();
   readonly #interest: Interest;
 
-  /** `interest` is told of each room. */
+  /** Every room is reported to `interest`. */
   constructor(interest: Interest) {
     this.#interest = interest;
   }

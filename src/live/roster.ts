@@ -98,7 +98,7 @@ export class Roster {
     }
   }
 
-  /** Applies an event of a chat to a person's membership in that chat, if the person is on this node. */
+  /** Applies an event in a chat to a person's membership in that chat, if the person is on this node. */
   change(userId: bigint, event: LoggedEvent, membership: MembershipChange['membership']): void {
     const person = this.#people.get(userId);
     if (person === undefined || event.chatId === null) return;

@@ -14,7 +14,7 @@ import type { SharedRenderer } from './shared-renderer.ts';
 
 /** How many bytes of renderings the cache of one document holds for replays, and for how long. */
 const kept = { max: 8 * 1024 * 1024, least: 1024 * 1024, ttlMs: 2_000 };
-/** The weight of an entry besides its renderings: the strings with its ids. */
+/** The weight of a cache entry in addition to its renderings, for the strings that contain its ids. */
 const entryWeight = 1_000;
 /**
  * How much the caches of all documents in this process may hold in total, in bytes. A rendering is stored both as text
@@ -27,10 +27,10 @@ const maxEvents = 512;
 /** Renderings with a total size above this are sent in several batches of about this size. */
 const batchBytes = 32 * 1024;
 
-/** The results of a document for a segment, in order. Empty if the document shows nothing of it. */
+/** The results of a document for a segment, in order. It is empty if the document shows nothing from the segment. */
 export type RenderedSegment = readonly Batch[];
 
-/** `chatIds`: the chats of the segment's events, each once. `edition`: see Outdated. */
+/** `chatIds`: the chats of the segment's events, without duplicates. `edition`: see Outdated. */
 type RecentSegment = { batches: RenderedSegment; chatIds: readonly (bigint | null)[]; edition: number };
 
 /**
@@ -53,8 +53,8 @@ export type SegmentReader = { asker: Caller; reader: symbol; findEvents: FindEve
 
 /**
  * Renders one document for replays, one segment of the log at a time. Readers that missed the same events share the
- * renderings and their bytes, whatever their cursors. After a restart, a thousand readers therefore cost about as much
- * as one reader plus the writes to a thousand sockets (bench:storm).
+ * renderings and their bytes, even if their cursors differ. After a restart, a thousand readers therefore cost about as
+ * much as one reader plus the writes to a thousand sockets (bench:storm).
  */
 export class SegmentRenderer {
   readonly #renderer: SharedRenderer;
@@ -69,7 +69,7 @@ export class SegmentRenderer {
     this.#sliceSize = sliceSize(renderer.cost, maxEvents);
   }
 
-  /** Cuts at most `limit` ids, separated by commas, into segments. */
+  /** Cuts at most `limit` of the comma-separated ids into segments. */
   cut(ids: string, limit: number): Segments {
     return cutSegments(ids, { limit, most: Math.min(maxLength, this.#sliceSize) });
   }
@@ -96,7 +96,8 @@ export class SegmentRenderer {
 
   /**
    * Renders a group of segments as this asker may see them, in a turn of the asker; returns null if some of their
-   * events are no longer stored. Segments that others have just replayed need no turn, because they cost nothing.
+   * events are no longer stored. Segments that other readers have just replayed need no turn, because they cost
+   * nothing.
    */
   async render(group: readonly Segment[], options: SegmentReader): Promise<RenderedSegment[] | null> {
     this.#note(group, options.reader);
@@ -110,8 +111,8 @@ export class SegmentRenderer {
 
   /**
    * Starts reading the events of the group that will be rendered next, and the rows that they show, so that PostgreSQL
-   * and this process work at the same time. Returns null if others want the group too, because it may already have been
-   * rendered by the time its turn comes.
+   * and this process work at the same time. Returns null if other readers want the group too, because the group may
+   * already have been rendered by the time its turn comes.
    */
   readAhead(group: readonly Segment[], options: SegmentReader): GroupRows | null {
     const lastId = group.at(-1)?.lastId;
@@ -184,7 +185,7 @@ export class SegmentRenderer {
     const read = ready === null ? unknown : group;
     const events = await (ready?.events ?? this.#readRows(unknown, loaders, options));
     if (events === null) return null;
-    // The read may have taken longer than a reader is remembered; noting it again lets the readers that waited still
+    // The read may have taken so long that this reader has been forgotten. Noting it again lets the readers that waited
     // share the renderings.
     this.#note(group, reader);
     for (const segment of unknown) {

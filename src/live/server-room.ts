@@ -7,15 +7,15 @@ const audiences: ReadonlySet<string> = new Set(serverAudiences);
 const noOne: Audience = new Map();
 
 /**
- * The listeners for the whole server. The receivers of an event are known without a lookup, no matter how many chats
- * there are.
+ * The listeners for the whole server. The receivers of an event are found without a lookup per chat, so the number of
+ * chats does not matter.
  */
 export class ServerRoom {
   #listeners: readonly Listener[] = [];
   #audience: Audience = noOne;
   readonly #interest: Interest;
 
-  /** `interest` is told how many listeners there are. */
+  /** `interest` is notified of the number of listeners. */
   constructor(interest: Interest) {
     this.#interest = interest;
   }
@@ -37,8 +37,8 @@ export class ServerRoom {
   }
 
   /**
-   * Returns the listeners that receive the event: the same map each time, so that consecutive events can be sent
-   * together.
+   * Returns the listeners that receive the event, as the same map until the listeners change, so that consecutive
+   * events can be sent together.
    */
   audienceOf(event: LoggedEvent): Audience {
     return audiences.has(event.audience) ? this.#audience : noOne;

@@ -90,7 +90,10 @@ export class SharedRenderer {
     });
   }
 
-  /** Returns what `renderFor` would return, and the event's chat, if that is already rendered; otherwise undefined. */
+  /**
+   * If the event is already rendered, returns what `renderFor` would return, and the event's chat; otherwise, returns
+   * undefined.
+   */
   findFor(eventId: bigint, asker: Caller): { shown: RenderedEvent | null; chatId: bigint | null } | undefined {
     const known = this.#recent.get(eventId);
     if (known === undefined || isPromise(known.outcome)) return undefined;
@@ -229,7 +232,7 @@ export class SharedRenderer {
     return { renderings: [this.toRendering(eventId, payload)], encodings: new Map() };
   }
 
-  /** Wraps the result of an event in the form in which its receivers get it. */
+  /** Puts the result for an event into the form in which the receivers get it. */
   toRendering(eventId: bigint, payload: string): Rendering {
     return { eventId, cursor: this.#cursorOf(eventId), payload };
   }

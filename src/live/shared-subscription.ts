@@ -97,8 +97,8 @@ export class SharedSubscription implements Outlet {
   }
 
   interrupt(listener: Listener): void {
-    // The interruption is immediate, because the items that are still waiting would be sent with cursors of the new
-    // history, and the client would resume from there.
+    // The interruption is immediate, because otherwise the items that are still waiting would be sent with cursors of
+    // the new history, and the client would resume from there.
     (listener as Receiver).interrupt();
   }
 
@@ -146,8 +146,8 @@ export class SharedSubscription implements Outlet {
   }
 
   /**
-   * Runs the work in a turn that is charged to the user who has used the least time, so that none of the users who
-   * share the document waits longer than that user would.
+   * Runs the work in a turn that is charged to the one of the users sharing the document who has used the least time,
+   * so that all of these users wait only as long as that user would.
    */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#options.turns.run(this.holders.userIds(), work);

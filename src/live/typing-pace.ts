@@ -6,7 +6,7 @@ import type { TypingChannel } from './typing-channel.ts';
 const intervalMs = 3_000;
 /**
  * A client that repeats its typing notice every 3 s sometimes sends a notice a little early. Such a notice is delayed
- * until it is due, because if it were dropped, the next notice would only come 6 s after the previous one.
+ * until it is due, because if it were dropped, the next notice would come only 6 s after the previous one.
  */
 const maxEarlyMs = 500;
 const maxRemembered = 100_000;
@@ -16,7 +16,7 @@ const maxRemembered = 100_000;
  * handles requests has its own gate.
  */
 export class TypingGate {
-  /** How notices reach the other nodes while Redis is available; null without Redis. */
+  /** The channel through which notices reach the other nodes while Redis is available; null without Redis. */
   readonly channel: TypingChannel | null;
   readonly #recent = createLru<string, true>(maxRemembered, { ttlMs: intervalMs - maxEarlyMs });
 
@@ -45,7 +45,9 @@ export class TypingGate {
 export class TypingPace {
   readonly #dueAt = createLru<string, number>(maxRemembered, { ttlMs: 2 * intervalMs });
 
-  /** Returns how many ms to wait before showing this notice; null if it would come too soon after another one. */
+  /**
+   * Returns how many ms to wait before showing this notice; null if it would come too soon after the previous notice.
+   */
   wait(typing: Typing): number | null {
     const key = keyOf(typing);
     const now = performance.now();

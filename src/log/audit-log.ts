@@ -1,11 +1,11 @@
 import type pg from 'pg';
 
-/** The minimum time for which the database keeps every entry (`keep_audit_log`): 30 days. In ms. */
+/** The minimum time for which the database keeps every entry (30 days, enforced by `keep_audit_log`). In ms. */
 export const minAuditRetentionMs = 30 * 24 * 60 * 60 * 1_000;
 
 /**
  * Deletes up to `limit` of the oldest audit entries, if they are older than `retentionMs`, and returns how many it
- * deleted. The database allows only the oldest entries to be deleted, and none that are younger than 30 days.
+ * deleted. The database allows only the oldest entries to be deleted, and no entries that are younger than 30 days.
  */
 export async function pruneAuditEntries(pool: pg.Pool, retentionMs: number, limit: number): Promise<number> {
   // Deletes the entries before the first entry that must stay.

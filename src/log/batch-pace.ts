@@ -1,14 +1,14 @@
 import { performance } from 'node:perf_hooks';
 
-/** The share of the time during which a node's event loop runs code, from which the node counts as busy. */
+/** A node counts as busy if its event loop runs code for more than this share of the time. */
 const busyUtilization = 0.5;
 
 /** How long to rest after a batch, as multiples of the time that the batch took. */
 export type RestFactors = {
   usual: number;
-  /** While the node is busy: its users come first. */
+  /** Applies while the node is busy, because its users come first. */
   busy: number;
-  /** The longest time for which the node's being busy counts, in ms; after that, the rests are the usual ones. */
+  /** The maximum time, in ms, for which `busy` applies; after that, `usual` applies. */
   maxBusyMs: number;
 };
 

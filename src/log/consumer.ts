@@ -8,7 +8,7 @@ import { BatchPace, type RestFactors } from './batch-pace.ts';
 import { readEpoch, readNext, readNextMessages, readLogPlace } from './event-log.ts';
 
 const defaultBatchSize = 100;
-/** The maximum number of events up to which a lag is counted. */
+/** The maximum number of events that are counted to determine a lag. */
 const maxCountedLag = 100_000;
 
 /** Why a consumer has not seen all events: they were pruned, or its position belongs to a different history. */
@@ -25,8 +25,8 @@ export type Effect =
     }
   | {
       /**
-       * The same for an effect on messages: it is called with the ids of the messages that have events of these kinds,
-       * each id once. This costs less than reading the events.
+       * Does the same for messages: it receives the ids of the messages that have events of these kinds, each id only
+       * once. This costs less than reading the events.
        */
       writeMessages: (client: Queryable, messageIds: bigint[]) => Promise<void>;
       kinds: readonly string[];
@@ -59,7 +59,7 @@ export type LogConsumerOptions = {
   times?: Partial<LoopTimes>;
   /** How many events are consumed at a time; 100 by default. */
   batchSize?: number;
-  /** How long the consumer rests after a full batch; by default it does not. */
+  /** How long the consumer rests after a full batch; by default, it does not rest. */
   rest?: RestFactors;
 };
 
@@ -73,8 +73,8 @@ type Place = { epoch: string; position: bigint };
 type SendEffect = Extract<Effect, { send: unknown }>['send'];
 
 /**
- * Reads the event log in order, and resumes where it last stopped, for work that must be done once for each event even
- * across crashes. Every node opens the same consumers. A lease ensures that only one instance of each consumer runs,
+ * Reads the event log in order, and resumes where it last stopped, for work that must be done once for each event, even
+ * if a node crashes. Every node opens the same consumers. A lease ensures that only one instance of each consumer runs,
  * and the lease's fencing token prevents an instance that was presumed dead from writing. The doorbell wakes the
  * consumer, and a slow poll makes up for lost notifications. After a failure, events are retried with back-off, one
  * event at a time, on whichever node takes the lease first; no event is skipped.
@@ -222,7 +222,8 @@ async function readEvents(client: Queryable, place: Place, limit: number): Promi
 }
 
 /**
- * Whether events after the position have been pruned since the position was read; if so, the next step finds the gap.
+ * Returns whether events after the position have been pruned since the position was read; if so, the next step detects
+ * the gap.
  */
 function isPruned({ prunedThrough }: { prunedThrough: bigint }, place: Place): boolean {
   return prunedThrough > place.position;

@@ -5,18 +5,18 @@ import { Connection } from '../postgres/connection.ts';
 import { idleInTransactionMs, prepareSession } from '../postgres/session-setting.ts';
 import { sqlStateOf } from '../postgres/sql-state.ts';
 
-/** The handler of each channel, which receives the payload of every notification. */
+/** The handler for each channel, which receives the payload of every notification. */
 export type ChannelHandlers = Record<string, (payload: string) => void>;
 
 const backoffMs = { least: 100, most: 5_000 };
 /**
- * In ms. `ring`: the interval at which the doorbell rings itself. `answer`: how long PostgreSQL may take to answer, and
- * how long a ring may take to arrive. `fullQueue`: how soon the doorbell rings itself again when the notification queue
- * is full.
+ * In ms. `ring`: the interval at which the doorbell sends a test notification to itself. `answer`: the maximum time
+ * that PostgreSQL may take to answer, and that a ring may take to arrive. `fullQueue`: how soon the doorbell rings
+ * itself again when the notification queue is full.
  */
 const times = { ring: 10_000, answer: 4_000, fullQueue: 2_000, connect: 5_000 };
 
-/** What a node needs in order to listen for rings. */
+/** The inputs that a node needs in order to listen for rings. */
 export type DoorbellOptions = {
   /**
    * This URL must lead to the primary itself, because LISTEN works neither through a transaction pooler nor on a
@@ -25,8 +25,8 @@ export type DoorbellOptions = {
   url: string;
   handlers: ChannelHandlers;
   /**
-   * Called with true once the doorbell is connected and, unless paused, listening (the receiver then catches up), and
-   * with false when the connection is lost or cannot be opened.
+   * Called with true when the doorbell is connected and, unless it is paused, listening, so that the receiver can catch
+   * up. Called with false when the connection is lost or cannot be opened.
    */
   onChange: (isConnected: boolean) => void;
   /** Called when PostgreSQL has no free connection for the doorbell. */
@@ -35,24 +35,24 @@ export type DoorbellOptions = {
 };
 
 /**
- * Runs LISTEN on a connection of its own and passes each notification to the handler of its channel. A ring may be
- * lost, because it only saves the receiver from waiting for the next poll. Because a dead connection can look like a
- * quiet one, the doorbell rings itself every 10 s on a channel of its own. If that ring does not arrive within 4 s, or
- * if the connection breaks, the doorbell reconnects with exponential back-off and full jitter.
+ * Runs LISTEN on a separate connection and passes each notification to the handler for its channel. It does no harm if
+ * a ring is lost, because a ring only saves the receiver from waiting for the next poll. Because a dead connection can
+ * look like a quiet one, the doorbell rings itself every 10 s on a separate channel. If that ring does not arrive
+ * within 4 s, or if the connection breaks, the doorbell reconnects with exponential back-off and full jitter.
  */
 export class Doorbell {
   readonly #options: DoorbellOptions;
   readonly #ownChannel = `parley_ring_${randomBytes(8).toString('hex')}`;
   #client: Connection | null = null;
   /**
-   * Settles when all statements so far have ended. pg sends one statement at a time, and will no longer queue
-   * statements from version 9 on.
+   * Settles when all statements so far have ended. pg sends one statement at a time, and from version 9 on, it will no
+   * longer queue statements.
    */
   #sent: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #attempts = 0;
   #onOwnRing: () => void = () => undefined;
-  /** Problems that have been reported and still exist; each problem is reported only once. */
+  /** Problems that have been reported and still exist. Each problem is reported only once. */
   #isMute = false;
   #isQueueFull = false;
   #isPaused = false;
@@ -64,7 +64,10 @@ export class Doorbell {
     this.#options = options;
   }
 
-  /** Connects. Resolves once the doorbell listens or the first attempt has failed; after a failure, it keeps trying. */
+  /**
+   * Connects. Resolves when the doorbell is listening or the first attempt has failed. After a failure, the doorbell
+   * keeps trying.
+   */
   async open(): Promise<void> {
     const client = new Connection({
       connectionString: this.#options.url,
@@ -93,14 +96,15 @@ export class Doorbell {
   }
 
   /**
-   * Stops listening, so that PostgreSQL has one session fewer to notify of every commit. Calls `onPaused` once
-   * notifications have stopped arriving. Up to version 18, PostgreSQL wakes every session that listens on any channel.
+   * Stops listening, so that PostgreSQL has one fewer session to notify of every commit. Calls `onPaused` once
+   * notifications have stopped arriving. Up to version 18, PostgreSQL wakes every listening session for each
+   * notification, regardless of the channel.
    */
   pause(onPaused: () => void): void {
     this.#isPaused = true;
     this.#pauseCount += 1;
     this.#isListening = false;
-    // If the connection is lost, the next connection does not listen.
+    // If the connection is lost, the next connection does not listen either.
     this.#send('unlisten *').then(
       () => {
         if (this.#isPaused) onPaused();
@@ -110,14 +114,14 @@ export class Doorbell {
   }
 
   /**
-   * Starts listening again after `pause`. Calls `onListening` once the doorbell is listening; the caller then catches
-   * up.
+   * Starts listening again after `pause`. Calls `onListening` when the doorbell is listening, so that the caller can
+   * catch up.
    */
   resume(onListening: () => void): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     const client = this.#client;
-    // If there is no connection, the next one listens, and `onChange` reports that.
+    // If there is no connection, the next connection listens, and `onChange` reports this.
     this.#send(this.#listenCommand()).then(
       () => {
         if (client !== this.#client || this.#isPaused) return;
@@ -165,8 +169,8 @@ export class Doorbell {
   }
 
   /**
-   * Rings itself, now and at intervals, because a pooler also accepts LISTEN without complaint but then delivers
-   * nothing.
+   * Rings itself, now and at intervals, because a pooler accepts LISTEN without complaint but then delivers no
+   * notifications.
    */
   async #ring(client: Connection): Promise<void> {
     const pauseCount = this.#pauseCount;
@@ -175,7 +179,8 @@ export class Doorbell {
     const timeout = setTimeout(() => resolve(false), times.answer).unref();
     try {
       const rows = await this.#send<{ isRung: boolean }>(`select ring_bell($1, '') as "isRung"`, [this.#ownChannel]);
-      // An answer proves that the connection works; the statement has also removed from the queue whatever it could.
+      // An answer proves that the connection works. The statement has also removed from the queue all notifications
+      // that could be removed.
       const isRung = rows[0]?.isRung === true;
       this.#tellOfQueue(!isRung);
       const canHear = !this.#isPaused && pauseCount === this.#pauseCount;

@@ -5,35 +5,35 @@ import { readFingerprint } from '../postgres/installation.ts';
 import { formatCursor } from './cursor.ts';
 import { eventColumns, type LoggedEvent } from './event.ts';
 
-/** The range of the log; the events with ids in (prunedThrough, head] can be replayed. */
+/** The range of the log. The events with ids in (prunedThrough, head] can be replayed. */
 export type Extent = { head: bigint; prunedThrough: bigint };
 
-/** The range of the log, and whether the log knows a given position. */
+/** The range of the log, and whether a given position exists in the log. */
 export type LogPlace = Extent & { isKnown: boolean };
 
-/** A stretch of the log, oldest event first; `prunedThrough` comes from the same snapshot. */
+/** A stretch of the log, oldest event first. `prunedThrough` comes from the same snapshot as the events. */
 export type Stretch = { events: LoggedEvent[]; prunedThrough: bigint };
 
 /**
- * Returns an SQL expression for statements that read `event_log l`: whether the log knows the position `id`. Every
- * position that was ever handed out belongs to an event, which may have been pruned since, or is the beginning of the
+ * Returns an SQL expression, for statements that read `event_log l`, for whether the position `id` exists in the log.
+ * Every position that was ever issued belongs to an event, which may have been pruned since, or is the beginning of the
  * log. Any other id was lost in a restore and will never be issued again (leap_after_start). `offset 0` makes
- * PostgreSQL use an index lookup for each reader; otherwise it may hash the whole log.
+ * PostgreSQL use an index lookup for each reader. Otherwise, PostgreSQL may hash the whole log.
  */
 export const isKnown = (id: string) =>
   `(${id} <= l.pruned_through or exists (select from events k where k.id = ${id} offset 0)) as "isKnown"`;
 
 /**
- * An SQL expression for statements that read `event_log l`: the newest id. A log from which all events have been pruned
- * still knows its last id.
+ * An SQL expression, for statements that read `event_log l`, for the newest id. If all events have been pruned from a
+ * log, the log still records the last id.
  */
 export const head = `greatest((select coalesce(max(id), 0) from events), l.pruned_through)`;
 
 /**
- * Returns a name for the history of this database, as 12 hexadecimal digits. It depends on the cluster, its timeline
- * (which changes after a fail-over or a point-in-time recovery), the database and its log (both of which change after a
- * drop and a restore). It stays the same when the files of the cluster are restored from a copy; `isKnown` detects that
- * case.
+ * Returns a name for the history of this database, as 12 hexadecimal digits. The name depends on the cluster, its
+ * timeline (which changes after a fail-over or a point-in-time recovery), the database and its log (both of which
+ * change after a drop and a restore). The name stays the same when the files of the cluster are restored from a copy,
+ * but `isKnown` detects that case.
  */
 export function readEpoch(pool: Queryable): Promise<string> {
   const timeline = 'left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)';
@@ -82,11 +82,11 @@ export async function readCursor(pool: pg.Pool): Promise<string> {
 
 /**
  * The time limit for reading the next events, in ms. The limit is short because all live events wait for this read, so
- * a connection that does not answer must be given up soon.
+ * a connection that does not answer must be abandoned quickly.
  */
 const nextLimitMs = 4_000;
 
-/** Returns the next events after `after`, regardless of their audience; the feed reads them once per process. */
+/** Returns the next events after `after`, regardless of their audience. The feed reads them once per process. */
 export async function readNext(pool: Queryable, after: bigint, limit: number): Promise<Stretch> {
   const question: LimitedQuery = {
     name: 'events_next',
@@ -104,9 +104,9 @@ export async function readNext(pool: Queryable, after: bigint, limit: number): P
 }
 
 /**
- * Returns the ids of the messages that the next events after `after` are about, as far as these events are of one of
- * the given kinds; each id occurs once. `last` is the newest event that was read; null if there is none. This costs a
- * tenth as much as reading the events.
+ * Returns the ids of the messages that the next events after `after` are about, each id once. Considers only events of
+ * the given kinds. `last` is the newest event that was read, or null if there is none. This costs a tenth as much as
+ * reading the events themselves.
  */
 export async function readNextMessages(
   pool: Queryable,
@@ -129,7 +129,10 @@ export async function readNextMessages(
   return { ...rest, messageIds: ids.map(BigInt) };
 }
 
-/** A row of a stretch. A stretch without events still has one row, with the data about the log itself. */
+/**
+ * One of the rows that make up a stretch. A stretch without events still has one row, which contains the data about the
+ * log itself.
+ */
 type StretchRow = { prunedThrough: bigint } & (LoggedEvent | { [Key in keyof LoggedEvent]: null });
 
 /** Returns the stretch that these rows make up. */

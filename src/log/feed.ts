@@ -6,7 +6,7 @@ import type { Broadcasted, FeedBroadcast, FeedReader } from './feed-part.ts';
 const batchSize = 500;
 const pollMs = 1_000;
 const maxBackoffMs = 2_000;
-/** In ms: when the last successful read is older than this, the feed no longer claims to be current. */
+/** If the last successful read is older than this, in ms, the feed no longer claims to be current. */
 const staleMs = 5_000;
 /**
  * The maximum number of calls to `whenRead`, and of calls to `whenPassed`, that may wait. The notices that the callers
@@ -14,7 +14,7 @@ const staleMs = 5_000;
  */
 const maxWaiting = 1_000;
 /**
- * In ms: if a broadcast has not reported the end of the log for this long, the feed reads the log itself. A publisher
+ * If a broadcast has not reported the end of the log for this long, in ms, the feed reads the log itself. A publisher
  * reports the end of the log every second.
  */
 const broadcastSilenceMs = 2_000;
@@ -32,10 +32,10 @@ type Waiter = {
 };
 
 /**
- * Reads the log after its position, once per process and in order, one batch per query. The doorbell wakes the feed,
- * and a slow poll makes up for a silent doorbell. The feed never gives up: it retries a failed query with back-off
- * until it is closed. If there is a broadcast, the feed takes as many events as possible from the broadcast and reads
- * the rest from the log.
+ * Reads the events after its position from the log, in order, with one batch per query. Each process has only one feed.
+ * The doorbell wakes the feed, and a slow poll finds new events if the doorbell fails. The feed never gives up. It
+ * retries a failed query with back-off until the feed is closed. If there is a broadcast, the feed takes as many events
+ * as possible from the broadcast and reads the rest from the log.
  */
 export class Feed {
   readonly #pool: pg.Pool;
@@ -52,7 +52,7 @@ export class Feed {
   #wake: (() => void) | null = null;
   readonly #toCatchUp = new Set<Waiter>();
   #lastReadAt = -Infinity;
-  /** When a read last reached the end of the log and the reader had received every event up to it. */
+  /** The last time when a read had reached the end of the log and the reader had received every event up to it. */
   #atEndAt = -Infinity;
   /**
    * When the feed last read the log itself, and when a broadcast last reported that the log ended at the feed's
@@ -76,7 +76,7 @@ export class Feed {
     return this.#epoch;
   }
 
-  /** The last event passed to the reader. */
+  /** The id of the last event that was passed to the reader. */
   get position(): bigint {
     return this.#position;
   }
@@ -92,8 +92,8 @@ export class Feed {
   }
 
   /**
-   * Whether the reader was up to date with the log at some time in the last 5 s; if not, this node does not know what
-   * has happened since.
+   * Whether the reader was up to date with the log at some time in the last 5 s. If it was not, this node does not know
+   * what has happened since.
    */
   get isCurrent(): boolean {
     return performance.now() - this.#atEndAt < staleMs;
@@ -134,7 +134,7 @@ export class Feed {
 
   /**
    * Resolves once the reader has received every event up to this position and the feed has confirmed that it is
-   * current, because a subscriber that receives CaughtUp must not miss what comes next. Also resolves when the feed
+   * current, because a subscriber that receives CaughtUp must not miss any later event. Also resolves when the feed
    * starts over or closes.
    */
   whenAt(place: bigint): Promise<void> {
@@ -143,7 +143,7 @@ export class Feed {
   }
 
   /**
-   * Resolves to true once the reader has received every event up to this position, so that a notice about that moment
+   * Resolves to true once the reader has received every event up to this position, so that a notice from that moment
    * may be shown. Resolves to false when too many callers are already waiting, and when the feed closes or starts over
    * before it has reached this position. */
   whenPassed(place: bigint): Promise<boolean> {
@@ -251,7 +251,7 @@ export class Feed {
     this.#broadcast?.onReliance(isRelying);
   }
 
-  /** Reads the next events from the log and passes them on. Returns how many it removed. */
+  /** Reads the next events from the log and passes them on. Returns how many it read. */
   async #readOn(): Promise<number> {
     this.#isRung = false;
     const after = this.#position;
@@ -281,7 +281,7 @@ export class Feed {
     this.#reader.resume();
   }
 
-  /** Answers the callers that wait for the announced events, once these have been read or could not be read. */
+  /** Answers the callers that wait for the announced events, after these have been read or the read has failed. */
   #settle(isRead: boolean): void {
     for (const resolve of this.#waiting.splice(0)) resolve(isRead);
   }
@@ -314,10 +314,7 @@ export class Feed {
     this.#release(() => true);
   }
 
-  /**
-   * Sleeps until the doorbell rings or the broadcast has messages, but at most for `ms`. A deaf sleep ignores both of
-   * these.
-   */
+  /** Sleeps until the doorbell rings or the broadcast has messages, but for at most `ms`. A deaf sleep ignores both. */
   #sleep(ms: number, { isDeaf = false } = {}): Promise<void> {
     if (this.#isClosed || ((this.#isRung || this.#isNudged) && !isDeaf)) return Promise.resolve();
     return new Promise((resolve) => {

@@ -16,12 +16,13 @@ export type Membership = { chatId: bigint; since: bigint; visibleFrom: number; i
 export type Snapshot = Extent & { memberships: Membership[]; isSessionLive: boolean };
 
 /**
- * Returns an SQL expression for whether a session is live and belongs to a user. Both parameters are SQL expressions.
+ * Returns an SQL expression that says whether a session is live and belongs to a user. Both parameters are SQL
+ * expressions.
  */
 export const isSessionLive = (userId: string, sessionId: string) =>
   `exists (select from sessions s where s.id = ${sessionId} and s.user_id = ${userId} offset 0) as "isSessionLive"`;
 
-/** The key of a bot is live only as long as its session for that bot; suspending the bot ends the session. */
+/** A bot's key is live only as long as the key's session for that bot; suspending the bot ends the session. */
 export const isKeyLive = (keyId: string) =>
   `exists (select from api_keys k where k.id = ${keyId} and k.revoked_at is null
     and (k.expires_at is null or k.expires_at > clock_timestamp())
@@ -79,7 +80,7 @@ export async function readAddedMembers(
   return rows;
 }
 
-/** Which users' rows to read: the rows of these users, or those of all users, up to `limit` rows. */
+/** The users whose rows are read: either these users, or all users, up to `limit` rows. */
 export type AmongUsers = { userIds: readonly bigint[] } | { limit: number };
 
 /** Reads the recipients of these events (ChatDeleted). */
@@ -98,7 +99,7 @@ export async function readRecipients(
   return rows;
 }
 
-/** Reads where the log ends, and whether that API key is live. */
+/** Reads the position where the log ends, and whether this API key is live. */
 export async function readServerSnapshot(
   pool: pg.Pool,
   keyId: bigint,

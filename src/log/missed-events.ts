@@ -6,8 +6,8 @@ import { readEvents } from './missed-stretch.ts';
 import type { Segment } from './segment.ts';
 
 /**
- * How many events of the log are cached for replays, and for how long, in ms, which is no longer than their renderings
- * are cached.
+ * How many events from the log are cached for replays, and for how long, in ms, which is no longer than their
+ * renderings are cached.
  */
 const kept = { max: 20_000, ttlMs: 2_000 };
 
@@ -15,9 +15,9 @@ const kept = { max: 20_000, ttlMs: 2_000 };
 type SegmentEvents = Promise<LoggedEvent[] | null>;
 
 /**
- * The events that many readers miss at the same time, which are read from the log once for all of them. What a reader
- * may see is decided every time, by the statement that reads the ids of the reader's events; a row of the log never
- * changes.
+ * The events that many readers miss at the same time, which are read from the log once for all of them. Sharing is
+ * safe, because a row of the log never changes, and the statement that reads the ids of a reader's events decides every
+ * time what the reader may see.
  */
 export class MissedEvents {
   readonly #pool: pg.Pool;

@@ -6,14 +6,15 @@ import { isKeyLive, isSessionLive, type LogReader } from './log-reader.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * The ids of the events that a reader missed, separated by commas. `MissedEvents` looks the events up, because many
- * readers miss the same ones. There may be more ids than the reader wants. The same snapshot provides whether the log
- * knows the position where the stretch starts, and whether the reader's session is still live.
+ * The ids of the events that a reader missed, separated by commas. `MissedEvents` looks up the events themselves, so
+ * that an event is read once for all readers that missed it. There may be more ids than the reader asked for. The same
+ * snapshot shows whether the position where the stretch starts exists in the log, and whether the reader's session is
+ * still live.
  */
 export type MissedStretch = Omit<Stretch, 'events'> & { ids: string; isKnown: boolean; isSessionLive: boolean };
 
 /**
- * A stretch of one chat. The same snapshot provides whether the reader may still see the chat, and whether the chat is
+ * A stretch of one chat. The same snapshot shows whether the reader may still see the chat, and whether the chat is
  * public.
  */
 export type MissedChatStretch = MissedStretch & ChatAccess;
@@ -24,7 +25,7 @@ export type ChatAccess = { hasAccess: boolean; isPublic: boolean };
 /** Selects the events with ids in (after, through], but at most `limit` of them. */
 export type Range = { after: bigint; through: bigint; limit: number };
 
-/** A person, and the range of a stretch of the log for that person. */
+/** A person, and the range of the log to read for that person. */
 export type MissedKey = { reader: LogReader; range: Range };
 
 /**
@@ -45,10 +46,10 @@ const ranges = {
 };
 
 /**
- * Reads the ids of the events that each person missed: in each chat, the events since the person became a member, as
- * far as the history that they see includes them; all events addressed to the person; and the events about users who
- * share a chat with the person. For each chat and each way of addressing a person, an index yields the few oldest
- * events; the statement returns the oldest of all of these.
+ * Reads the ids of the events that each person missed. In each chat, these are the events since the person became a
+ * member, as far as the history that the person sees includes them. Also reads all events addressed to the person, and
+ * the events about users who share a chat with the person. For each chat and each way of addressing a person, an index
+ * yields the oldest events, up to the limit. The statement returns the oldest of all of these.
  */
 export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Promise<MissedStretch[]> {
   const { rows } = await pool.query<MissedRow>({
@@ -93,12 +94,12 @@ export async function readMissed(pool: pg.Pool, keys: readonly MissedKey[]): Pro
   return keys.map((_, index) => toStretch(rows[index]));
 }
 
-/** A person, and the range of a stretch of one chat for that person. */
+/** A person, and the range of the log to read for that person in one chat. */
 export type MissedChatKey = MissedKey & { chatId: bigint };
 
 /**
  * Reads the ids of the events that each person missed in one chat. A member of a group, a single chat or a private
- * channel gets the events that their membership includes; a public channel is fully visible to everyone who is not
+ * channel gets the events that their membership includes. A public channel is fully visible to everyone who is not
  * banned from it.
  */
 export async function readMissedInChats(pool: pg.Pool, keys: readonly MissedChatKey[]): Promise<MissedChatStretch[]> {
@@ -145,7 +146,7 @@ export async function readMissedInChats(pool: pg.Pool, keys: readonly MissedChat
 }
 
 /**
- * Reads the ids of the events of all chats and of the events about users, for a program that reads the whole server
+ * Reads the ids of the events from all chats and of the events about users, for a program that reads the whole server
  * with this API key.
  */
 export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Range): Promise<MissedStretch> {
@@ -163,7 +164,7 @@ export async function readMissedOnServer(pool: pg.Pool, keyId: bigint, range: Ra
   return toStretch(rows[0]);
 }
 
-/** A stretch of ids as one row with a list of numbers, which is cheaper to parse than one row per id. */
+/** A stretch of ids, stored in one row as a list of numbers, which is cheaper to parse than one row per id. */
 type MissedRow = Omit<MissedStretch, 'ids'> & { ids: string | null };
 
 const idList = `string_agg(e.id::text, ',' order by e.id) as ids`;
@@ -173,7 +174,7 @@ function toStretch(row: MissedRow | undefined): MissedStretch {
   return { prunedThrough, isKnown: known, isSessionLive: live, ids: ids ?? '' };
 }
 
-/** Returns those of the events with these ids that are still stored, ordered by id. */
+/** Returns those events with these ids that are still stored, ordered by id. */
 export async function readEvents(pool: pg.Pool, ids: readonly bigint[]): Promise<LoggedEvent[]> {
   const { rows } = await pool.query<LoggedEvent>({
     name: 'events_by_id',

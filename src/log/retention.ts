@@ -1,14 +1,14 @@
 import type pg from 'pg';
 import { advisoryLocks } from '../postgres/advisory-lock.ts';
 
-/** Two nodes must not prune at the same time; the second node finds that the lock is taken, and does nothing. */
+/** Two nodes must not prune at the same time, so a second node that finds that the lock is taken does nothing. */
 const pruningLock = advisoryLocks['event pruning'];
 
 /**
  * Deletes up to `limit` of the oldest events, if they are older than `retentionMs`, and returns how many it deleted.
- * Only the beginning of the log is deleted. The same transaction records up to which event, so that a cursor into the
- * deleted part is recognised. An event that was written before an old event counts as old, whatever the clock said at
- * the time. Returns 0 while another node is pruning.
+ * Only the beginning of the log is deleted. The same transaction records the last deleted event, so that a cursor into
+ * the deleted part is recognised. An event that was written before an old event counts as old, even if its timestamp
+ * says otherwise. Returns 0 while another node is pruning.
  */
 export async function pruneEvents(pool: pg.Pool, retentionMs: number, limit: number): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(

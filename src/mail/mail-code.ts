@@ -4,7 +4,7 @@ import type { Queryable } from '../postgres/client.ts';
 /** How long a code is valid. The text of the emails states the same time. */
 const lifetime = '1 hour';
 
-/** What a code is for; each kind of code is accepted only for its own purpose. */
+/** The purpose of a code. Each kind of code is accepted only for its own purpose. */
 export type CodeKind = 'SIGN_UP' | 'VERIFICATION' | 'PASSWORD_RESET' | 'EMAIL_CHANGE';
 
 /** A code's purpose, the address that it goes to, and the user or the pending sign-up that it belongs to. */
@@ -35,8 +35,7 @@ export function findVerificationCode(client: Queryable, code: string): Promise<C
 
 async function find(client: Queryable, hash: Buffer | null): Promise<CodeOwner | null> {
   if (hash === null) return null;
-  // Raw SQL, like the next statement, because the database's clock, which also set `created_at`, must decide whether a
-  // code has expired.
+  // Raw SQL, like the next statement, so that a code expires by the database's clock, which also set `created_at`.
   const { rows } = await client.query<CodeOwner>(
     `select kind, email, user_id as "userId", sign_up_id as "signUpId"
     from mail_codes where code_hash = $1 and created_at > clock_timestamp() - $2::interval`,
@@ -46,8 +45,8 @@ async function find(client: Queryable, hash: Buffer | null): Promise<CodeOwner |
 }
 
 /**
- * Uses up a code that was found, and returns whether it was still valid: of two requests with the same code, only one
- * succeeds.
+ * Uses up a code that was found, and returns whether it was still valid. If two requests use the same code, only one of
+ * them succeeds.
  */
 export async function useCode(client: Queryable, { kind }: CodeOwner, code: string): Promise<boolean> {
   const { rowCount } = await client.query(

@@ -10,13 +10,13 @@ export type MailSettings = {
   mailFrom: Sender | null;
   appUrl: string | null;
   mailTemplates: string | null;
-  /** Whether users of this server sign in with passwords, which they may forget. */
+  /** Whether users of this server sign in with passwords, which they may need to reset. */
   hasPasswords: boolean;
 };
 
 /**
- * Prepares the delivery of emails to the mail server or, if there is none, to the terminal. Returns null if there is
- * neither, and reports that if users sign in with passwords. Throws CannotStart if the templates cannot be used.
+ * Prepares the delivery of emails to the mail server or, if there is none, to the terminal. Returns null if neither
+ * exists, and logs this if users sign in with passwords. Throws CannotStart if the templates cannot be used.
  */
 export async function openMail(
   { smtpUrl, mailFrom, appUrl, mailTemplates, hasPasswords }: MailSettings,

@@ -1,6 +1,7 @@
 /**
  * A mail server, as specified by SMTP_URL. `isSecure`: whether the connection uses TLS from the first byte. `startTls`:
- * whether a connection without TLS is upgraded when the server offers it, must be upgraded, or is never upgraded.
+ * whether a connection that starts without TLS is upgraded if the server offers this, must be upgraded, or is never
+ * upgraded.
  */
 export type SmtpServer = {
   host: string;

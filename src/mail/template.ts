@@ -5,7 +5,7 @@ import { CannotStart } from '../errors.ts';
 const codePlaceholders = ['link', 'code'];
 const commonPlaceholders = ['app', 'appUrl', 'email'];
 
-/** The templates, with the placeholders that each one has in addition to the common ones. */
+/** The templates, each with the placeholders that it has in addition to the common ones. */
 const placeholders = {
   'sign-up': codePlaceholders,
   'address-in-use': [],
@@ -18,7 +18,7 @@ const placeholders = {
   'webhook-failing': ['receiver', 'time'],
 } satisfies Record<string, string[]>;
 
-/** The names of the emails that the server sends. */
+/** The names of the emails that the server can send. */
 export type TemplateName = keyof typeof placeholders;
 
 /** The content of an email, as plain text and as HTML. */
@@ -26,7 +26,7 @@ export type Content = { subject: string; text: string; html: string };
 
 const ownFolder = join(import.meta.dirname, 'template');
 
-/** The templates of all emails, with placeholders such as `{{link}}`. */
+/** The templates for all emails, with placeholders such as `{{link}}`. */
 export class Templates {
   readonly #texts: ReadonlyMap<TemplateName, Content>;
 

@@ -1,9 +1,12 @@
-/** The longest emoji sequences have 10 code points of at most two UTF-16 units each; the limit leaves room for more. */
+/**
+ * The longest emoji sequences have 10 code points of at most two UTF-16 units each. The limit leaves room for longer
+ * ones.
+ */
 const maxUnits = 40;
 
 // Built from strings: Node supports the flag `v`, but the compiler's target does not support it yet.
 const oneEmoji = new RegExp(String.raw`^\p{RGI_Emoji}$`, 'v');
-/** Matches characters that are shown as text unless U+FE0F follows, which keyboards and people often omit. */
+/** Matches characters that are displayed as text unless U+FE0F follows. Keyboards and people often omit U+FE0F. */
 const textByDefault = new RegExp(String.raw`[\p{Emoji}--\p{Emoji_Presentation}](?![\p{Emoji_Modifier}\ufe0e])`, 'gv');
 
 /**

@@ -15,7 +15,7 @@ export type Dialect = 'DISCORD' | 'SLACK';
 export type HookMessage = { content: string; username: string | null };
 
 /**
- * Returns the dialect of a payload: a Slack payload has `text`, `attachments` or `blocks`, and neither `content` nor
+ * Returns the dialect of a payload. A Slack payload has `text`, `attachments` or `blocks`, and neither `content` nor
  * `embeds`.
  */
 export function dialectOf(payload: unknown): Dialect {
@@ -24,8 +24,8 @@ export function dialectOf(payload: unknown): Dialect {
 }
 
 /**
- * Reads the payload of a Discord or Slack incoming webhook. A text that the sender wrote in one piece is not shortened;
- * a text that is assembled from embeds, attachments and blocks is cut to the maximum length of a message.
+ * Reads the payload of a Discord or Slack incoming webhook. A text that the sender wrote as a whole is not shortened,
+ * but a text assembled from embeds, attachments and blocks is cut to the maximum length of a message.
  */
 export function readHookPayload(payload: Record<string, unknown>, dialect: Dialect): HookMessage {
   const [text, parts] = dialect === 'SLACK' ? readSlack(payload) : readDiscord(payload);
@@ -85,7 +85,7 @@ function fieldOf(name: string, value: string): string {
   return name === '' ? value : `**${name}:** ${value}`;
 }
 
-/** Returns a one-line name, cut to the maximum length of names; null if there is no name. */
+/** Returns the name on one line, cut to the maximum length of names, or null if there is no name. */
 function readLabel(username: unknown): string | null {
   const line = stringOf(username)
     .toWellFormed()

@@ -64,7 +64,7 @@ type Posting = {
   response: ServerResponse;
   preparation: Preparation;
   token: string;
-  /** The dialect that the path implies; once the payload has been read, the dialect of the payload. */
+  /** The dialect that the path implies, until the payload has been read; then, the dialect of the payload. */
   sent: { dialect: Dialect };
 };
 
@@ -98,7 +98,8 @@ async function post(
 /**
  * Returns the bot of the webhook with that token, and its chat. Throws HttpError 404 if there is no such webhook,
  * HttpError 403 if the bot is suspended, and RateLimited for a network that has sent too many unknown tokens. Valid
- * URLs still work from such a network, because a network that calls an ended webhook often uses many live ones too.
+ * URLs still work from such a network, because a network that calls a webhook that has ended often calls many active
+ * webhooks too.
  */
 async function identify(
   { db, accounts, limits, addressOf }: Services,
@@ -122,8 +123,8 @@ async function identify(
 
 /**
  * Reads the payload: the JSON of the body, the JSON in a form's `payload` field (as Slack allows), or the fields of a
- * form that has no such field. A form whose text is JSON is also accepted, because curl sends one if it is given no
- * content type. Throws HttpError for anything else.
+ * form that has no such field. A form whose text is JSON is also accepted, because curl sends such a form if no content
+ * type is given. Throws HttpError for anything else.
  */
 async function readPayload(request: IncomingMessage): Promise<Record<string, unknown>> {
   const { type } = readMediaType(request.headers['content-type']);

@@ -10,17 +10,17 @@ import { InvalidInput, NotFound, type FieldError } from '../errors.ts';
 import type { Db, Queryable } from '../postgres/client.ts';
 import type { IncomingWebhook } from '../postgres/generated/prisma/client.ts';
 
-/** How many incoming webhooks a chat can have. */
+/** The maximum number of incoming webhooks for a chat. */
 export const maxIncomingWebhooks = 15;
 
 /** A newly created webhook and its token, which is shown only once. */
 export type CreatedIncomingWebhook = { incomingWebhook: IncomingWebhook; token: string };
 
 /**
- * Creates an incoming webhook for a chat, and makes a bot with that name a member of the chat. Allowed for those who
- * may change the chat. All members receive AddToChat. Throws InvalidInput for an invalid name and when the chat already
- * has `maxIncomingWebhooks`; NotFound for a hidden chat; Forbidden for a single chat and if the asker's role does not
- * allow it.
+ * Creates an incoming webhook for a chat, and makes a bot with that name a member of the chat. The asker must have the
+ * right to change the chat. All members receive AddToChat. Throws InvalidInput for an invalid name, and if the chat
+ * already has `maxIncomingWebhooks`; NotFound for a hidden chat; Forbidden for a single chat, and if the asker's role
+ * does not allow it.
  */
 export async function createIncomingWebhook(
   db: Db,
@@ -54,8 +54,8 @@ export async function revokeIncomingWebhook(db: Db, asker: Asker, webhookId: big
   return inChat(db, { asker, chatId: found.chatId }, async ({ prisma }, locked) => {
     requireMay('updateChat', locked);
     const { chatId, botId: userId } = found;
-    // The webhook and its key end with the membership. The chat is locked, so no other request can end them in the
-    // meantime.
+    // The webhook and its key are deleted along with the membership. The chat is locked, so no other request can delete
+    // them in the meantime.
     const { count } = await prisma.member.deleteMany({ where: { chatId, userId, incomingWebhook: { id: webhookId } } });
     if (count === 0) throw noSuchWebhook();
     return found;
@@ -75,7 +75,7 @@ export async function findIncomingWebhooks(db: Db, asker: Asker, ids: readonly b
   });
 }
 
-/** Returns the chat that a token posts into, and what the webhook's bot may do; null if no webhook has the token. */
+/** Returns the chat to which a token posts, and what the webhook's bot may do, or null if no webhook has the token. */
 export async function findHook(
   { pool }: Pick<Db, 'pool'>,
   token: string,

@@ -21,14 +21,14 @@ builder.prismaObjectField(ChatRef, 'lastMessage', (t) =>
 );
 
 /**
- * Call this after reading the message, so that it refuses anyone who lost access to the chat before the message was
- * written.
+ * Call this function after reading the message, so that it refuses users who lost access to the chat before the message
+ * was written.
  */
 async function maySee(context: Context, { chatId, seq }: { chatId: bigint; seq: number }): Promise<boolean> {
   const { loaders, eventId } = context;
   if (eventId !== null) {
     const sharedFrom = await loaders.of(sharedFromOf).load({ chatId, eventId });
-    // Everyone who receives the event can see the message, so there is no need to check who asks.
+    // Everyone who receives the event can see the message, so it does not matter who asks.
     if (sharedFrom !== null && seq >= sharedFrom) return true;
   }
   const viewer = findViewer(context);

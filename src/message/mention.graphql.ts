@@ -12,8 +12,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
     user: t.field({
       type: UserRef,
       nullable: true,
-      description:
-        "The user who is named; null if the mention names everyone, and while the user's account is being erased.",
+      description: "The mentioned user. Null if everyone is mentioned, and while the user's account is being erased.",
       resolve: ({ userId }, _, { loaders }) => (userId === null ? null : loaders.of(userById).find(userId)),
     }),
   }),
@@ -22,7 +21,7 @@ const MentionRef = builder.objectRef<{ userId: bigint | null }>('Mention').imple
 builder.prismaObjectField(MessageRef, 'mentions', (t) =>
   t.field({
     type: [MentionRef],
-    description: `Who was mentioned when the message was written or last edited: each \`@username\` of a member of the chat, ignoring case, and \`@everyone\` if the sender is an owner or admin (in a single chat, \`@everyone\` is plain text). Only the first ${maxMentions} names count.`,
+    description: `The mentions that the message had when it was written or last edited: each \`@username\` of a member of the chat, ignoring case, and \`@everyone\` if the sender is an owner or admin (in a single chat, \`@everyone\` is plain text). Only the first ${maxMentions} names count.`,
     complexity: { field: 1, multiplier: maxMentions },
     resolve: async ({ chatId, seq, mentionsEveryone }, _, { loaders }) => {
       const people = await loaders.of(mentionedIn).load({ chatId, seq });

@@ -11,11 +11,12 @@ import { unnest } from '../postgres/unnest.ts';
 
 /** The maximum number of names in a message that are looked up; further names are ignored. */
 export const maxMentions = 50;
-/** Unread mentions are counted up to this number. */
+/** The maximum number of unread mentions that are counted. */
 const maxUnreadMentions = 1_000;
 const maxUsernameLength = 64;
 /**
- * How many readings of a mention are tried: @ada.Look means ada.look if that is a member of the chat, otherwise ada.
+ * How many readings of a mention are tried: @ada.Look means ada.look if ada.look is a member of the chat, and otherwise
+ * ada.
  */
 const maxReadings = 4;
 
@@ -23,9 +24,9 @@ const maxReadings = 4;
 const neighbour = String.raw`[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\u30fc\u3099\u309a\u20e3\ufe0e\ufe0f]`;
 const letter = String.raw`(?:(?!${neighbour})[\p{L}\p{N}\p{M}])`;
 /**
- * Matches `@` and a name. An email address (ada@example.com) does not mention anyone: the `@` of a mention does not
- * follow a letter or another character of an address, except a letter of a script that is written without spaces.
- * Underscores may be Markdown emphasis.
+ * Matches `@` and a name. An email address (ada@example.com) does not mention anyone. Therefore, the `@` of a mention
+ * does not follow a letter or another character of an address, except a letter of a script that is written without
+ * spaces. Underscores may be Markdown emphasis.
  */
 const mention = new RegExp(
   String.raw`(?<!${letter}|[@._-])(?<emphasis>_*)@(?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?!${letter})`,
@@ -37,8 +38,8 @@ const endOfEmphasis = new RegExp(String.raw`[^\s_]_+(?!${letter}|_)`, 'gu');
 export type Named = { names: string[][]; everyone: boolean };
 
 /**
- * Finds the names in a message, ignoring code, quotes and addresses. Takes time linear in the message's length.
- * The members of the chat determine which readings are usernames.
+ * Finds the names in a message, ignoring code, quotes and addresses. Takes time that is linear in the message's length.
+ * Which of the readings are usernames depends on the members of the chat.
  */
 export function findNames(content: string): Named {
   const text = content.replace(/[\uff10-\uff19\uff20-\uff3a\uff3f\uff41-\uff5a]/g, toAscii).replaceAll('\ufe6b', '@');
@@ -134,8 +135,8 @@ async function listMentioned(db: Db, places: readonly MessageKey[]): Promise<big
 /**
  * The seqs of the messages in chat `c` that mention its member `m` or everyone, and that `m` can see and has not read.
  * This is an SQL fragment that begins with `from`, for a statement that joins `c` and `m`. The member's own messages do
- * not count, and deleted messages mention no one. Each half of the union has its own limit, because otherwise the union
- * would read all unread mentions.
+ * not count, and neither do deleted messages, which mention no one. Each half of the union has its own limit, because
+ * otherwise the union would read all unread mentions.
  */
 export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as seq offset 0) first_visible
   cross join lateral (
@@ -152,7 +153,7 @@ export const unreadMentions = `from (select ${visibleFrom('c', 'm.user_id')} as 
     limit ${maxUnreadMentions})
   ) unread_mention`;
 
-/** An SQL expression: the number of these unread messages, up to `maxUnreadMentions`, as an int. */
+/** An SQL expression of type int: the number of these unread messages, up to `maxUnreadMentions`. */
 export const unreadMentionCount = `(select least(count(*), ${maxUnreadMentions})::int ${unreadMentions})`;
 
 /**

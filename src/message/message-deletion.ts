@@ -19,9 +19,9 @@ import { askerKey, type Asker } from '../core/asker.ts';
 /**
  * Replaces a message with a tombstone: its content, files, revisions, reactions, mentions and pin are permanently
  * deleted, and the chat receives MessageDeleted. Deleting a message again returns its tombstone.
- * Allowed for the message's sender (even after leaving the chat, as long as they can still see the message), and for
- * owners and admins who are not muted; throws Forbidden for anyone else. Throws NotFound if the asker cannot see the
- * message.
+ * Allowed for the message's sender (even after leaving the chat, as long as the sender can still see the message), and
+ * for owners and admins who are not muted; throws Forbidden for anyone else. Throws NotFound if the asker cannot see
+ * the message.
  */
 export async function deleteMessage(
   { db, writes }: { db: Db; writes: GroupCommit },
@@ -53,8 +53,8 @@ export function refuseDeletion({ asker, message, access }: MessageCase): Error |
 }
 
 /**
- * Deletes the messages that were not deleted before, and returns their tombstones. Triggers delete what belonged to the
- * messages.
+ * Deletes those of the messages that are not deleted yet, and returns their tombstones. Triggers delete what belonged
+ * to the messages.
  */
 async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]): Promise<Map<bigint, Message>> {
   const undeleted = targets.filter(({ message }) => message.deletedAt === null);
@@ -73,9 +73,9 @@ async function bury(client: Queryable, targets: readonly Target<MessageVerb>[]):
 }
 
 /**
- * Deletes messages on behalf of one asker, or (null) of their senders, and tells the trigger that writes the audit log
- * who the asker is. The actor stays set until the transaction ends, but that does no harm, because no other write of
- * the group commit has an audit entry.
+ * Deletes messages on behalf of one asker or (if null) of their senders, and passes the asker to the trigger that
+ * writes the audit log. The actor stays set until the transaction ends, which does no harm, because no other write in
+ * the group commit creates an audit entry.
  */
 async function buryAs(
   client: Queryable,

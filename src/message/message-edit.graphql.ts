@@ -9,7 +9,7 @@ import { requireAsker } from '../api/context.ts';
 import { decodeId } from '../core/id.ts';
 
 const MessageRevisionRef = builder.objectRef<Revision>('MessageRevision').implement({
-  description: 'What a message said before an edit.',
+  description: 'The content of a message before an edit.',
   fields: (t) => ({
     version: t.exposeInt('version', { description: 'The number of this version of the message: 1, 2, 3, …' }),
     content: t.exposeString('content', { extensions: textSize(maxContentLength) }),

@@ -9,7 +9,7 @@ import { defineLoader, type Loaders } from '../postgres/loader.ts';
 import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A message with its sender (null if erased, or for a system message) and its chat. */
+/** A message with its sender (null if the sender is erased or the message is a system message) and its chat. */
 export type MessageRow = { message: Message; sender: User | null; chat: Chat };
 
 /**
@@ -50,8 +50,8 @@ export function messageKeyOf({ chatId, seq }: MessageKey): string {
 export const messageByKey = defineLoader({ load: loadMessagesByKey, keyOf: messageKeyOf });
 
 /**
- * Raw SQL, at half the cost of Prisma: this runs for events and for replies in pages, for many messages in one
- * statement.
+ * Raw SQL, which costs half as much as Prisma. It runs for events and for replies on pages, and reads many messages in
+ * one statement.
  */
 async function loadMessagesByKey({ pool }: Db, keys: readonly MessageKey[]): Promise<(Message | null)[]> {
   const { rows } = await pool.query<Message & { index: number }>({
@@ -70,9 +70,10 @@ const chat = nested.chat('c');
 type CompanyRow = Message & { sender: unknown; chat: unknown };
 
 /**
- * Returns messages by id; messages that do not exist are missing from the map. Raw SQL, at a third of the cost of
- * Prisma: this runs when events are rendered. The same statement also reads the senders and chats, each of them once,
- * with the first of their messages, because a replay reads hundreds of messages from the same few senders.
+ * Returns messages by id; messages that do not exist are missing from the map. Raw SQL, which costs a third as much as
+ * Prisma, because this runs whenever events are rendered. The same statement also reads the senders and chats. It
+ * returns each of them only once, with the first of their messages, because a replay reads hundreds of messages from
+ * the same few senders.
  */
 export async function readMessages({ pool }: Db, ids: readonly bigint[]): Promise<Map<IdKey, MessageRow>> {
   const { rows } = await pool.query<CompanyRow>({

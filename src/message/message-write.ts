@@ -35,14 +35,14 @@ type Placed = MessageWrite & {
 };
 
 /**
- * The decision about one message of the batch. `repeats` is the index in the batch of the message that this message
+ * The decision about one message in the batch. `repeats` is the index in the batch of the message that this message
  * repeats.
  */
 type Decision = { error: Error } | { placed: Placed } | { earlier: Message } | { repeats: number };
 
 /**
- * Writes many messages with one insert. The memberships are read in a separate statement after the chats are locked.
- * Removing a member takes the same lock, so this statement sees every removal that came first.
+ * Writes many messages with one insert. A separate statement reads the memberships after the chats are locked.
+ * Removing a member takes the same lock, so this statement sees every removal that was committed earlier.
  */
 export const messageWrites: WriteKind<MessageWrite, Message> = {
   async write(client, chats, inputs) {
@@ -108,8 +108,8 @@ function refuse(input: MessageWrite, access: ChatAccess | undefined, replyToSeq:
 }
 
 /**
- * Returns the seq of the message that each input replies to; null if the input replies to none, or to one that the
- * asker cannot see in that chat.
+ * Returns the seq of the message to which each input replies, or null if the input is not a reply or replies to a
+ * message that the asker cannot see in that chat.
  */
 async function readReplyTargets(client: Queryable, inputs: MessageWrite[]): Promise<(number | null)[]> {
   if (inputs.every(({ replyToId }) => replyToId === null)) return inputs.map(() => null);
@@ -196,8 +196,8 @@ function repeat(first: Message, input: MessageWrite): Outcome<Message> {
  */
 function hashRequest({ chatId, content, replyToId, fileIds, custom }: MessageWrite): Buffer {
   const request = [String(chatId), content, replyToId === null ? null : String(replyToId)];
-  // Without files or custom data, the hash is the same as before these features existed, because hashes that were
-  // stored then are still compared.
+  // Without files or custom data, the hash is the same as before these features existed, because hashes from that time
+  // are still in use.
   const withFiles = fileIds.length === 0 && isEmpty(custom) ? request : [...request, fileIds.map(String)];
   const asked = isEmpty(custom) ? withFiles : [...withFiles, custom];
   return createHash('sha256').update(JSON.stringify(asked)).digest();

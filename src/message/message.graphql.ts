@@ -27,7 +27,7 @@ builder.prismaObjectFields(MessageRef, (t) => ({
   content: t.exposeString('content', {
     nullable: true,
     extensions: textSize(maxContentLength),
-    description: `Null after the message is deleted. 1 to ${maxContentLength} characters; may be empty if the message has files.`,
+    description: `Null after the message has been deleted. 1 to ${maxContentLength} characters; can be empty if the message has files.`,
   }),
   clientMessageId: t.exposeString('clientMessageId', {
     nullable: true,
@@ -65,8 +65,8 @@ builder.prismaObjectField(MessageRef, 'replyTo', (t) =>
     resolve: async ({ chatId, replyToSeq }, _, context) => {
       if (replyToSeq === null) return null;
       const { loaders } = context;
-      // If no member's history starts after the original message, everyone can see it, so there is no need to check who
-      // asks.
+      // If no member's history starts after the original message, everyone can see that message, so it does not matter
+      // who asks.
       if (replyToSeq < (await loaders.of(hiddenBelowOf).load(chatId))) {
         const asker = findViewer(context);
         const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });

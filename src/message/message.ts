@@ -15,7 +15,7 @@ import { pairOne } from '../postgres/pairing.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * A message to send. `clientMessageId` is the sender's own id for the message: sending again with the same id does not
+ * A message to send. `clientMessageId` is the sender's own id for the message. Sending again with the same id does not
  * create a second message.
  */
 export type NewMessage = {
@@ -42,7 +42,9 @@ export const visibleMessageById = defineLoader({
   keyOf: ({ messageId, asker }: MessageReader) => `${messageId} ${askerKey(asker)}`,
 });
 
-/** Raw SQL, at a third of Prisma's cost: this runs for `node`, for `nodes` and for every mutation of a message. */
+/**
+ * Raw SQL at a third of Prisma's cost, because this runs for `node`, for `nodes` and for every mutation of a message.
+ */
 async function readVisibleMessages(
   { pool }: Db,
   readers: readonly MessageReader[],
@@ -64,7 +66,7 @@ async function readVisibleMessages(
   return pairOne(rows, readers, { value: (row): Message => row, missing: null });
 }
 
-/** The message. Throws NotFound if the asker cannot see it or it does not exist. */
+/** Returns the message. Throws NotFound if it does not exist or the asker cannot see it. */
 export async function requireVisibleMessage(db: Db, asker: Asker, messageId: bigint): Promise<Message> {
   const [message] = await readVisibleMessages(db, [{ messageId, asker }], () => {});
   if (message == null) throw new NotFound('There is no such message.');
@@ -72,11 +74,12 @@ export async function requireVisibleMessage(db: Db, asker: Asker, messageId: big
 }
 
 /**
- * Sends a message to a chat that the asker is a member of; the members receive NewMessage after the commit. Sending the
+ * Sends a message to a chat that the asker is a member of. The members receive NewMessage after the commit. Sending the
  * same request again with the same clientMessageId returns the first message.
- * Throws InvalidInput for bad content, files, custom data, replyToId or clientMessageId; NotFound for a chat that the
- * asker cannot see, to hide that it exists; Forbidden for a chat that the asker may not write in; RateLimited while
- * slow mode makes the asker wait; Conflict if a different request reuses the clientMessageId.
+ * Throws InvalidInput for bad content, files, custom data, replyToId or clientMessageId. Throws NotFound for a chat
+ * that the asker cannot see, to hide that it exists. Throws Forbidden for a chat that the asker may not write in.
+ * Throws RateLimited while slow mode makes the asker wait. Throws Conflict if a different request reuses the
+ * clientMessageId.
  */
 export async function sendMessage(writes: GroupCommit, asker: Asker, input: NewMessage): Promise<Message> {
   return writes.submit(messageWrites, { ...checkNewMessage(input), asker });

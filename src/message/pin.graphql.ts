@@ -22,14 +22,14 @@ builder.prismaObjectField(ChatRef, 'pinnedMessages', (t) =>
       loaders.of(chatById).prime(chatId, chat);
       const pinned = await loaders.of(pinnedIn).load(chatId);
       if (pinned.length === 0) return pinned;
-      // An event also reaches members who have since lost access to the chat. Reading `sharedFrom` after the pins
-      // ensures that it covers every pin.
+      // An event also reaches members who have lost access to the chat since then. Reading `sharedFrom` after the pins
+      // ensures that the value takes every pin into account.
       const sharedFrom =
         eventId === null
           ? await loaders.of(hiddenBelowOf).load(chatId)
           : await loaders.of(sharedFromOf).load({ chatId, eventId });
-      // If everyone can see all of the pinned messages, the answer is the same for everyone, so there is no need to
-      // check who asks.
+      // If everyone can see all of the pinned messages, the answer is the same for everyone, so it does not matter who
+      // asks.
       if (sharedFrom !== null && pinned.every(({ seq }) => seq >= sharedFrom)) return pinned;
       const asker = findViewer(context);
       const visibleFrom = asker === null ? 1 : await loaders.of(visibleFromOf).load({ chatId, asker });
@@ -61,7 +61,7 @@ defineEvent('PinsChanged', {
   description: 'A message was pinned or unpinned in its chat. Deleting a message unpins it without sending this event.',
   load: async ({ messageId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
-    // When the message was deleted, its pin was deleted too.
+    // When a message is deleted, its pin is deleted, too.
     if (message === null || message.deletedAt !== null) return null;
     return { message, pinned: detail?.['pinned'] === true };
   },

@@ -27,9 +27,9 @@ type Pin = MessageVerb & { isPinned: boolean };
 
 /**
  * Pins a message to its chat; the chat receives PinsChanged. Nothing changes if the message is already pinned. Allowed
- * for owners and admins, and for every member of a single chat or a group, unless they are muted or blocked; throws
- * Forbidden for anyone else. Throws NotFound if the asker cannot see the message or it is deleted, and InvalidInput if
- * the chat already has `maxPins` pins.
+ * for owners and admins, and, in a single chat or a group, for every member who is not muted or blocked; throws
+ * Forbidden for anyone else. Throws NotFound if the asker cannot see the message or if it is deleted, and InvalidInput
+ * if the chat already has `maxPins` pins.
  */
 export function pinMessage(writing: Writing, asker: Asker, input: { messageId: bigint }): Promise<Message> {
   return submitPin(writing, asker, { ...input, isPinned: true });
@@ -91,7 +91,7 @@ export function refusePin({ asker, message, access }: MessageCase): Error | null
   return message.deletedAt === null ? null : new NotFound('The message has been deleted.');
 }
 
-/** The seqs of the pinned messages, by chat. */
+/** The seqs of the pinned messages, grouped by chat. */
 type Pins = Map<bigint, Set<number>>;
 
 function apply(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
@@ -109,7 +109,7 @@ function apply(pins: Pins, { verb, message }: Target<Pin>): Outcome<Message> {
 }
 
 /**
- * Reads the pins of these chats before the writes. Raw SQL, like the next two statements, because it is part of the
+ * Reads the pins of these chats before any writes. Raw SQL, like the next two statements, because it is part of the
  * group commit.
  */
 async function readPins(client: Queryable, targets: readonly Target<Pin>[]): Promise<Pins> {

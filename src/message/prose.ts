@@ -1,6 +1,6 @@
 /**
- * Matches a line that begins or ends a code block, which may be in a list. The line has backticks or tildes, which the
- * closing line repeats.
+ * Matches a line that begins or ends a code block, which may be in a list. The line contains backticks or tildes, which
+ * the closing line must repeat.
  */
 const fence = /^ *(?:(?:[-*+]|\d{1,9}[.)]) +)?(`{3,}|~{3,})(.*)$/;
 const quoted = /^ {0,3}>/;
@@ -14,8 +14,8 @@ const address =
 const linkTarget = /(?<=\]\()[^\s()]*(?=\))/g;
 
 /**
- * Returns what the author of a message says in their own words: the text with a blank in place of Markdown code, quotes
- * and addresses. Takes time linear in the length of the text.
+ * Returns what the author of a message says in their own words: the text with Markdown code, quotes and addresses
+ * replaced by blanks. Takes time linear in the length of the text.
  */
 export function readProse(content: string): string {
   const lines = content.split('\n');
@@ -44,7 +44,7 @@ function readFence(line: string): string | null {
   return marks === '' || (marks.startsWith('`') && info.includes('`')) ? null : marks;
 }
 
-/** Returns the index of the line that closes the block, or the number of lines if no line does. */
+/** Returns the index of the line that closes the block, or the number of lines if no line closes it. */
 function endOfFence(lines: readonly string[], from: number, opening: string): number {
   for (let index = from; index < lines.length; index += 1) {
     const [, marks = '', rest = ''] = fence.exec(lines[index] ?? '') ?? [];
@@ -71,7 +71,7 @@ function dropCodeSpans(text: string): string {
   return [...parts, text.slice(from)].join(' ');
 }
 
-/** Whether a single backslash precedes the character at `index`, which makes the character plain text. */
+/** Whether the character at `index` is preceded by a single backslash, which makes it plain text. */
 function isEscaped(text: string, index: number): boolean {
   return text[index - 1] === '\\' && text[index - 2] !== '\\';
 }

@@ -68,7 +68,7 @@ defineEvent('ReactionsChanged', {
     'A reaction was added or removed. The event contains everything that a client needs to update the message for any viewer.',
   load: async ({ messageId, actorId, detail }, loaders) => {
     const message = messageId === null ? null : await loaders.of(messageById).load(messageId);
-    // When the message was deleted, its reactions were deleted too.
+    // When a message is deleted, its reactions are deleted, too.
     if (message === null || message.deletedAt !== null) return null;
     const { emoji, added } = detail ?? {};
     if (typeof emoji !== 'string' || actorId === null) return null;

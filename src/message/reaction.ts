@@ -32,8 +32,8 @@ type Reaction = MessageVerb & { emoji: string; isAdded: boolean };
 /**
  * Adds the asker's reaction to a message; the chat receives ReactionsChanged. Nothing changes if the asker has already
  * added this reaction. Throws InvalidInput if the text is not exactly one emoji or if the message would get more than
- * `maxEmoji` different emoji; NotFound if the asker cannot see the message or it is deleted; Forbidden if the asker may
- * not write in the chat.
+ * `maxEmoji` different emoji; NotFound if the asker cannot see the message or if it is deleted; Forbidden if the asker
+ * may not write in the chat.
  */
 export async function addReaction(
   { db, writes }: Writing,
@@ -89,7 +89,8 @@ export const ownReactionsOf = defineLoader({
 });
 
 /**
- * Raw SQL, at half the cost of Prisma: this runs for events and pages, for many messages and askers in one statement.
+ * Raw SQL, at half the cost of Prisma, because this runs for events and pages, for many messages and askers in one
+ * statement.
  */
 async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise<ReadonlySet<string>[]> {
   const { rows } = await db.pool.query<{ index: number; emoji: string }>({
@@ -103,8 +104,8 @@ async function listOwnReactions(db: Db, keys: readonly MessageReader[]): Promise
 }
 
 /**
- * The state of the reactions that a batch changes: which are in the database before the batch and after it, and the
- * emoji of each message with their counts.
+ * The state of the reactions that a batch changes: the reactions in the database before the batch, the reactions after
+ * it, and the emoji of each message with their counts.
  */
 type State = { counts: Map<bigint, Map<string, number>>; before: Set<string>; now: Map<string, Target<Reaction>> };
 
@@ -158,7 +159,7 @@ function apply({ counts, now }: State, target: Target<Reaction>): Outcome<Messag
 }
 
 /**
- * Reads the state of the reactions before the writes. Raw SQL, like `writeState`, because it is part of the group
+ * Reads the state of the reactions before any writes. Raw SQL, like `writeState`, because it is part of the group
  * commit.
  */
 async function readState(client: Queryable, targets: readonly Target<Reaction>[]): Promise<State> {
@@ -186,7 +187,7 @@ async function readState(client: Queryable, targets: readonly Target<Reaction>[]
   return state;
 }
 
-/** Deletes the removed reactions first, to make room for the added ones within the limit of `maxEmoji`. */
+/** Deletes the removed reactions first, to make room within the limit of `maxEmoji` for the added reactions. */
 async function writeState(client: Queryable, { before, now }: State, targets: readonly Target<Reaction>[]) {
   const byKey = new Map(targets.map((target) => [keyOf(target.verb), target]));
   const removed = [...byKey].flatMap(([key, target]) => (before.has(key) && !now.has(key) ? [target] : []));

@@ -23,10 +23,10 @@ export const isBlockedIn = (chat: string, person: string) => `case when ${chat}.
     where pair.chat_id = ${chat}.id) else false end`;
 
 /**
- * Blocks a user, who can then no longer open a single chat with the asker, write in an existing one, or add the asker
- * to a chat. Chats that both people are in do not change, and the blocked user is not notified. Blocking the user again
- * changes nothing. Throws NotFound if the user does not exist or if the asker's account is deleted in the meantime, and
- * InvalidInput if the user is the asker.
+ * Blocks a user. The blocked user can then no longer open a single chat with the asker, write in an existing one, or
+ * add the asker to a chat. Chats that both users are in do not change, and the blocked user is not notified. Blocking
+ * the user again changes nothing. Throws NotFound if the user does not exist or if the asker's account is deleted in
+ * the meantime, and InvalidInput if the user is the asker.
  */
 export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   if (userId === asker.userId) {
@@ -43,7 +43,7 @@ export async function blockUser(db: Db, asker: Asker, userId: bigint): Promise<U
   return requireUser(db, userId);
 }
 
-/** Lifts the block. Nothing changes if the user is not blocked. Throws NotFound if the user does not exist. */
+/** Lifts the block. If the user is not blocked, nothing changes. Throws NotFound if the user does not exist. */
 export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise<User> {
   const user = await requireUser(db, userId);
   await db.prisma.block.deleteMany({ where: { blockerId: asker.userId, blockedId: userId } });
@@ -51,8 +51,8 @@ export async function unblockUser(db: Db, asker: Asker, userId: bigint): Promise
 }
 
 /**
- * Returns the users that the asker has blocked, newest block first; the key of a cursor is (time of the block in ms,
- * user id). `blocked` specifies what Prisma reads about each user.
+ * Returns the users that the asker has blocked, newest block first. The key of a cursor is (time of the block in ms,
+ * user id). `blocked` specifies which data Prisma reads about each user.
  */
 export async function listBlockedUsers(
   db: Db,
@@ -79,10 +79,10 @@ function beyond(key: readonly bigint[] | null, side: 'lt' | 'gt'): Prisma.BlockW
   return { OR: [{ blockedAt: { [side]: blockedAt } }, { blockedAt, blockedId: { [side]: id } }] };
 }
 
-/** Loads which of a chat's other members a member has blocked. */
+/** For each member, loads the ids of the other members of the chat that the member has blocked. */
 export const blockedMembersOf = defineLoader({ load: listBlockedMembers, keyOf: memberKeyOf });
 
-/** Raw SQL, at half the cost of Prisma: this runs when events are rendered, for many members in one statement. */
+/** Raw SQL costs half as much as Prisma. This runs for many members in one statement when events are rendered. */
 async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promise<ReadonlySet<bigint>[]> {
   const { rows } = await db.pool.query<{ index: number; userId: bigint }>({
     name: 'blocked_members',
@@ -95,7 +95,7 @@ async function listBlockedMembers(db: Db, members: readonly MemberKey[]): Promis
   return pairMany(rows, members, ({ userId }) => userId).map((userIds) => new Set(userIds));
 }
 
-/** Throws Forbidden if one of these users has blocked the asker, without saying which one. */
+/** Throws Forbidden if one of these users has blocked the asker, without naming the user. */
 export async function refuseBlockers({ prisma }: Transaction, asker: Asker, userIds: readonly bigint[]): Promise<void> {
   if (userIds.length === 0) return;
   const block = await prisma.block.findFirst({

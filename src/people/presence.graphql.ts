@@ -32,7 +32,7 @@ const PresenceRef = builder.objectRef<Presence>('Presence').implement({
   }),
 });
 
-/** The users in `PresenceChanged` events, with the presence that the event announces to everyone who receives it. */
+/** The users in `PresenceChanged` events, each with the presence that the event announces to all of its recipients. */
 const announced = new WeakMap<User, Presence>();
 
 builder.prismaObjectField(UserRef, 'presence', (t) =>
@@ -79,7 +79,7 @@ defineNotice('PresenceChanged', {
       resolve: async ({ userId, presence }, _, { loaders }): Promise<User | null> => {
         const user = await loaders.of(userById).load(userId);
         if (user === null) return null;
-        // The user is copied, because others may have loaded the same row.
+        // The user object is copied, because other code may have loaded the same row.
         const shown = { ...user };
         announced.set(shown, presence);
         return shown;

@@ -13,8 +13,8 @@ import { unnest } from '../postgres/unnest.ts';
 export type Presence = { status: PresenceStatus; lastSeenAt: Date | null };
 
 /**
- * Loads each user's presence as the asker sees it; null if the two share no chat. A user who has blocked the asker
- * appears never to have been online, because null would reveal the block.
+ * Loads each user's presence as the asker sees it; null if the asker shares no chat with the user. A user who has
+ * blocked the asker appears never to have been online, because null would reveal the block.
  */
 export const presenceOf = defineLoader({
   load: readPresences,
@@ -25,8 +25,8 @@ export const presenceOf = defineLoader({
 type PresenceKey = { asker: Asker; userId: bigint };
 
 /**
- * Raw SQL, at half the cost of Prisma: this runs when events are rendered, and one statement reads many users for many
- * askers.
+ * Raw SQL at half the cost of Prisma, because this runs when events are rendered, and because one statement reads many
+ * users for many askers.
  */
 async function readPresences(db: Db, pairs: readonly PresenceKey[]): Promise<(Presence | null)[]> {
   const { rows } = await db.pool.query<Presence & { index: number }>({

@@ -24,7 +24,7 @@ export function refuseOwnId(asker: Asker, userId: bigint): void {
 }
 
 /**
- * Checks and returns the reason that a moderator gives, which is a text of up to 1,000 characters. Throws InvalidInput
+ * Checks the reason that a moderator gives, which may have up to 1,000 characters, and returns it. Throws InvalidInput
  * for `reason` if it is not valid.
  */
 export function readReason(reason: string | null): string | null {
@@ -38,15 +38,15 @@ export function readReason(reason: string | null): string | null {
 /**
  * Imposes a restriction, which replaces any restriction of the same kind that the user already has there. Triggers do
  * the rest: a ban ends the membership and the user's streams for the chat, a mute sends MemberUpdated, and the audit
- * log gets an entry. The caller checks that the asker may do this, and calls this in a transaction that names the asker
- * as its actor. Throws InvalidInput for an `until` that is not in the future by the clock of the database.
+ * log gets an entry. The caller must check that the asker may do this, and must call this in a transaction that names
+ * the asker as its actor. Throws InvalidInput for an `until` that is not in the future by the clock of the database.
  */
 export async function imposeRestriction(
   client: Queryable,
   asker: Asker,
   { chatId, userId, kind, until, reason }: NewRestriction,
 ): Promise<Restriction> {
-  // Raw SQL: Prisma has neither access to the database's clock nor an upsert without races.
+  // Raw SQL: Prisma can neither use the database's clock nor upsert without races.
   const { rows } = await client.query<Restriction>(
     `insert into restrictions as r (chat_id, user_id, kind, until, reason, created_by_id)
     select $1::bigint, $2::bigint, $3::restriction_kind, $4::timestamptz, $5, $6::bigint

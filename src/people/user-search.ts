@@ -18,19 +18,19 @@ import { unnest } from '../postgres/unnest.ts';
 export type FoundUser = { user: User; key: NameKey };
 
 /**
- * If the index has more matches than this, only this many are examined, in addition to acquaintances. This keeps a
- * search for the first letters of a name fast even among a million users.
+ * If the index has more matches than this, the search examines only this many of them, in addition to acquaintances.
+ * This keeps a search for the first letters of a name fast even among a million users.
  */
 const maxHits = 5_000;
 /** Members of a chat with more members than this do not count as acquaintances. */
 const maxSharedMembers = 1_000;
 
 /**
- * Finds users by username and display name: each word of `search` must be the beginning of a word in one of them.
- * Leaves out the bots of incoming webhooks, and finds no one for a search without a word. Users who share a chat of at
- * most `maxSharedMembers` with the asker come first, followed by users whose names contain the words in full; within
- * each group, users are sorted by username. Throws InvalidInput for a search that no name could match or that takes too
- * long; RateLimited if too many searches are waiting.
+ * Finds users by username and display name. Each word of `search` must be the beginning of a word in one of these
+ * names. Leaves out the bots of incoming webhooks. Returns no users for a search without a word. Users who share a chat
+ * of at most `maxSharedMembers` members with the asker come first, followed by users whose names contain the complete
+ * words. Within each group, users are sorted by username. Throws InvalidInput for a search that no name could match or
+ * that takes too long; RateLimited if too many searches are waiting.
  */
 export async function searchUsers(
   turns: SearchTurns,

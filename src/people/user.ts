@@ -9,8 +9,8 @@ import type { Asker } from '../core/asker.ts';
 import { isVisiblePerson, visiblePeople } from '../chat/visibility.ts';
 
 /**
- * Loads users by id; null if the account is erased or being erased. Raw SQL, at half the cost of Prisma: this runs for
- * every message that is sent or shown.
+ * Loads users by id; null if the account is erased or being erased. Raw SQL, which costs half as much as Prisma,
+ * because this runs for every message that is sent or shown.
  */
 export const userById = defineLoader({
   load: byId((db, ids) =>
@@ -22,8 +22,8 @@ export const userById = defineLoader({
 });
 
 /**
- * Loads users by id, including users whose account is being erased while they are still members of chats. Raw SQL, at
- * half the cost of Prisma: this runs for every member that is shown.
+ * Loads users by id, including users whose account is being erased while they are still members of chats. Raw SQL,
+ * which costs half as much as Prisma, because this runs for every member that is shown.
  */
 export const memberUserById = defineLoader({
   load: byId((db, ids) =>

@@ -10,7 +10,7 @@ const yes = 't'.charCodeAt(0);
 const brace = '{'.charCodeAt(0);
 /** A number can represent every integer of up to this many digits exactly. */
 const safeDigits = 15;
-/** Longer texts rarely repeat in the next row. */
+/** The maximum length of a value that a reader remembers; longer values are rarely repeated in the next row. */
 const maxRepeated = 32;
 
 const { BOOL, INT2, INT4, INT8, TEXT, TIMESTAMPTZ } = pg.types.builtins;
@@ -23,9 +23,9 @@ const JSONB: number = pg.types.builtins.JSONB;
 const noParser: unknown = pg.types.getTypeParser(TEXT, 'text');
 
 /**
- * Returns the reader for a column of this type. The reader returns what `parse` makes of the column's text, but usually
- * without creating a string first. Each statement has its own readers, because a reader remembers the last row's value:
- * neighbouring rows often have the same chat, sender or kind.
+ * Returns the reader for a column of this type. The reader returns the value that `parse` would return for the column's
+ * text, but usually without creating a string first. Each statement has its own readers, because a reader remembers the
+ * last row's value: neighbouring rows often have the same chat, sender or kind.
  */
 export function createColumnReader(typeId: number, parse: (text: string) => unknown): ColumnReader {
   const known = readers[typeId];
@@ -63,7 +63,10 @@ function readBigint(bytes: Buffer, from: number, to: number): bigint {
   return to - from <= safeDigits ? BigInt(readInteger(bytes, from, to)) : BigInt(readText(bytes, from, to));
 }
 
-/** Returns the previous value again if the bytes have not changed. Only for immutable values. */
+/**
+ * Returns a reader that returns the previous value again if the bytes have not changed. Use it only for immutable
+ * values.
+ */
 function remembering(read: (bytes: Buffer, from: number, to: number) => string | bigint): ColumnReader {
   const last = Buffer.allocUnsafe(maxRepeated);
   let lastLength = -1;
@@ -73,7 +76,7 @@ function remembering(read: (bytes: Buffer, from: number, to: number) => string |
     if (length > maxRepeated) return read(bytes, from, to);
     if (length === lastLength && value !== undefined) {
       let at = length - 1;
-      // Compares from the end, because ids differ mostly in their last digits.
+      // The comparison starts at the end, because ids differ mostly in their last digits.
       for (; at >= 0 && last[at] === bytes[from + at]; at -= 1);
       if (at < 0) return value;
     }

@@ -7,7 +7,7 @@ type Queryable = Pick<pg.ClientBase, 'query'>;
 /** The channel on which nodes tell each other which events belong to which trace. */
 export const traceChannel = 'parley_traces';
 
-/** The span context for the events that one user caused; a null `actorId` stands for everyone else. */
+/** The span context for the events that one user caused. A null `actorId` stands for everyone else. */
 export type EventTrace = { actorId: bigint | null; parent: TraceParent };
 
 /**

@@ -32,7 +32,7 @@ export class SilentConnection extends Error {
 }
 
 /**
- * A connection that never waits forever for an answer. A statement that gets no answer within `limitMs` fails with
+ * A connection that never waits indefinitely for an answer. A statement that gets no answer within `limitMs` fails with
  * SilentConnection, and the connection is destroyed. A timeout is the only sign that a firewall has forgotten the
  * connection or that its host is gone. The connection is also destroyed when PostgreSQL refuses a write (25006),
  * because its server is then probably not (or no longer) the primary.
@@ -45,7 +45,7 @@ export class Connection extends pg.Client {
   /** The limit for statements of the current transaction, if the transaction has raised it. */
   #raisedLimitMs: number | null = null;
 
-  /** `query_timeout` is the limit for each statement, in ms; without it there is no limit. */
+  /** `query_timeout` is the limit for each statement, in ms; if it is absent, there is no limit. */
   constructor(config: pg.ClientConfig = {}) {
     const { query_timeout: limitMs = 0, ...rest } = config;
     super({ keepAlive: true, keepAliveInitialDelayMillis: keepAliveMs, ...rest });
@@ -63,7 +63,7 @@ export class Connection extends pg.Client {
     this.query = ((...args: unknown[]) => this.#ask(ask, args)) as typeof this.query;
   }
 
-  /** Called by the driver. Adds the settings that even PgBouncer accepts from a client. */
+  /** Called by the driver. Adds settings that a client may send even to PgBouncer. */
   getStartupConf(): Record<string, string> {
     const driver = pg.Client.prototype as unknown as { getStartupConf: (this: pg.Client) => Record<string, string> };
     return { ...driver.getStartupConf.call(this), ...startupSettings };
@@ -136,7 +136,7 @@ export class Connection extends pg.Client {
     const span = spanNow()?.child(...describeStatement(query));
     let isOver = false;
     const expire = () => {
-      // If this process was blocked, the answer may already be in the socket, so read it before giving up.
+      // If this process was blocked, the answer may already be in the socket, so this code reads it before giving up.
       setImmediate(() => {
         if (!isOver) this.destroy(new SilentConnection(limitMs));
       });

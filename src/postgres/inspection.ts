@@ -12,7 +12,7 @@ type Database = { version: number; encoding: string; isStandby: boolean; isReadO
  * Inspects the database before anything is done to it. Throws CannotStart, with advice on what to do, if the database
  * can't be reached or is not suitable: if it is not UTF8, is older than PostgreSQL 15, is a standby, or has defaults
  * that the role may not change. Resolves to whether the database or the role defaults to read-only. A node that finds
- * this at startup writes anyway.
+ * such a default at startup writes anyway.
  */
 export async function inspectDatabase(url: string): Promise<{ isReadOnlyByDefault: boolean }> {
   const client = await openConnection(url, { limitMs: startLimitMs });
@@ -42,7 +42,7 @@ function findReason({ version, encoding, isStandby }: Database): string | null {
   return isStandby ? 'is a read-only standby: the URL must point to the primary.' : null;
 }
 
-/** Tries the settings here, because any setting that can't be changed here can't be changed on any connection. */
+/** Tries the settings here, because a setting that can't be changed here can't be changed on any other connection. */
 async function trySettings(client: pg.Client, url: string): Promise<void> {
   try {
     await prepareSession(client, { statementMs: null, idleInTransactionMs: null, overridesReadOnly: false });
@@ -56,7 +56,7 @@ async function trySettings(client: pg.Client, url: string): Promise<void> {
 }
 
 /**
- * Opens a connection outside the pool. `limitMs` is how long each statement may take, or null for no limit. Throws
+ * Opens a connection outside the pool. `limitMs` is how long each statement may take; null means no limit. Throws
  * CannotStart if the database can't be reached.
  */
 export async function openConnection(url: string, { limitMs }: { limitMs: number | null }): Promise<Connection> {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Queryable } from './client.ts';
 
 /**
- * Returns a short name of this database, which is the same for all nodes and after a failover. The nodes use it as a
- * prefix for whatever they share elsewhere, such as in Redis, so that two installations can share a Redis.
+ * Returns a short name for this database, which is the same for all nodes and after a failover. The nodes use it as a
+ * prefix for everything that they share elsewhere, such as in Redis, so that two installations can use the same Redis.
  */
 export function readInstallation(pool: Queryable): Promise<string> {
   return readFingerprint(pool, 's.system_identifier, d.oid, d.datname');

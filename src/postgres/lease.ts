@@ -14,24 +14,24 @@ const retryMs = 100;
 /** The holder has lost its lease. Another holder may have it by now, so nothing more may be written under it. */
 export class LeaseLost extends Error {}
 
-/** What a lease is for, and how long it lasts. */
+/** The purpose of a lease, and how long the lease lasts. */
 export type LeaseOptions = {
   /** The name of the exclusive work, such as `consumer:mail`; at most 200 bytes. */
   name: string;
   times?: LeaseTimes;
   /**
-   * A UUID of this holder, which may take its own lease again before the lease expires. By default, each lease has a
-   * new holder.
+   * A UUID of this holder. The holder may take its own lease again before the lease expires. By default, each lease has
+   * a new holder.
    */
   holder?: string;
-  /** Called, possibly several times, while another holder waits for the lease, and once before this process stops. */
+  /** Called one or more times while another holder waits for the lease, and once before this process stops. */
   onWanted?: () => unknown;
 };
 
 /**
  * The leases that this process takes. A lease gives one process among all nodes the exclusive right to do something. A
  * holder keeps its lease by renewing it and gives it up with `release`. If the holder is killed, another node takes the
- * lease within seconds. Only the database's clock matters.
+ * lease within seconds. Only the database's clock determines whether a lease has expired.
  *
  * A holder that is paused, or cut off from the database, may still believe that it holds the lease
  * (Kleppmann, "How to do distributed locking", 2016). Therefore, every write under a lease calls `fence` in the same
@@ -82,7 +82,7 @@ export class Leases {
       const lease = await this.take(options);
       if (lease !== null) return lease;
       await this.#db.pool.query('update leases set is_wanted = true where name = $1 and not is_wanted', [name]);
-      // Tell a holder on this node at once, without waiting for its next renewal.
+      // Notify a holder on this node immediately, without waiting for its next renewal.
       for (const each of this.#held) if (each.name === name) each.askToRelease();
       if (signal.aborted || performance.now() > deadline) return null;
       await new Promise((resolve) => setTimeout(resolve, retryMs));
@@ -97,7 +97,7 @@ export class Leases {
 
 /**
  * Deletes up to `limit` leases that expired more than ten minutes ago, and everything that depends on them. Returns how
- * many leases it deleted. A holder that returns within those ten minutes finds everything unchanged.
+ * many leases it deleted. A holder that takes its lease again within those ten minutes finds everything unchanged.
  */
 export async function pruneLeases({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -115,7 +115,8 @@ export class Lease {
   /** Increases each time that the lease is taken. */
   readonly token: bigint;
   /**
-   * Aborts with LeaseLost when another holder has the lease, or may have it because this process could not renew it.
+   * Aborts with LeaseLost when another holder has the lease, or may have it because this process could not renew the
+   * lease.
    */
   readonly signal: AbortSignal;
   readonly #options: LeaseOptions & { times: LeaseTimes; token: bigint; db: Pick<Db, 'pool'>; onEnd: () => void };
@@ -155,7 +156,7 @@ export class Lease {
     await this.#options.db.pool.query('update leases set release = $3 where name = $1 and token = $2', values);
   }
 
-  /** Tells the code that holds the lease that it should release it. */
+  /** Tells the code that holds the lease to release it. */
   askToRelease(): void {
     this.#options.onWanted?.();
   }

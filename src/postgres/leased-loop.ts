@@ -1,8 +1,8 @@
 import type { Lease, LeaseTimes, Leases } from './lease.ts';
 
 /**
- * In ms. `poll` is the maximum time until the loop notices new work without a ring, or a lease whose holder has died.
- * `maxBackoff` is the longest pause after failures.
+ * In ms. `poll` is the maximum time until the loop notices work that no ring has announced, or a lease whose holder has
+ * died. `maxBackoff` is the longest pause after failures.
  */
 export type LoopTimes = { poll: number; maxBackoff: number; lease?: LeaseTimes };
 
@@ -25,7 +25,7 @@ export type LeasedLoopOptions = {
 
 /**
  * Repeats a step, on only one node at a time. Each node opens the same loop, and a lease decides which of the loops
- * runs. `ring` wakes the loop, and a slow poll finds work that was not announced by a ring. After a failure, the lease
+ * runs. `ring` wakes the loop, and a slow poll finds work that no ring has announced. After a failure, the lease
  * is released, and the pause before the next attempt grows. Another node may take the lease in the meantime.
  */
 export class LeasedLoop {
@@ -92,7 +92,7 @@ export class LeasedLoop {
     }
   }
 
-  /** Sleeps until `ring` is called, but for at most `ms`. A deaf sleep ignores the ring. */
+  /** Sleeps for at most `ms`, or until `ring` is called. A deaf sleep ignores the ring. */
   #sleep(ms: number, { isDeaf, signal }: { isDeaf: boolean; signal?: AbortSignal }): Promise<void> {
     const isOver = () => this.#isClosed || (!isDeaf && this.#isRung) || signal?.aborted === true;
     if (isOver()) return Promise.resolve();

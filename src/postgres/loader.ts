@@ -18,7 +18,7 @@ export type Prime = <Key, Value>(index: number, loader: Loader<Key, Value>, foun
 export type Loader<Key, Value> = {
   load: (db: Db, keys: readonly Key[], prime: Prime) => Promise<ArrayLike<Value | Error>>;
   /**
-   * Returns a string for a key; keys with the same string are the same key. Not needed for keys of type bigint or
+   * Returns a string for a key; keys with the same string count as equal. Not needed for keys of type bigint or
    * string.
    */
   keyOf?: (key: Key) => string;
@@ -50,9 +50,9 @@ type AnyRowLoader = RowLoader<unknown, unknown>;
 
 /**
  * The loaders of one execution. Each loader uses one statement for all keys that are requested together, so the number
- * of statements in an operation does not grow with its rows. Each loader caches its results until the execution ends or
- * `clear` is called. Executions share statements with each other (shared-read.ts). Loaders return whatever is stored,
- * so callers must check first whether the asker may see it.
+ * of statements in an operation does not grow with the number of rows. Each loader caches its results until the
+ * execution ends or `clear` is called. Executions share statements with each other (shared-read.ts). Loaders return
+ * rows without checking access, so callers must check first whether the asker may see them.
  */
 export class Loaders {
   readonly #db: Db;
@@ -96,7 +96,9 @@ export class Loaders {
     return opened;
   }
 
-  /** Drops every cached result. Called after each mutation, so that the fields of its result are read again. */
+  /**
+   * Drops every cached result. Called after each mutation, so that the fields of the mutation's result are read again.
+   */
   clear(): void {
     this.#open.clear();
     this.#openPages.clear();
@@ -155,7 +157,7 @@ class SharedReads {
     this.#openPages.set(loader, pages);
     const known = pages.get(pageKey);
     if (known !== undefined) return known as unknown as SharedRead<Key, Value, Found>;
-    // Each cursor has its own page, so drop idle pages.
+    // Every cursor adds a page, so drop the pages that are idle.
     for (const [key, read] of pages) if (read.isIdle) pages.delete(key);
     const opened = new SharedRead<Key, Value, Found>((keys, find) => loader.load(this.#db, keys, page, toPrime(find)), {
       keyOf: loader.keyOf ?? nameOf,

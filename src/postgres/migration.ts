@@ -28,8 +28,8 @@ type LedgerRow = { name: string; checksum: string; is_finished: boolean; note: s
  * everything that the newer one added. A database whose nodes still run an older release is accepted too, unless a
  * migration removes something that the older release needs. `url` must bypass any transaction pooler. Returns the name
  * of the newest migration in the folder, which identifies this release. Throws CannotStart if the database can't be
- * reached, if its ledger contradicts the folder (in which case nothing is changed), if a migration has to wait, or if a
- * migration fails (in which case it is rolled back).
+ * reached, if its ledger contradicts the folder, if a migration has to wait, or if a migration fails. Nothing is
+ * changed if the ledger contradicts the folder, and a migration that fails is rolled back.
  */
 export async function applyMigrations(url: string, folder: string, log: Logger): Promise<string> {
   const migrations = await readMigrations(folder);
@@ -57,8 +57,8 @@ export async function applyMigrations(url: string, folder: string, log: Logger):
 
 /**
  * Throws CannotStart if a newer release has removed something from the database that this release needs. Call this once
- * the node's lease is committed. A migration that removes something takes the lock before it reads the leases, and
- * holds the lock until it commits. So either the migration finds the lease, or this function finds the migration.
+ * the node's lease is committed. A migration that removes something takes the lock before it reads the leases, and does
+ * not release the lock until it commits. So either the migration finds the lease, or this function finds the migration.
  */
 export async function confirmRelease(db: Pick<Db, 'pool'>, folder: string): Promise<void> {
   const migrations = await readMigrations(folder);
@@ -84,8 +84,8 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 /**
  * Reads the line of a migration that states which other releases can run with it. `-- parley: expand` means all
  * releases, because the migration only adds things. `-- parley: contract after NAME` means the releases that know the
- * migration NAME, because this migration removes what only older releases use. Returns null without such a line: no
- * release that lacks this migration can then run with it.
+ * migration NAME, because this migration removes what only older releases use. Returns null if there is no such line,
+ * which means that no release without this migration can then run with it.
  */
 function readHeader(name: string, sql: string): string | null {
   const note = /^-- parley:\s*(.*)$/m.exec(sql)?.[1] ?? null;
@@ -100,7 +100,7 @@ function neededBy(note: string | null): string | null {
   return /^contract after (\d{14}_\w+)$/.exec(note ?? '')?.[1] ?? null;
 }
 
-/** The same definition as the one that Prisma uses. */
+/** The same definition that Prisma uses. */
 const createLedger = `
   create table _prisma_migrations (
     id varchar(36) primary key not null,
@@ -186,7 +186,7 @@ async function apply(client: pg.Client, { name, sql, checksum, note }: Migration
       values ($1, $2, $3, $4, clock_timestamp())`,
       row,
     );
-    // Sent as one message, because splitting the text at semicolons would cut functions apart.
+    // The text is sent as one message, because splitting it at semicolons would cut functions apart.
     await client.query(sql);
     await client.query(
       'update _prisma_migrations set finished_at = clock_timestamp(), applied_steps_count = 1 where id = $1',

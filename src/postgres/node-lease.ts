@@ -13,12 +13,12 @@ export type Release = {
 };
 
 /**
- * The lease that shows that this process is running. Whatever a node holds on behalf of its clients, such as an open
- * stream or a user's presence, refers to the lease by name and is valid for as long as the lease is.
+ * The lease that shows that this process is running. Everything that a node holds on behalf of its clients, such as an
+ * open stream or a user's presence, refers to the lease by name and is valid for as long as the lease is.
  *
  * A node may fail to renew its lease in time, because the database was unavailable or the process was paused. It then
- * takes the lease again as soon as it can, and whatever it holds becomes valid again, because no other process takes a
- * lease of this name. Only after ten minutes do the other nodes delete the lease, along with everything that the node
+ * takes the lease again as soon as it can. Everything that it holds becomes valid again, because no other process takes
+ * a lease of this name. Only after ten minutes do the other nodes delete the lease, along with everything that the node
  * held.
  */
 export class NodeLease {
@@ -63,7 +63,7 @@ export class NodeLease {
   }
 
   /**
-   * Whether this node has held the lease without interruption for longer than `expiry`. If not, the database may have
+   * Whether this node has held the lease for longer than `expiry` without interruption. If not, the database may have
    * been unavailable, and other nodes may be about to take their leases again.
    */
   get isSettled(): boolean {

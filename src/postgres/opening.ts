@@ -7,8 +7,8 @@ import { applyMigrations, confirmRelease } from './migration.ts';
 import type { Release } from './node-lease.ts';
 
 /**
- * The operator's database. `databaseDirectUrl` is a URL that bypasses any pooler, or null if `databaseUrl` already
- * does. Without `databaseUrl`, the embedded PostgreSQL runs in `dataDir`.
+ * The operator's database. `databaseDirectUrl` is a URL that bypasses any pooler, or null if `databaseUrl` itself
+ * already bypasses it. Without `databaseUrl`, the embedded PostgreSQL runs in `dataDir`.
  */
 export type DatabaseSettings = {
   databaseUrl: string | null;
@@ -16,7 +16,7 @@ export type DatabaseSettings = {
   databasePoolSize: number;
   dataDir: string;
   migrationsFolder: string;
-  /** Statements are traced if this is set. */
+  /** If this is set, statements are traced. */
   otlpEndpoint?: string | null;
 };
 

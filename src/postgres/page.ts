@@ -16,8 +16,8 @@ export type ConnectionArgs = {
 
 /**
  * A request for one page of a list, delimited by keys, not by offsets. The page consists of the first `limit` rows
- * strictly between `after` and `before`, or of the last ones if `isBackward`. A key has one part for each column that
- * the list is ordered by.
+ * strictly between `after` and `before`, or of the last `limit` rows between them if `isBackward`. A key has one part
+ * for each column that the list is ordered by.
  */
 export type PageRequest = { limit: number; isBackward: boolean; after: bigint[] | null; before: bigint[] | null };
 
@@ -84,8 +84,8 @@ export function readPage(args: ConnectionArgs, list: List): PageRequest {
 }
 
 /**
- * Returns Prisma's arguments for a page of a list that is ordered by id, newest first: the condition for `id`, and the
- * `rest`.
+ * Returns Prisma's arguments for a page of a list that is ordered by id, newest first: the condition on `id`, and the
+ * other arguments in `rest`.
  */
 export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
   return {
@@ -95,7 +95,7 @@ export function newestFirst({ limit, isBackward, after, before }: PageRequest) {
 }
 
 /**
- * Returns the parameters of a statement that reads such a page of a list whose key has one part: `after`, `before`, and
+ * Returns the parameters of a statement that reads a page of a list whose key has one part: `after`, `before`, and
  * the number of rows to read. The statement reads the keys that are larger than `after` and smaller than `before`.
  */
 export function pageBounds({ after, before, limit }: PageRequest): [after: bigint, before: bigint, count: number] {
@@ -148,7 +148,7 @@ function readKey(cursor: string | null | undefined, list: List, name: string): b
   const digits = /^([a-z]+):([0-9]{1,19}(?:,[0-9]{1,19})*)$/i.exec(text);
   const key = digits?.[2]?.split(',').map(BigInt) ?? [];
   const isOfList = digits?.[1] === list.name && key.length === list.maxKey.length;
-  // Each position has exactly one cursor: one that does not encode back to itself was not made here.
+  // Each position has exactly one cursor, so a cursor that does not encode back to itself was not made here.
   if (
     !isOfList ||
     encodeCursor(list, key) !== cursor ||

@@ -1,7 +1,7 @@
 // A statement that reads values for many inputs numbers the inputs (`unnest(…) with ordinality`) and returns the
 // number, counted from 1, as `index`. These functions assign the rows to the inputs.
 
-/** Returns one value per input, in the order of the inputs, and `missing` for an input without a row. */
+/** Returns one value per input, in the order of the inputs, with `missing` for each input without a row. */
 export function pairOne<Row extends { index: number }, Value, Missing>(
   rows: readonly Row[],
   inputs: readonly unknown[],

@@ -5,7 +5,7 @@ import type { LimitedQuery } from './connection.ts';
 /**
  * Creates a function that checks whether the database answers within `limitMs` and accepts writes. A standby or a
  * read-only primary does not accept them. Concurrent calls share one query, so that queries don't pile up on a database
- * that hangs. A connection that does not answer is dropped.
+ * that hangs. A connection that does not answer is closed.
  */
 export function createPing({ pool }: Db, limitMs: number): () => Promise<boolean> {
   let underWay: Promise<boolean> | null = null;

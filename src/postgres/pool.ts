@@ -5,11 +5,11 @@ import { prepareSession, type SessionOptions } from './session-setting.ts';
 
 /** How long connecting may take, and how long a request may wait for a connection, in ms. */
 const limits = { connectMs: 5_000, waitMs: 10_000 };
-/** How long a read-only connection is kept for reads, in ms. After that time, a new connection may reach a primary. */
+/** How long a read-only connection is kept in use, in ms. After that time, a new connection may lead to a primary. */
 const readOnlyLifetimeMs = 1_000;
 /** How long the pool waits, in ms, before it tries another connection after PostgreSQL has refused one. */
 const growMs = 5_000;
-/** How long the pool, when it closes, waits for connections that are in use, in ms. */
+/** How long a pool that is closing waits for connections that are in use, in ms. */
 const closeMs = 3_000;
 
 type Connected = (
@@ -23,11 +23,11 @@ export type PoolOptions = {
   url: string;
   maxConnections: number;
   /**
-   * Null behind a transaction pooler, which reassigns connections after each transaction; the operator's settings then
-   * apply.
+   * Null behind a transaction pooler, because the pooler reassigns connections after each transaction. In that case,
+   * the operator's settings apply.
    */
   session: SessionOptions | null;
-  /** A connection is dropped if a statement has had no answer for this long, in ms. */
+  /** A connection is dropped if a statement on it has had no answer for this long, in ms. */
   limitMs: number;
   /**
    * Whether statements are traced. Each traced statement runs in the context of its request, even if it had to wait.
@@ -38,15 +38,15 @@ export type PoolOptions = {
 };
 
 /**
- * A pool that survives the failures of its connections. When one connection stops answering, the pool also drops the
- * idle connections that have been silent for just as long. When PostgreSQL grants fewer connections than configured
- * (53300), requests wait for the existing ones. A read-only connection is soon replaced.
+ * A pool that survives the failures of its connections. When one connection stops answering, the pool also drops those
+ * idle connections that have been silent for at least as long. When PostgreSQL grants fewer connections than configured
+ * (53300), requests wait for the existing connections. A read-only connection is replaced after a short time.
  */
 export class ConnectionPool extends pg.Pool {
   readonly #onError: (error: Error) => void;
   readonly #maxConnections: number;
   readonly #isTraced: boolean;
-  /** The connections on which PostgreSQL refused writes when the connection was opened. */
+  /** The connections on which PostgreSQL refused writes at the time when they were opened. */
   readonly #readOnly = new Set<Connection>();
   readonly #idle = new Set<Connection>();
   readonly #open = new Set<Connection>();
@@ -72,12 +72,12 @@ export class ConnectionPool extends pg.Pool {
       Client: PooledConnection,
     };
     super(config);
-    // The driver awaits this before it hands the connection out.
+    // The driver awaits this function before it hands out the connection.
     Object.assign(this.options, { onConnect: (client: Connection) => this.#prepare(client, session) });
     this.#onError = onError;
     this.#maxConnections = maxConnections;
     this.#isTraced = isTraced;
-    // The pool has already dropped the connection and opens another when it needs one.
+    // The pool has already dropped the connection, and opens another one when necessary.
     this.on('error', (error, client) => {
       if (!this.#retired.has(client) && !this.ending) onError(error);
     });
@@ -87,7 +87,7 @@ export class ConnectionPool extends pg.Pool {
     this.on('remove', (client) => this.#forget(client as unknown as Connection));
   }
 
-  /** Waits for a connection for up to 10 s, or up to 15 s if PostgreSQL has refused one. */
+  /** Waits up to 10 s for a connection, or up to 15 s if PostgreSQL has refused one. */
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Connected): void;
   override connect(callback?: Connected): Promise<pg.PoolClient> | undefined {
@@ -104,7 +104,9 @@ export class ConnectionPool extends pg.Pool {
     });
   }
 
-  /** Gives up one connection, to make room for a more important one, when PostgreSQL grants no more. */
+  /**
+   * Gives up one connection to make room for a more important one. Called when PostgreSQL grants no more connections.
+   */
   spareOne(): void {
     this.#limitTo(this.totalCount - 1);
     const [idle] = this.#idle;
@@ -128,7 +130,7 @@ export class ConnectionPool extends pg.Pool {
         return;
       }
       this.#limitTo(this.totalCount);
-      // If the pool has open connections, this request now waits for the first one that is released.
+      // If the pool has open connections, this request now waits until one of them is released.
       if (this.totalCount > 0) this.#connect(callback, deadline);
       else setTimeout(() => this.#connect(callback, deadline), 50 + Math.random() * 200);
     });
@@ -168,7 +170,8 @@ export class ConnectionPool extends pg.Pool {
     connection.on('end', () => this.#forget(connection));
     connection.once('silent', (error: SilentConnection) => {
       this.#onError(error);
-      // Idle connections that have not answered since the statement was sent may also be dead, without any sign of it.
+      // Idle connections that have not answered since the statement was sent may also be dead, even though they show no
+      // sign of it.
       for (const other of this.#idle) if (other.heardAt < connection.askedAt) this.#drop(other);
     });
   }
@@ -180,7 +183,7 @@ export class ConnectionPool extends pg.Pool {
 
   #takeBack(client: pg.PoolClient): void {
     const connection = client as unknown as Connection;
-    // The driver does not put a connection that has ended back into the pool.
+    // The driver does not return a connection that has ended to the pool.
     if (this.#retired.has(client)) void connection.end();
     else this.#idle.add(connection);
   }
@@ -198,7 +201,10 @@ export class ConnectionPool extends pg.Pool {
   }
 }
 
-/** A connection with its own connect timeout, because the pool would pass on its own longer timeout. */
+/**
+ * A connection with a separate timeout for connecting, because the pool would pass its own, longer timeout to the
+ * connection.
+ */
 class PooledConnection extends Connection {
   constructor(config: pg.ClientConfig = {}) {
     super({ ...config, connectionTimeoutMillis: limits.connectMs });

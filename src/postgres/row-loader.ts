@@ -3,7 +3,7 @@ import { idKey } from '../core/id-key.ts';
 
 /**
  * One execution's instance of a loader. It immediately returns values that it has already read. DataLoader would
- * instead return a promise that resolves in a later turn, for every sender on a page.
+ * instead return a promise that resolves in a later turn, for example for every sender on a page.
  */
 export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   readonly #known: Map<unknown, Value>;
@@ -31,7 +31,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
     this.#read = readAndKeep;
   }
 
-  /** Returns the value if it has already been read, or otherwise a promise of it. */
+  /** Returns the value if it has already been read, or otherwise a promise for it. */
   find(key: Key): Value | Promise<Value> {
     const name = this.#nameOf(key);
     return this.#known.has(name) ? (this.#known.get(name) as Value) : super.load(key);
@@ -61,7 +61,7 @@ export class RowLoader<Key, Value> extends DataLoader<Key, Value, unknown> {
   }
 }
 
-/** Returns the name of a key that is an id or a string. */
+/** Returns the cache key for a key that is an id or a string. */
 export function nameOf(key: unknown): unknown {
   return typeof key === 'bigint' ? idKey(key) : key;
 }

@@ -1,20 +1,23 @@
 import type { ColumnReader } from './column-reader.ts';
 
-/** Makes a row from the bytes of its columns, which begin at `at`: for each, its length and its text. */
+/** Makes a row from the bytes of its columns, which begin at `at`. Each column consists of its length and its text. */
 export type RowReader = (bytes: Buffer, at: number) => Record<string, unknown>;
 
-/** A column of a statement's rows. */
+/** A column in the rows that a statement returns. */
 export type Column = { name: string; read: ColumnReader };
 
 type Factory = (readers: ColumnReader[], readLength: (bytes: Buffer, at: number) => number) => RowReader;
 
-/** By the names of the columns, so that the same statement is compiled once for all connections. */
+/**
+ * The compiled factories, keyed by the names of the columns, so that a statement is compiled only once for all
+ * connections.
+ */
 const factories = new Map<string, Factory>();
 
 /**
- * Returns a function that reads rows of these columns. It is compiled for them: a row is then one object literal, which
- * costs less than setting each column by name (bench:read, page of 50: 9 % of the server's CPU time).
- * `interpretRows` does the same where Node does not allow code from strings.
+ * Returns a function that reads rows with these columns. The function is compiled for these columns, so that it creates
+ * each row as one object literal. This costs less than setting each column by name (bench:read, page of 50: 9 % of the
+ * server's CPU time). `interpretRows` does the same if Node does not allow code generation from strings.
  */
 export function createRowReader(columns: readonly Column[]): RowReader {
   const names = columns.map(({ name }) => name);
@@ -33,7 +36,10 @@ export function createRowReader(columns: readonly Column[]): RowReader {
   }
 }
 
-/** The names are those of a statement's own columns, and are quoted. If a name occurs twice, the last column counts. */
+/**
+ * Compiling the names is safe, because they are the column names of the server's own statements and are quoted. If a
+ * name occurs twice, the value of the last column is used.
+ */
 function compile(names: readonly string[]): Factory {
   const steps = names.map(
     (_, index) => `
@@ -56,7 +62,7 @@ function compile(names: readonly string[]): Factory {
   return new Function('readers', 'readLength', body) as Factory;
 }
 
-/** A computed key would be slower; only this name would otherwise set the prototype. */
+/** A computed key is slower, so it is used only for `__proto__`, which would otherwise set the prototype. */
 function toKey(name: string): string {
   return name === '__proto__' ? '["__proto__"]' : JSON.stringify(name);
 }

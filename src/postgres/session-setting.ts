@@ -1,6 +1,8 @@
 import type pg from 'pg';
 
-/** How long PostgreSQL lets an open transaction, which may hold locks, wait for its next statement, in ms. */
+/**
+ * How long PostgreSQL lets an open transaction wait for its next statement, in ms. Such a transaction may hold locks.
+ */
 export const idleInTransactionMs = 5_000;
 
 /**
@@ -16,7 +18,7 @@ export const startupSettings = {
 
 /**
  * Set right after connecting. These are all other settings whose defaults in the database or the role could change what
- * statements mean, or whether they run. The operator decides about settings that affect only time or space, and about
+ * statements mean or whether they can run. Operators decide about settings that affect only time or space, and about
  * `synchronous_commit`, which every transaction that writes events turns on anyway.
  */
 const sessionSettings = {
@@ -55,7 +57,7 @@ export type SessionOptions = {
 
 /**
  * Makes a new connection independent of the defaults of its database and role. Resolves to whether PostgreSQL refuses
- * writes on the connection, either because the server is a standby or because of a default that is not overridden.
+ * writes on the connection. It does so if the server is a standby, or because of a default that is not overridden.
  * Rejects if the role may not change a setting, such as `session_replication_role`, which only a superuser can set or
  * reset.
  */
@@ -67,8 +69,8 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     ...(options.overridesReadOnly && { default_transaction_read_only: 'off' }),
   };
   const list = Object.entries(wanted).map(([name, value]) => `('${name}', '${value}')`);
-  // Skips settings that this PostgreSQL does not know, and settings that already have the right value, because changing
-  // those may require a superuser.
+  // Skips settings that this version of PostgreSQL does not know. Also skips settings that already have the right
+  // value, because changing those may require a superuser.
   await client.query(`select set_config(name, value, false) from (values ${list.join(', ')}) as wanted (name, value)
     where current_setting(name, true) is not null and current_setting(name, true) <> value`);
   return { isReadOnly: await isReadOnly(client) };

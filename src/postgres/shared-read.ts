@@ -4,7 +4,7 @@ import { isTransient } from './transient.ts';
 const queryCanceled = '57014';
 
 /**
- * How many statements of one reader may run at the same time. Keys that are requested in the meantime go into the next
+ * How many statements of one reader may run at the same time. Keys that are requested while they run go into the next
  * statement. Two PostgreSQL processes can send at least as much as one thread can decode.
  */
 const maxRunning = 2;
@@ -30,9 +30,10 @@ type Question<Key, Value, Found> = {
 
 /**
  * Reads values by key, for all executions of a process. While two statements are running, it collects the keys that
- * executions request. The next statement then reads each of these keys once. Under load, most of the cost of a small
- * read is the statement, which the executions share. An idle server answers as fast as it would without sharing. Every
- * read begins after it is requested, so it sees everything that was committed before the request. Nothing is cached.
+ * executions request. The next statement then reads each of these keys once. Under load, the statement accounts for
+ * most of the cost of a small read, and the executions share this cost. An idle server answers as fast as it would
+ * without sharing. Every read begins after it is requested, so it sees everything that was committed before the
+ * request. Nothing is cached.
  */
 export class SharedRead<Key, Value, Found> {
   readonly #read: Read<Key, Value, Found>;
@@ -45,8 +46,8 @@ export class SharedRead<Key, Value, Found> {
   #timer: NodeJS.Timeout | null = null;
 
   /**
-   * `keyOf` returns a string or id for a key; keys with the same result are the same key. `maxKeys` is the maximum
-   * number of keys that one statement reads for several executions.
+   * `keyOf` returns a string or an id for a key. Keys for which it returns the same value count as the same key.
+   * `maxKeys` is the maximum number of keys that one statement reads for several executions.
    */
   constructor(read: Read<Key, Value, Found>, { keyOf, maxKeys }: { keyOf: (key: Key) => unknown; maxKeys: number }) {
     this.#read = read;
@@ -94,7 +95,7 @@ export class SharedRead<Key, Value, Found> {
     return quick < maxRunning;
   }
 
-  /** Takes at least one question, and as many more as have keys that fit into the same statement. */
+  /** Takes the first waiting question, and the questions after it whose keys fit into the same statement. */
   #takeWaiting(): Question<Key, Value, Found>[] {
     let keyCount = 0;
     let end = 0;
@@ -140,8 +141,8 @@ export class SharedRead<Key, Value, Found> {
   }
 
   /**
-   * Returns each key once, for each question the indices of its keys in that list, and for each key the questions that
-   * ask for it.
+   * Returns the distinct keys, the indices of each question's keys in that list, and the questions that ask for each
+   * key.
    */
   #join(questions: readonly Question<Key, Value, Found>[]) {
     const known = new Map<unknown, number>();

@@ -1,23 +1,23 @@
 import pg from 'pg';
 
 /**
- * Returns PostgreSQL's code for an error (Appendix A of its manual), whether the statement ran through pg (which has it
- * in `code`) or through Prisma (which has it in the cause that its driver adapter reports). Returns null for an error
- * without a code, for example if PostgreSQL could not be reached.
+ * Returns PostgreSQL's code for an error (Appendix A of its manual). An error from pg has the code in `code`, and an
+ * error from Prisma has it in the cause that Prisma's driver adapter reports. Returns null for an error without a code,
+ * for example if PostgreSQL could not be reached.
  */
 export function sqlStateOf(error: unknown): string | null {
   const state = error instanceof pg.DatabaseError ? error.code : driverCauseOf(error)?.['originalCode'];
   return typeof state === 'string' ? state : null;
 }
 
-/** Whether PostgreSQL cancelled the statement (query_canceled), as it does after `statement_timeout`. */
+/** Whether PostgreSQL cancelled the statement (query_canceled), as it does when `statement_timeout` has passed. */
 export function isEndedByTimeout(error: unknown): boolean {
   return sqlStateOf(error) === '57014';
 }
 
 /**
- * Returns the name of the constraint, or of the rule in a trigger, that refused a statement, or null if the error names
- * none.
+ * Returns the name of the constraint, or of the rule in a trigger, that refused a statement, or null if the error
+ * contains no such name.
  */
 export function constraintOf(error: unknown): string | null {
   const name =

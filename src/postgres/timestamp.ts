@@ -16,7 +16,7 @@ export function parseTimestamp(text: string): Date {
 
 /**
  * Reads a `timestamptz` in PostgreSQL's ISO format from these bytes. The driver's parser takes longer, because it also
- * handles values that hardly any row has: years of five digits, BC, and infinity. This function passes such values to
+ * handles values that hardly any row has: years of five digits, BC, and infinity. This function passes these values to
  * the driver's parser.
  */
 export function readTimestamp(bytes: Buffer, from: number, to: number): Date {
@@ -36,7 +36,7 @@ export function readTimestamp(bytes: Buffer, from: number, to: number): Date {
 }
 
 /**
- * The day that was read last, as the number YYYYMMDD, and the time at which it begins. It is remembered because
+ * The day that was read last, as the number YYYYMMDD, and the time at which it begins. The day is remembered because
  * neighbouring rows are often from the same day.
  */
 const lastDay = { digits: 0, startsAt: 0 };
@@ -62,7 +62,7 @@ function twoDigits(bytes: Buffer, at: number): number {
   return 10 * digit(bytes, at) + digit(bytes, at + 1);
 }
 
-/** Reads the first three digits of a fraction, because a Date has no more. */
+/** Reads only the first three digits of a fraction, because a Date has no more. */
 function milliseconds(bytes: Buffer, from: number, to: number): number {
   let value = 0;
   for (let at = from; at < from + 3; at += 1) value = 10 * value + (at < to ? digit(bytes, at) : 0);

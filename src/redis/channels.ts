@@ -1,5 +1,5 @@
 /**
- * Messages between the nodes. Each message arrives at most once. The messages of a channel arrive in the order in which
+ * Messages between the nodes. Each message arrives at most once. The messages in a channel arrive in the order in which
  * they were published, except while a cluster is being resharded.
  */
 export type Channels = {
@@ -20,7 +20,7 @@ export type Channels = {
 /** A subscription to one channel. */
 export type Subscription = {
   /**
-   * The time from which this node receives every message of the channel, in ms of `performance.now()`, or null while it
+   * The time from which this node receives every message in the channel, in ms of `performance.now()`, or null while it
    * is not subscribed.
    */
   readonly since: number | null;

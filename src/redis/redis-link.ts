@@ -7,22 +7,22 @@ import { Subscriber } from './subscriber.ts';
 
 /** How often the connection for commands is checked, in ms. */
 const checkMs = 1_000;
-/** The maximum number of commands that may wait for an answer; further commands fail immediately. */
+/** The maximum number of commands that may wait for an answer. Further commands fail immediately. */
 const maxWaiting = 10_000;
 
-/** Redis is unavailable, or did not answer in time. The command may have been executed anyway. */
+/** Redis is unavailable, or did not answer in time. The command may still have been executed. */
 export class RedisAway extends Error {}
 
 /**
  * This node's connections to Redis. While Redis is unavailable, every command fails immediately. A command that gets no
- * answer fails after a second. From then on, all commands fail immediately until Redis answers again. One line is
- * logged when Redis becomes unavailable, and one when it is available again.
+ * answer fails after a second. From then on, all commands fail immediately until Redis answers again. Logs one line
+ * when Redis becomes unavailable, and one when it is available again.
  */
 export class RedisLink implements Channels {
   readonly #commander: Redis | Cluster;
   readonly #subscriber: Subscriber;
   readonly #report: Report;
-  /** True from the moment when a command gets no answer until a check succeeds. */
+  /** True from the time when a command gets no answer until a check succeeds. */
   #isStuck = false;
   #waiting = 0;
   #refusal = '';
@@ -41,7 +41,9 @@ export class RedisLink implements Channels {
     this.#subscriber = new Subscriber(clients, note);
   }
 
-  /** Connects, but waits only a limited time for the connection, because nothing needs Redis in order to start. */
+  /**
+   * Connects, but waits only a limited time for the connection, because a node does not need Redis in order to start.
+   */
   static async open(target: RedisTarget, report: Report): Promise<RedisLink> {
     const link = new RedisLink(await loadRedisClients(target), report);
     link.#subscriber.open();
@@ -127,7 +129,7 @@ export class RedisLink implements Channels {
     this.#isStuck = answers.includes(false);
   }
 
-  /** Reconnects if the connection has hung before it was ready, for example because the machine is gone. */
+  /** Reconnects if the connection hung before it was ready, for example because the machine is gone. */
   #restartIfPending(): void {
     const now = performance.now();
     this.#pendingSince ??= now;
@@ -136,7 +138,7 @@ export class RedisLink implements Channels {
     if (['connecting', 'connect'].includes(this.#commander.status)) this.#commander.disconnect(true);
   }
 
-  /** Reports a refusal, such as a missing permission, to the operator, unless the previous refusal was the same. */
+  /** Reports a refusal, such as a missing permission, to the operator, unless it is the same as the previous one. */
   #tellOfRefusal(error: unknown): void {
     const refusal = reasonOf(error);
     if (refusal === this.#refusal) return;

@@ -15,7 +15,7 @@ export type RedisTarget = {
 } & (
   | { kind: 'SERVER'; database: number }
   | { kind: 'CLUSTER' }
-  /** `service` is the name by which the Sentinels know the servers. */
+  /** `service` is the name under which the Sentinels know the servers. */
   | { kind: 'SENTINEL'; service: string; database: number; sentinel: { username?: string; password?: string } }
 );
 

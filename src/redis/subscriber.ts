@@ -8,7 +8,10 @@ import type { RedisHost } from './redis-url.ts';
  * has moved.
  */
 const checks = { everyMs: 1_000, moves: 5 };
-/** How many times a channel may move while this node is subscribing to it. After that, the next check tries again. */
+/**
+ * How many times a channel may move while this node is subscribing to it. After that many moves, the next check tries
+ * again.
+ */
 const maxMoves = 4;
 
 /**
@@ -24,10 +27,10 @@ type Wanted = {
 };
 
 /**
- * Subscribes to sharded channels. It has its own connections: one for a single server, or one for each server of a
- * cluster that has a wanted channel. It learns from the servers' answers (MOVED) which server has a channel, and asks
- * again every few seconds. Otherwise, a server that the rest of the cluster no longer counts as a member would keep its
- * subscribers without sending them anything.
+ * Subscribes to sharded channels. It has its own connections: a single connection for a single server, or one
+ * connection for each server of a cluster that has a wanted channel. It learns from the servers' answers (MOVED) which
+ * server has a channel, and it asks again every few seconds. Otherwise, a server that the rest of the cluster no longer
+ * counts as a member would keep its subscribers without sending them anything.
  */
 export class Subscriber {
   readonly #clients: RedisClients;
@@ -112,7 +115,7 @@ export class Subscriber {
   async #subscribeAt(connection: Redis, wanted: Wanted): Promise<boolean> {
     try {
       await connection.ssubscribe(wanted.channel);
-      // In the meantime, the channel may have been unsubscribed or the connection lost.
+      // In the meantime, the channel may have been unsubscribed, or the connection may have been lost.
       if (this.#wanted.get(wanted.channel) !== wanted) connection.sunsubscribe(wanted.channel).catch(ignore);
       else if (connection.status === 'ready') wanted.since ??= performance.now();
       return true;
@@ -129,7 +132,8 @@ export class Subscriber {
   }
 
   /**
-   * Returns the server to ask: the one that had the channel, or else any server of the cluster with a ready connection.
+   * Returns the server to ask, which is the server that had the channel, or else any server of the cluster with a ready
+   * connection.
    */
   #choose({ place }: Wanted): string | null {
     if (place !== null && this.#isReady(place)) return place;
@@ -180,8 +184,8 @@ export class Subscriber {
   }
 
   /**
-   * Reopens connections that do not answer, adds a connection if none works, drops useless ones, and subscribes to
-   * channels whose subscription is missing.
+   * Reopens connections that do not answer, adds a connection if none works, drops useless connections, and subscribes
+   * to channels whose subscription is missing.
    */
   #check(): void {
     this.#checkCount += 1;

@@ -7,8 +7,8 @@ import { readSearch, type SearchQuery } from './search-query.ts';
 export type NameSearch = { query: SearchQuery; lexemes: string };
 
 /**
- * Parses a search for names. Returns null if the search can find nothing, because it has no words or only excluded
- * ones. Throws an InvalidInput for text that no name could contain.
+ * Parses a search for names. Returns null if the search cannot find anything, because it has no words or only excluded
+ * words. Throws an InvalidInput for text that cannot occur in a name.
  */
 export function readNameSearch(search: string): NameSearch | null {
   if (search.trim() === '') return null;

@@ -43,12 +43,12 @@ export function quoteLexeme(lexeme: string): string {
   return `'${lexeme.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
 
-/** Returns a tsquery that matches if any of these match. */
+/** Returns a tsquery that matches if any of the given tsqueries match. */
 export function either(queries: readonly string[]): string {
   return queries.length === 1 ? (queries[0] ?? '') : `(${queries.join(' | ')})`;
 }
 
-/** Returns a tsquery that matches if all of these match. */
+/** Returns a tsquery that matches if all of the given tsqueries match. */
 export function all(queries: readonly string[]): string {
   return queries.join(' & ');
 }

@@ -2,7 +2,7 @@ import { printPattern } from './search-condition.ts';
 import type { Phrase, SearchQuery, Term } from './search-query.ts';
 import type { Readings, Span, Word } from './search-text.ts';
 
-/** Whether a text matches the search, exactly as the index would decide. */
+/** Returns whether a text matches the search, with exactly the same result as the index. */
 export function matches(readings: Readings, query: SearchQuery): boolean {
   return query.some((terms) => terms.every((term) => contains(readings, term) !== term.isExcluded));
 }
@@ -29,7 +29,7 @@ export function listSpans(readings: Readings, query: SearchQuery, reach: number)
   return merged;
 }
 
-/** Returns the phrases that the search looks for, without duplicates. */
+/** Returns the phrases for which the search looks, without duplicates. */
 function listPhrases(query: SearchQuery): Phrase[] {
   const phrases = query.flat().flatMap(({ phrases: all, isExcluded }) => (isExcluded ? [] : all));
   return [...new Map(phrases.map((phrase) => [printPattern(phrase), phrase])).values()];

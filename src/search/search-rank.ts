@@ -4,11 +4,11 @@ import { printPattern } from './search-condition.ts';
 import type { SearchQuery, Term } from './search-query.ts';
 import { printText } from './search-text.ts';
 
-/** The number of the newest hits that are ranked. */
+/** The maximum number of hits that are ranked, which are the newest ones. */
 export const maxRanked = 1_000;
 
 /**
- * If only the beginning of a word matches, the score is lower for each missing letter, up to this number of letters.
+ * If only the beginning of a word matches, each missing letter reduces the score, up to this number of letters.
  */
 const maxMissing = 5;
 
@@ -16,9 +16,10 @@ const maxMissing = 5;
 export type RankedHit = { id: bigint; score: number };
 
 /**
- * Ranks messages; those in `contents` may be missing from the index. A whole word counts more than the beginning of a
- * word, and a beginning counts more the fewer letters are missing. A word with the same accents as in the search counts
- * more than one without them. Returns the best messages first, and the newest first among those with equal scores.
+ * Ranks the messages, including those in `contents`, which may be missing from the index. A whole word counts more than
+ * the beginning of a word, and a beginning counts more if fewer letters are missing. A word with the same accents as in
+ * the search counts more than the same word without them. Returns the best messages first, and newer ones first among
+ * those with equal scores.
  */
 export async function rankHits(
   pool: Queryable,
@@ -42,8 +43,8 @@ export async function rankHits(
 }
 
 /**
- * Returns a page of ranked hits, and one more hit if there is one, as cursor keys: the score, the id, and the newest id
- * that was ranked for the first page.
+ * Returns a page of ranked hits, plus the next hit if there is one. Each is a cursor key: the score, the id, and the
+ * newest id that was ranked for the first page.
  */
 export function cutRanked(
   hits: readonly RankedHit[],
@@ -69,7 +70,10 @@ function scoreOf({ phrases }: Term, bind: Bind): string {
   return `case ${grades.join(' ')} else 0 end`;
 }
 
-/** Returns SQL for one extra point if a word appears with its accents, in any of the forms in which people write it. */
+/**
+ * Returns an SQL expression that adds one point if a word appears with its accents, in any of the forms in which people
+ * write it.
+ */
 function scoreOfAccents({ phrases }: Term, bind: Bind): string[] {
   const original = phrases[0]?.words.map((word) => word.original ?? '').join(' ') ?? '';
   if (foldCase(original) === phrases[0]?.words.map(({ text }) => text).join(' ')) return [];

@@ -5,8 +5,8 @@ import { searchTimeoutMs, type Db, type Queryable } from '../postgres/client.ts'
 import { isEndedByTimeout } from '../postgres/sql-state.ts';
 
 /**
- * The number of searches that run at a time on a node. Each person may run only one of them, so that other people get a
- * turn.
+ * The number of searches that run at a time on a node. Each person may have only one search running, so that other
+ * people get a turn.
  */
 const concurrency = 2;
 /**
@@ -16,14 +16,15 @@ const concurrency = 2;
 const waiting = { perPerson: 20, all: 200 };
 
 /**
- * The complexity that each search adds to an operation, in addition to that of the fields of the answer. A search reads
- * an index that is as large as the database. With this cost, one operation can contain at most 14 searches.
+ * The complexity that each search adds to an operation, in addition to the complexity of the fields in the answer. A
+ * search reads an index that is as large as the database. With this cost, one operation can contain at most 14
+ * searches.
  */
 export const searchCost = 2_000;
 
 /**
- * Runs searches on separate connections, with a time limit of 1 s, so that no number of searches delays any other
- * statement. People take turns.
+ * Runs searches on separate connections, with a time limit of 1 s, so that searches never delay other statements, no
+ * matter how many searches there are. People take turns.
  */
 export class SearchTurns {
   readonly #pool: Queryable;
@@ -42,7 +43,7 @@ export class SearchTurns {
 
   /**
    * Runs the statements of one search when it is the caller's turn. Throws RateLimited when too many searches are
-   * waiting, and an InvalidInput that names `argument` when a statement takes longer than its limit.
+   * waiting, and an InvalidInput that names `argument` when a statement exceeds its time limit.
    */
   async run<Result>(caller: Caller, argument: string, work: (pool: Queryable) => Promise<Result>): Promise<Result> {
     try {

@@ -13,13 +13,13 @@ import { readText } from './search-text.ts';
 import { hasLink } from './search-token.ts';
 
 /**
- * The maximum number of chats in which a search reads messages that are not indexed yet. It reads the most recently
- * active chats.
+ * The maximum number of chats in which a search reads messages that are not indexed yet. Chats with more recent
+ * activity take precedence.
  */
 const maxChats = 100;
 /**
- * The maximum number of such messages that it reads in total, the lowest value for the maximum per chat, and how long
- * it may compare messages, in ms.
+ * `messages` is the maximum number of such messages that a search reads in total. `perChat` is the lowest value for the
+ * maximum per chat. `ms` is how long a search may compare messages.
  */
 const limits = { messages: 2_000, perChat: 20, ms: 50 };
 /** The minimum time, in s, between two renewals of a chat's priority by searches. */
@@ -30,7 +30,7 @@ export type UnindexedHit = { id: bigint; content: string };
 
 /**
  * Returns the chats that the viewer can see and whose messages are not all in the index, the most recently active
- * first. If `chatId` is not null, only that chat is considered. There are nearly always none.
+ * first. If `chatId` is not null, only that chat is considered. The list is nearly always empty.
  */
 export async function listUnindexedChats(
   pool: Queryable,
@@ -50,7 +50,7 @@ export async function listUnindexedChats(
   return rows;
 }
 
-/** Makes the server index these chats before others. */
+/** Makes the server index these chats before other chats. */
 async function wantChats(pool: Queryable, chats: readonly UnindexedChat[]): Promise<void> {
   await pool.query({
     name: 'want_chats',

@@ -97,7 +97,7 @@ const MessageSearchConnectionRef = builder.objectRef<FoundPage>('MessageSearchCo
     pageInfo: t.field({ type: builder.pageInfoRef(), resolve: ({ pageInfo }) => pageInfo }),
     totalCount: t.int({
       description: `Counted up to ${maxCounted.toLocaleString('en')}.`,
-      // Counts once for each row of a page, which has 50 rows by default.
+      // This cost counts once for each row of a page, which has 50 rows by default.
       complexity: searchCost / defaultPageSize,
       resolve: ({ asker, request }, _, { searches }) => countMessages(searches, asker, request),
     }),
@@ -136,8 +136,8 @@ builder.queryField('searchMessages', (t) =>
       const request = readRequest({ text: query ?? null, filter: readFilter(filter) });
       const page = readPage(args, listOf(sort));
       const { rows, ...found } = await searchMessages(context.searches, asker, { request, sort, page });
-      // Use the chats that were read along with the messages. Loading them again would fail the whole page if one of
-      // them had been deleted in the meantime.
+      // Use the chats that were read along with the messages. If the chats were loaded again and one of them had been
+      // deleted in the meantime, the whole page would fail.
       for (const { chat } of rows) context.loaders.of(chatById).prime(chat.id, chat);
       const edges = rows.map(({ message, key }): FoundEdge => {
         let snippet: Snippet | undefined;

@@ -12,15 +12,15 @@ import { keyOf } from './search-token.ts';
 import type { SearchTurns } from './search-turn.ts';
 import { listUnindexedChats, listUnindexedHits } from './search-unindexed.ts';
 
-/** In characters. No real search is longer. */
+/** In characters. Real searches are never this long. */
 export const maxSearchLength = 500;
 /** Each word of a search, and each word of a phrase, is looked up and compared separately. */
 export const maxSearchWords = 32;
-/** The number up to which hits are counted. */
+/** The maximum number of hits that are counted. */
 export const maxCounted = 1_000;
 /**
- * If an asker can see more chats than this, in addition to public channels, the whole index is searched and the hits
- * are filtered afterwards.
+ * If an asker can see more chats than this, in addition to public channels, the search covers the whole index, and the
+ * hits are filtered afterwards.
  */
 const maxNamedChats = 1_000;
 
@@ -39,7 +39,7 @@ export type ReadSearch = { query: SearchQuery; filter: SearchFilter } | null;
 /** A message, its chat (which the same statement reads), and the key of its cursor. */
 export type FoundMessage = { message: Message; chat: Chat; key: bigint[] };
 
-/** Returns the list that belongs to this sort order. Each list has its own cursors. */
+/** Returns the list for this sort order. Each list has its own cursors. */
 export function listOf(sort: MessageSort): List {
   return { NEWEST: lists.foundMessages, OLDEST: lists.foundOldest, RELEVANCE: lists.foundRanked }[sort];
 }
@@ -100,10 +100,10 @@ export async function countMessages(turns: SearchTurns, asker: Asker, request: R
   });
 }
 
-/** `contents` has the contents of the messages that may be missing from the index. */
+/** `contents` has the contents of those messages that may be missing from the index. */
 type Matches = { ids: bigint[]; contents: ReadonlyMap<bigint, string> };
 
-/** Returns what the index finds, together with the matches in chats that are not indexed yet. */
+/** Returns the matches in the index, together with the matches in chats that are not indexed yet. */
 async function listMatches(pool: Queryable, search: Search, request: HitRequest): Promise<Matches> {
   const ids = await listHits(pool, search, request);
   const unindexed = await listUnindexedHits(pool, search, request);
@@ -125,7 +125,7 @@ async function listByTime(
 
 /**
  * Returns the newest `maxRanked` matching messages, with the best ones first. A cursor contains the id of the newest
- * message that was ranked for the first page. Later pages rank the same messages, so that none of them is missing or
+ * message that was ranked for the first page. Later pages rank the same messages, so that no message is missing or
  * appears twice.
  */
 async function listRanked(pool: Queryable, search: Search, { after, limit }: PageRequest): Promise<bigint[][]> {
@@ -140,7 +140,7 @@ async function listRanked(pool: Queryable, search: Search, { after, limit }: Pag
 
 /**
  * Adds the index keys of the chats that the asker can see. All public channels share one key, except channels that have
- * just become public. Raw SQL, because it applies the same rule as visibility.ts, but through an index.
+ * just become public. Raw SQL, because the statement applies the same rule as visibility.ts, but through an index.
  */
 async function nameChats(pool: Queryable, asker: Asker, request: NonNullable<ReadSearch>): Promise<Search> {
   const { chatId } = request.filter;

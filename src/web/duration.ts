@@ -1,4 +1,4 @@
-/** The possible durations of a mute, a ban, a suspension or an invite: in minutes, with a label. */
+/** The durations that can be selected for a mute, a ban, a suspension or an invite, in minutes, each with a label. */
 export const durations = {
   10: '10 minutes',
   60: '1 hour',

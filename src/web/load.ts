@@ -7,7 +7,7 @@ export type Loaded<Data> = { data: Data | null; error: unknown; reload: () => vo
 
 /**
  * Calls `ask` when the component appears, and again when the connection is lost or restored, when `ask` changes, and
- * after each `reload`. `ask` must remain the same object as long as it requests the same thing (useCallback).
+ * after each `reload`. `ask` must be the same function as long as it requests the same data (useCallback).
  */
 export function useLoaded<Data>(ask: (client: Client) => Promise<Data>): Loaded<Data> {
   const client = useClient();

@@ -1,14 +1,14 @@
 import { useSyncExternalStore } from 'react';
 
-/** The same width as in the style sheets: the window has room for either the list or a chat, but not for both. */
+/** The same width as in the style sheets. The window then has room for either the list or a chat, but not for both. */
 const phone = matchMedia('(max-width: 760px)');
 
-/** Whether the window is as narrow as a phone's. */
+/** Returns whether the window is as narrow as a phone's. */
 export function isPhone(): boolean {
   return phone.matches;
 }
 
-/** Whether the window is as narrow as a phone's. The component is rendered again when this changes. */
+/** Returns whether the window is as narrow as a phone's. The component is rendered again when this changes. */
 export function useIsPhone(): boolean {
   return useSyncExternalStore(onChange, isPhone);
 }

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** What the page shows, according to the part of its address after `#`. */
+/** The content of the page, according to the part of its address after `#`. */
 export type Route = {
   chatId: string | null;
   /** A message to jump to. */
@@ -44,19 +44,21 @@ export function inviteLink(code: string): string {
   return `${location.origin}/#/invite/${encodeURIComponent(code)}`;
 }
 
-/** Opens a chat, and jumps to a message if one is given. Requesting the same message again jumps to it again. */
+/**
+ * Opens a chat, and jumps to a message if one is given. If the message is already the current one, jumps to it again.
+ */
 export function openChat(chatId: string, seq?: number): void {
   const link = linkTo(chatId, seq);
   if (location.hash === link) dispatchEvent(new HashChangeEvent('hashchange'));
   else location.hash = link;
 }
 
-/** Returns to the list of chats. The browser's back button does not lead back to what was open. */
+/** Returns to the list of chats. The browser's back button does not return to the view that was open before. */
 export function closeChat(): void {
   replaceWith('#/');
 }
 
-/** Shows an invite. The browser's back button does not lead back to what was open. */
+/** Shows an invite. The browser's back button does not return to the view that was open before. */
 export function openInvite(code: string): void {
   replaceWith(`#/invite/${encodeURIComponent(code)}`);
 }

@@ -3,7 +3,7 @@ import { graphql, query } from 'parley-client/tada';
 
 const revokeDocument = graphql('mutation RevokeSession($id: ID!) { revokeSession(sessionId: $id) { __typename } }');
 
-/** The user with the new password, and the session that the password change has started. */
+/** The user, with the new password, and the session that the password change has started. */
 export type AgainViewer = { readonly email: string | null; readonly sessions: readonly { readonly id: string }[] };
 
 /**

@@ -35,7 +35,7 @@ export function shortTimeOf(at: string): string {
   return (date.getFullYear() === new Date().getFullYear() ? shortDay : withYear).format(date);
 }
 
-/** Whether two instants are on the same day in this time zone. */
+/** Returns whether two instants are on the same day in this time zone. */
 export function isSameDay(one: string, other: string): boolean {
   return midnightOf(new Date(one)) === midnightOf(new Date(other));
 }

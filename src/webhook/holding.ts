@@ -3,7 +3,7 @@ import type { WebhookStatus } from '../postgres/generated/prisma/client.ts';
 import type { Lease } from '../postgres/lease.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** What a node needs to know about a webhook in order to deliver it. */
+/** The data about a webhook that a node needs in order to deliver to it. */
 export type HeldWebhook = {
   id: bigint;
   version: number;
@@ -26,7 +26,8 @@ export type HeldWebhook = {
 };
 
 /**
- * An attempt to deliver an event. `number` counts the attempts of the webhook. `status` is null if there was no answer.
+ * An attempt to deliver an event. `number` is the attempt's number among all attempts of the webhook. `status` is null
+ * if the receiver did not answer.
  */
 export type DeliveryAttempt = {
   number: bigint;
@@ -48,20 +49,20 @@ export type Progress = {
   status: WebhookStatus;
   deliveredAt: Date | null;
   lastError: string | null;
-  /** When the next attempt is due, in ms from now, or null if this has not changed. */
+  /** The time until the next attempt, in ms from now, or null if it has not changed. */
   retryMs: number | null;
   attempts: DeliveryAttempt[];
-  /** Whether this node stops delivering the webhook. */
+  /** Whether this node stops delivering to the webhook. */
   isReleased: boolean;
   /** Whether the webhook has just started to fail, so that the server admins receive an email. */
   isAlarming: boolean;
 };
 
 /**
- * Takes up to `limit` webhooks that are due and that no live node is delivering. `node` is the name of this node's
- * lease. `aheadMs` is how far the clock that schedules attempts is ahead of the database's clock; see `WebhookTimes`.
- * Uses raw SQL, like the rest of this file, for the database's clock, for `skip locked`, and to handle many webhooks in
- * one statement.
+ * Takes up to `limit` webhooks that are due and to which no live node is delivering. `node` is the name of this node's
+ * lease. `aheadMs` is the time by which the clock that schedules attempts is ahead of the database's clock; see
+ * `WebhookTimes`. Uses raw SQL, like the rest of this file, in order to use the database's clock and `skip locked`, and
+ * to handle many webhooks in one statement.
  */
 export async function takeDueWebhooks(
   { pool }: Pick<Db, 'pool'>,
@@ -88,7 +89,7 @@ export async function takeDueWebhooks(
   return rows;
 }
 
-/** Returns the webhooks that this node still delivers, with their versions. */
+/** Returns the webhooks to which this node still delivers, with their versions. */
 export async function readHeldVersions({ pool }: Pick<Db, 'pool'>, node: string): Promise<Map<bigint, number>> {
   const { rows } = await pool.query<{ id: bigint; version: number }>({
     name: 'held_webhooks',
@@ -108,9 +109,9 @@ export async function pauseExpired({ pool }: Pick<Db, 'pool'>): Promise<void> {
 }
 
 /**
- * Writes the progress of the webhooks that this node delivers, under its lease. Returns the webhooks whose progress was
- * written. The others have been changed in the meantime, or are delivered by another node, so their runs are over.
- * Throws LeaseLost.
+ * Writes the progress of the webhooks to which this node delivers, under its lease. Returns the webhooks whose progress
+ * was written. The other webhooks have been changed in the meantime or are handled by another node, so this node stops
+ * delivering to them. Throws LeaseLost.
  */
 export function saveProgress(
   { pool }: Pick<Db, 'pool'>,
@@ -204,7 +205,7 @@ async function queueAlarms(client: Pick<Client, 'query'>, all: readonly Progress
   );
 }
 
-/** Replaces a stored secret with the same secret, encrypted with another key. */
+/** Replaces a stored secret with the same secret after encrypting it with another key. */
 export async function resealSecret(
   { pool }: Pick<Db, 'pool'>,
   { id, before, after }: { id: bigint; before: Buffer; after: Buffer },
@@ -214,8 +215,8 @@ export async function resealSecret(
 
 /**
  * Renews the sessions that no request renews, so that they do not expire. These are the sessions of webhooks, and the
- * session that each live key has for its own bot, without which the key's webhooks would pause. Returns the number of
- * renewed sessions.
+ * session that each live key has for its own bot. Without the latter, the key's webhooks would pause. Returns the
+ * number of renewed sessions.
  */
 export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
@@ -233,7 +234,7 @@ export async function renewWebhookSessions({ pool }: Pick<Db, 'pool'>, limit: nu
   return rowCount ?? 0;
 }
 
-/** Returns the number of webhooks with each status, including those with 0. For monitoring. */
+/** Returns the number of webhooks for each status, including statuses without webhooks. For monitoring. */
 export async function countWebhooks({ pool }: Pick<Db, 'pool'>): Promise<{ status: WebhookStatus; count: number }[]> {
   const { rows } = await pool.query<{ status: WebhookStatus; count: number }>(
     `select status, count(w.id)::int as count

@@ -6,7 +6,7 @@ const failuresToAlarm = 5;
 /** The maximum number of attempts that are remembered between reports. */
 const keptAttempts = 100;
 
-/** Why a run has ended. `retryMs` is when the next attempt is due, in ms from now. */
+/** Why a run has ended. `retryMs` is the time until the next attempt is due, in ms. */
 export type Ending = { status?: 'PAUSED' | 'FAILING'; error?: string; retryMs?: number };
 
 /** The unsaved progress of a webhook that this node delivers. */

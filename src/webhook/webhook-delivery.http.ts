@@ -7,7 +7,10 @@ import { WebhookKeeper, type WebhookTimes } from './webhook-keeper.ts';
 import type { KeptSubscription } from './webhook-run.ts';
 import type { WebhookSink } from './webhook-sink.ts';
 
-/** The number of events that are read first for a failing receiver. The rest are read after it has accepted these. */
+/**
+ * The number of events that are read first for a failing receiver. The remaining events are read after it has accepted
+ * these.
+ */
 const triedEvents = 1;
 /** The number of events that are read first for any other receiver. */
 const firstRead = 50;
@@ -66,7 +69,7 @@ async function subscribe(
 }
 
 /**
- * Identifies the caller whose rights the webhook has. As with a stream, a revoked key is refused only when the
+ * Identifies the user or key whose rights the webhook has. As with a stream, a revoked key is refused only when the
  * subscription needs its rights.
  */
 async function identifyLate(server: OperationServices, webhook: HeldWebhook): Promise<() => Caller> {

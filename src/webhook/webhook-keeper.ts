@@ -39,11 +39,11 @@ const defaultTimes: WebhookTimes = {
 };
 
 /**
- * The maximum number of webhooks that a node takes at a time. Because of it, nodes that start at the same time share
- * the webhooks.
+ * The maximum number of webhooks that a node takes at a time. Because of this limit, nodes that start at the same time
+ * share the webhooks.
  */
 const maxTaken = 50;
-/** The minimum time between ticks when something happens, in ms. */
+/** The minimum time between two ticks, in ms. */
 const minGapMs = 50;
 /** How long `close` waits for requests in progress, in ms. */
 const closeMs = 3_000;
@@ -56,7 +56,7 @@ export type WebhookKeeperOptions = {
   metrics?: Metrics;
   secretBox: SecretBox;
   allowsPrivate: boolean;
-  /** Opens the subscription of a webhook. */
+  /** Opens a webhook's subscription. */
   subscribe: RunOptions['subscribe'];
   /** Wakes the outbox, or is null if the server sends no mail. */
   ringMail: (() => void) | null;
@@ -66,7 +66,7 @@ export type WebhookKeeperOptions = {
 /**
  * Delivers webhooks on this node. Every second, it saves the progress of its webhooks in one transaction, and then
  * takes the webhooks that are due and that no other live node delivers. A node keeps its webhooks as long as its lease
- * is valid. When the node dies, other nodes take its webhooks over within seconds, and continue at the last saved
+ * is valid. When the node dies, other nodes take over its webhooks within seconds, and continue from the last saved
  * cursors.
  */
 export class WebhookKeeper {
@@ -265,7 +265,10 @@ export class WebhookKeeper {
   }
 }
 
-/** Combines the reports of each webhook into one: those that could not be saved before, and what has happened since. */
+/**
+ * Combines all reports about a webhook into one: the reports that could not be saved before, and what has happened
+ * since.
+ */
 function mergeProgress(all: readonly Progress[]): Map<bigint, Progress> {
   const merged = new Map<bigint, Progress>();
   for (const next of all) {

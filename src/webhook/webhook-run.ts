@@ -8,7 +8,8 @@ import type { PostOutcome, WebhookClient } from './webhook-post.ts';
 import { WebhookSink } from './webhook-sink.ts';
 
 /**
- * The pauses before the next attempt, in ms: the first pause, and the longest one. The pause doubles with each failure.
+ * The pauses before the next attempt, in ms: the first pause and the longest pause. The pause doubles with each
+ * failure.
  */
 export type RetryTimes = { first: number; most: number };
 /** The pauses that are used in production. */
@@ -111,7 +112,7 @@ export class WebhookRun {
   }
 
   /**
-   * Returns the progress to save, or null if there is nothing new. It includes the run's ending once no request is in
+   * Returns the progress to save, or null if there is nothing new. Includes the end of the run once no request is in
    * progress.
    */
   takeProgress(): Progress | null {
@@ -151,12 +152,14 @@ export class WebhookRun {
       return true;
     }
     const payloads = renderings.map(({ payload }) => payload);
-    // A receiver that asked for batches always gets a list, even if there is only one event.
+    // A receiver that asked for batches always gets a list, even for a single event.
     const body = this.#wantsBatches ? `[${payloads.join(',')}]` : payloads.join('');
     return this.#deliver({ id: notice === 'Reset' ? `reset_${cursor}` : cursor, cursor, body });
   }
 
-  /** Sends one request, and returns whether the receiver accepted it. If the receiver did not, the run ends. */
+  /**
+   * Sends one request, and returns whether the receiver accepted it. If the receiver did not accept it, the run ends.
+   */
   async #deliver({ id, cursor, body }: WebhookMessage): Promise<boolean> {
     const { client, secrets: known, webhook } = this.#options;
     const at = new Date();
@@ -192,8 +195,9 @@ export class WebhookRun {
   }
 
   /**
-   * Handles the end of the subscription. If the webhook's owner has lost the right to it, the database has already
-   * paused the webhook. A subscription that the server failed to maintain, or had no capacity for, is retried.
+   * Handles the end of the subscription. If the webhook's owner has lost the right to the subscription, the database
+   * has already paused the webhook. A subscription that the server failed to maintain, or for which it had no capacity,
+   * is retried.
    */
   #finish(payload: string | null): void {
     const result = payload === null ? null : parseJson(payload);
@@ -207,7 +211,7 @@ export class WebhookRun {
   }
 
   /**
-   * Counts another consecutive failure, whether the receiver or this server caused it, and ends the run until the next
+   * Counts another consecutive failure, caused by either the receiver or this server, and ends the run until the next
    * attempt.
    */
   #retryLater(error: string): void {

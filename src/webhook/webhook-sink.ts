@@ -1,13 +1,19 @@
 import { byteLengthOf, type Batch, type Rendering } from '../live/delivery.ts';
 
-/** The maximum amount that may wait for a receiver. Above it, the webhook reads the log at the receiver's pace. */
+/**
+ * The maximum number of events and bytes that may wait for a receiver. Above this limit, the webhook reads the log at
+ * the receiver's pace.
+ */
 const most = { events: 100, bytes: 1024 * 1024 };
-/** The webhook resumes reading the log when no more than this amount is waiting. */
+/** The webhook resumes reading the log when no more than these numbers of events and bytes are waiting. */
 const few = { events: 20, bytes: 256 * 1024 };
-/** The maximum amount in one request, for receivers that ask for batches. A single event may be larger. */
+/**
+ * The maximum number of events and bytes in one request, for receivers that ask for batches. A single event may be
+ * larger.
+ */
 const batch = { events: 100, bytes: 256 * 1024 };
 
-/** The callbacks to the owner of a sink. */
+/** The callbacks with which a sink notifies its owner. */
 export type SinkOwner = {
   /** Called when there is something to deliver. */
   wake: () => void;
@@ -18,14 +24,14 @@ export type SinkOwner = {
 };
 
 /**
- * The queue to which a webhook's subscription sends its events. They wait in it until the receiver has accepted the
- * earlier ones.
+ * The queue to which a webhook's subscription sends its events. Events wait in the queue until the receiver has
+ * accepted the earlier ones.
  */
 export class WebhookSink {
   readonly #owner: SinkOwner;
   /**
-   * False after a failure, until the receiver has accepted an event. In the meantime, it gets a single event as a
-   * trial.
+   * False from a failure until the receiver has accepted an event. In the meantime, the receiver gets a single event as
+   * a trial.
    */
   #isTrusted: boolean;
   #isSending = false;

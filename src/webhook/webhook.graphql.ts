@@ -190,7 +190,7 @@ async function create(
 ): Promise<CreatedWebhook> {
   const caller = requireCaller(context);
   const kept = { ...rest, document: readDocument(rest.document) };
-  // Read the cursor first, so that no event is missed while the document is being checked.
+  // Read the cursor first, so that no event is missed during the check of the document.
   const cursor = after === null ? await context.readCursor() : readCursor(after);
   await checkKeptSubscription(context, schema, kept);
   return createWebhook(context, caller, { ...kept, url, cursor });
@@ -262,6 +262,6 @@ function readCursor(after: string): string {
 }
 
 function readVariables(stored: unknown): Record<string, unknown> | null {
-  // The database contains either an object or null.
+  // The value in the database is either an object or null.
   return stored as Record<string, unknown> | null;
 }

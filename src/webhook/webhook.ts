@@ -15,12 +15,17 @@ import { maxConnections } from './webhook-post.ts';
 export const maxUrlLength = 2_048;
 /** The length of a subscription document, in bytes. */
 export const maxDocumentBytes = 65_536;
-/** The maximum number of webhooks on a server. Each webhook has its own connection, so that none waits for another. */
+/**
+ * The maximum number of webhooks on a server. Each webhook has its own connection, so that no webhook waits for
+ * another.
+ */
 const maxWebhooks = maxConnections;
 /** How long the previous secret remains in use after a rotation, as a PostgreSQL interval. */
 const formerSecretLife = '1 day';
 
-/** What webhooks need from the server. `allowsPrivate` is whether receivers may be on private networks. */
+/**
+ * The parts of the server that webhooks need. `allowsPrivate` specifies whether receivers may be on private networks.
+ */
 export type WebhookSettings = { secretBox: SecretBox; allowsPrivate: boolean };
 
 type Changing = { db: Db; webhooks: WebhookSettings };
@@ -31,12 +36,12 @@ export type KeptDocument = { document: string; variables: Record<string, unknown
 /** A webhook to create. It starts after `cursor`. */
 export type NewWebhook = KeptDocument & { url: string; cursor: string };
 
-/** A webhook and its secret, in the form with which the receiver is configured. */
+/** A webhook and its secret, formatted for the receiver's configuration. */
 export type CreatedWebhook = { webhook: Webhook; secret: string };
 
 /**
  * Creates a webhook, which runs with the caller's rights. Only server admins, and programs with WEBHOOKS, may call
- * this. Throws Forbidden, and throws InvalidInput if the URL is not acceptable or there are too many webhooks.
+ * this. Throws Forbidden, or InvalidInput if the URL is not acceptable or there are too many webhooks.
  */
 export async function createWebhook(
   { db, webhooks }: Changing,
@@ -50,11 +55,11 @@ export async function createWebhook(
       db,
       async (transaction) => {
         const { ownerId = null, apiKeyId = null } = await lockOwner(transaction, caller);
-        // Webhooks are created one at a time, so that two requests cannot both take the last place. Raw SQL, because
-        // Prisma cannot lock rows.
+        // Webhooks are created one at a time, so that two requests cannot both take the last free slot. Raw SQL,
+        // because Prisma cannot take an advisory lock.
         await transaction.query('select pg_advisory_xact_lock($1)', [advisoryLocks['new webhook']]);
         if ((await transaction.prisma.webhook.count()) >= maxWebhooks) throw tooMany();
-        // Raw SQL, because Prisma does not report which rule of a trigger has rejected a row.
+        // Raw SQL, because Prisma does not report which trigger rule has rejected a row.
         const { rows } = await transaction.query<{ id: bigint }>(
           `insert into webhooks (owner_id, api_key_id, url, document, variables, cursor, secret)
           values ($1, $2, $3, $4, $5, $6, $7) returning id`,
@@ -68,7 +73,10 @@ export async function createWebhook(
   return { webhook, secret: text };
 }
 
-/** What to change about a webhook. Properties that are undefined remain unchanged. `cursor` is where to continue. */
+/**
+ * The changes to a webhook. Properties that are undefined remain unchanged. `cursor` is the position from which to
+ * continue.
+ */
 export type WebhookChange = {
   webhookId: bigint;
   url?: string | undefined;
@@ -79,9 +87,9 @@ export type WebhookChange = {
 };
 
 /**
- * Changes a webhook. Only its owner may change what the webhook delivers, where, and from which event, because the
- * webhook runs with the owner's rights. Any admin may pause and resume it. After a change, the attempts of a failing
- * webhook are counted from the start again. Throws InvalidInput, NotFound, Forbidden.
+ * Changes a webhook. Only the owner of a webhook may change which events it delivers, to which URL, and from which
+ * event on, because the webhook runs with the owner's rights. Any admin may pause and resume it. After a change, the
+ * attempts of a failing webhook are counted from the start again. Throws InvalidInput, NotFound, Forbidden.
  */
 export async function updateWebhook(
   { db, webhooks }: Changing,
@@ -98,7 +106,7 @@ export async function updateWebhook(
         const isOwnChange = [url, document, variables, cursor].some((each) => each !== undefined);
         if (isOwnChange && !isOwn(caller, webhook)) throw ownersOnly();
         const isResumed = isPaused === false && webhook.status === 'PAUSED';
-        // Raw SQL, as above.
+        // Raw SQL, for the same reason as above.
         if (isResumed) await transaction.query(`update webhooks set status = 'ACTIVE' where id = $1`, [webhookId]);
         return transaction.prisma.webhook.update({
           where: { id: webhookId },
@@ -121,7 +129,7 @@ export async function updateWebhook(
 }
 
 /**
- * Gives a webhook a new secret. The old secret is also used for signing for another day. Only its owner may call this.
+ * Gives a webhook a new secret. The old secret is also used for signing for one more day. Only its owner may call this.
  * Throws NotFound, Forbidden.
  */
 export async function rotateWebhookSecret(
@@ -171,8 +179,8 @@ export async function listWebhooks({ prisma }: Db, page: PageRequest): Promise<P
 }
 
 /**
- * Returns those of the webhooks with these ids that the caller may see. An admin may see all of them, and other callers
- * only those of their own key.
+ * Returns those webhooks with these ids that the caller may see. An admin may see all webhooks, and other callers may
+ * see only those of their own key.
  */
 export async function findWebhooks(
   { prisma }: Db,
@@ -183,7 +191,7 @@ export async function findWebhooks(
   return isAdmin ? found : found.filter((webhook) => caller.kind === 'KEY' && isOwn(caller, webhook));
 }
 
-/** Whether the webhook runs with the caller's rights. */
+/** Whether the webhook runs with the caller's own rights. */
 function isOwn(caller: Caller, { ownerId, apiKeyId }: Webhook): boolean {
   return caller.kind === 'KEY'
     ? isOwnProgram(caller) && apiKeyId === caller.keyId
@@ -210,8 +218,8 @@ async function lockOwner(
 }
 
 /**
- * Returns a webhook that the caller may at least pause: one of the program's own, or any webhook for admins and keys
- * with ADMIN. Locks the webhook until the transaction ends. Throws NotFound, Forbidden.
+ * Returns a webhook that the caller may at least pause: a webhook of the calling program itself, or any webhook if the
+ * caller is an admin or a key with ADMIN. Locks the webhook until the transaction ends. Throws NotFound, Forbidden.
  */
 async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: bigint): Promise<Webhook> {
   const found = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
@@ -221,7 +229,7 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
     if (caller.kind !== 'KEY' || !caller.scopes.has('ADMIN')) throw noSuchWebhook();
     await lockStaff(transaction, caller, 'manageWebhooks');
   }
-  // Code that takes rights from an owner locks the owner's row first, so lock it first here as well.
+  // Code that takes rights away from an owner locks the owner's row first, so this code must lock it first, too.
   if (found?.ownerId != null) await transaction.query('select from users where id = $1 for share', [found.ownerId]);
   await transaction.query('select from webhooks where id = $1 for no key update', [webhookId]);
   const webhook = await transaction.prisma.webhook.findUnique({ where: { id: webhookId } });
@@ -230,7 +238,7 @@ async function lockWebhook(transaction: Transaction, caller: Caller, webhookId: 
 }
 
 /**
- * Turns a refusal by the database into Forbidden, because the webhook's owner may have lost their rights a moment ago.
+ * Turns a refusal by the database into Forbidden, because the webhook's owner may just have lost their rights.
  */
 async function asOwner<Result>(work: () => Promise<Result>): Promise<Result> {
   try {

@@ -17,7 +17,7 @@ export type ClientOptions = {
   url: string;
   persistence?: Persistence;
   /**
-   * For products that have their own user accounts: called whenever the client needs a token, so that users do not sign
+   * For products that have their own user accounts. Called whenever the client needs a token, so that users do not sign
    * in to parley.
    */
   getForeignToken?: () => Promise<string>;
@@ -105,8 +105,8 @@ export interface Client {
   signOut(): Promise<void>;
 
   /**
-   * Connects and stays in sync until `stop`. Resolves once the client is live for the first time, or when the stored
-   * state is loaded.
+   * Connects and stays in sync until `stop`. Resolves once the client is live for the first time or the stored state
+   * has been loaded.
    */
   start(): Promise<void>;
   stop(): Promise<void>;

@@ -123,7 +123,7 @@ test('a second server on the same folder refuses to start, in one sentence, and 
   expect(output.trim().split('\n')).toHaveLength(1);
   expect(JSON.parse(output)).toMatchObject({
     level: 'fatal',
-    msg: `Another server is using ${dataDir}. Stop that one first, or give this one its own DATA_DIR.`,
+    msg: `Another server is using ${dataDir}. Stop that server first, or set a different DATA_DIR for this one.`,
   });
   expect(await isReady(url)).toBe(true);
   expect(await readPostmaster(dataDir)).toBe(postmaster);

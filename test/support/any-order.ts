@@ -174,7 +174,7 @@ async function disturb(world: World, step: Extract<Step, { reader: number }>): P
   }
 }
 
-/** Brings the model's memberships up to date. Nothing else happens in the meantime. */
+/** Brings the model's memberships up to date. Nothing else changes the memberships in the meantime. */
 async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   const { rows } = await server.sql.query(
     `select m.chat_id as chat, m.user_id as person, m.since_event as since, m.visible_from_seq as "visibleFrom"
@@ -200,7 +200,7 @@ async function readMemberships({ chatIds, memberships }: World): Promise<void> {
   }
 }
 
-/** Resumes every reader, and waits until each has received an event that all of them receive. */
+/** Resumes every reader, and waits until all of them have received the same final event. */
 async function finish({ readers }: World): Promise<void> {
   for (const { reader } of readers) reader.resume();
   const marker = await createGroup(ada, [grace, linus], 'the end');

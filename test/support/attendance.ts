@@ -25,7 +25,7 @@ export type Crowd = {
   database: TestDatabase;
   /** There is one listener for each user. */
   listeners: Listener[];
-  /** The notifications of changes that every node has received since the crowd was created. */
+  /** The notifications about changes that every node has received since the crowd was created. */
   payloads: string[];
 };
 

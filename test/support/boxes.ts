@@ -1,4 +1,4 @@
-/** Returns a box of ISO/IEC 14496-12. */
+/** Returns a box as defined in ISO/IEC 14496-12. */
 export function box(type: string, ...body: (Uint8Array | string)[]): Buffer {
   const content = Buffer.concat(body.map((each) => Buffer.from(each as Uint8Array)));
   const head = Buffer.alloc(8);

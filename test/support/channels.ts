@@ -4,20 +4,20 @@ import type { Channels, Subscription } from '../../src/redis/channels.ts';
 export type Trouble = {
   /**
    * The longest time that a message takes to reach a node, in ms. Each message takes a random fraction of that time,
-   * and the messages of a channel stay in order.
+   * and the messages in a channel stay in order.
    */
   maxDelayMs?: number;
   /** The fraction of messages that are lost. */
   loss?: number;
 };
 
-/** A node's end of the network, which a test can disturb. */
+/** A node's connection to the network, which a test can disturb. */
 export type TestChannels = Channels & {
   /** The faults that affect the messages to this node. */
   trouble: Trouble;
-  /** Cuts off the node: it sends and receives nothing, and knows that. */
+  /** Cuts off the node, so that it neither sends nor receives anything. The node knows that it is cut off. */
   cut: () => void;
-  /** Cuts off the node without its knowledge: its sends seem to succeed. */
+  /** Cuts off the node without its knowledge, so that its sends seem to succeed. */
   silence: () => void;
   mend: () => void;
 };

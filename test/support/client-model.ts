@@ -13,8 +13,8 @@ const emoji = ['👍', '🎉', '❤️'];
 const dayMs = 86_400_000;
 
 /**
- * Returns a source of random numbers from 0 to 1, which are the same for the same seed. https://github.com/bryc/code
- * (mulberry32)
+ * Returns a source of random numbers from 0 to 1. The same seed always produces the same numbers.
+ * https://github.com/bryc/code (mulberry32)
  */
 function randomFrom(seed: number): () => number {
   let state = seed;
@@ -26,19 +26,19 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-/** Everything that happened to a store, and what a fresh query showed at the end. */
+/** All actions that were applied to a store, and the result of a fresh query at the end. */
 export type Run = { actions: Action[]; truth: Truth };
 
 /**
- * Returns the run of a store that shows what a fresh query shows. Returns an empty list for any other store, e.g. one
- * whose app was restarted earlier.
+ * Returns the run of a store whose state matches the result of a fresh query. Returns an empty list for any other
+ * store, for example for one whose app was restarted earlier.
  */
 function toRun({ store, actions }: Trace, truths: readonly Truth[]): Run[] {
   const truth = truths.find(({ viewer }) => viewer.user.id === store.state.viewer?.user.id);
   return truth === undefined || differences(store.state, truth).length > 0 ? [] : [{ actions, truth }];
 }
 
-/** A server that devices use. It runs in this process, or in a separate process that can be killed. */
+/** A server to which devices connect. It runs in this process, or in a separate process that can be killed. */
 type Node = Pick<TestServer, 'url' | 'sql' | 'ask' | 'close'>;
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -68,7 +68,8 @@ export class ClientModel {
   readonly #hasProcess: boolean;
 
   /**
-   * With `hasProcess`, the second node is a separate process. It takes seconds to start, and is killed with SIGKILL.
+   * With `hasProcess`, the second node is a separate process. This process takes seconds to start, and is killed with
+   * SIGKILL.
    */
   constructor(seed: number, { hasProcess = false } = {}) {
     this.#random = randomFrom(seed);
@@ -98,8 +99,9 @@ export class ClientModel {
     this.devices = [...this.people, ...this.people.slice(0, 2)].map(
       (person, index) => new Device(person, this.#routes[index % 2] ?? { url: '' }),
     );
-    // A separate process hashes passwords at the usual cost. A user's first sign-in there therefore replaces the test
-    // server's cheap hash. A sign-in fails if another sign-in replaces the hash in the meantime.
+    // A node in a separate process hashes passwords at the usual cost. A user's first sign-in on that node therefore
+    // replaces the cheap hash from the test server. A sign-in fails if another sign-in replaces the hash in the
+    // meantime.
     const count = this.people.length;
     for (const some of [this.devices.slice(0, count), this.devices.slice(count)]) {
       await Promise.all(some.map((device) => device.open()));
@@ -145,7 +147,7 @@ export class ClientModel {
     for (const text of ['one', 'two', 'three @everyone', 'four']) ids.push(await say(grace, chatId, text));
     const [one = '', two = '', three = ''] = ids;
     const change = (by: Person, call: string) => by.ask(`mutation { ${call} { ${refusable} } }`);
-    // These changes arrive while a page with the earlier state is still on its way.
+    // These changes arrive while a page with the earlier state is still in transit.
     const pages = steady.map((device) => ({ ...device.holdPage(), loading: device.client.loadMessages(chatId) }));
     await Promise.all(pages.map(({ caught }) => caught));
     await change(grace, `editMessage(messageId: "${one}", content: "uno")`);
@@ -171,8 +173,8 @@ export class ClientModel {
     await change(grace, `editMessage(messageId: "${last}", content: "seis")`);
     await change(ada, `addMembers(chatId: "${chatId}", userIds: ["${barbara.userId}"])`);
     await change(ada, `markRead(chatId: "${chatId}", seq: 6)`);
-    // No later event of the same kind may follow in this chat, because it would hide that a store failed to apply these
-    // events.
+    // No later event of the same kind may follow in this chat, because such an event would hide that a store failed to
+    // apply these events.
     const newest = await say(linus, chatId, 'seven');
     await change(linus, `editMessage(messageId: "${newest}", content: "sieben")`);
     // After the first message in a chat, a store requests the counts. It counts the second message itself.
@@ -531,8 +533,8 @@ export class ClientModel {
   }
 
   /**
-   * Returns the messages of clients that exist more than once, that exist although they were refused, or that were
-   * never sent.
+   * Returns the clients' messages that exist more than once, that exist although they were refused, or that were never
+   * sent.
    */
   async #wrongWrites(): Promise<string[]> {
     const found: string[] = [];

@@ -116,7 +116,7 @@ export function differences(state: State, truth: Truth): string[] {
   }
   for (const [id, members] of Object.entries(state.members)) compare(`members of ${id}`, members, truth.members[id]);
   for (const [id, someone] of Object.entries(state.users)) {
-    // The user shares no chat with the other people, so the user receives no events about them.
+    // Users who are missing from `truth` share no chat with this user, who therefore receives no events about them.
     if (truth.users[id] !== undefined) compare(`user ${id}`, someone, truth.users[id]);
   }
   compare('who is typing', state.typing, {});
@@ -142,8 +142,8 @@ function compareWindow(
 }
 
 /**
- * Returns what a device stores or shows although its user cannot see it, and what it still has to send. Call this after
- * the client has stopped.
+ * Returns the data that a device stores or shows although its user cannot see it, and the messages that it still has to
+ * send. Call this after the client has stopped.
  */
 export function leftovers({ stored, client }: Device, truth: Truth): string[] {
   const visible = new Set(Object.values(truth.messages).flatMap((messages) => messages.map(({ id }) => id)));

@@ -41,8 +41,8 @@ export type Container = {
 };
 
 /**
- * Builds the Dockerfile with buildah. The build uses no registry: debootstrap makes the images that the Dockerfile
- * names from Debian's packages, and the image named `node` also gets Node and npm. Requires root, buildah, podman and
+ * Builds the Dockerfile with buildah. The build uses no registry: debootstrap builds the images named in the Dockerfile
+ * from Debian's packages, and the image named `node` also gets Node and npm. Requires root, buildah, podman and
  * debootstrap.
  */
 export async function buildImage(): Promise<Image> {
@@ -151,7 +151,7 @@ function readConfig({ Docker: { config } }: Inspection): ImageConfig {
 
 /**
  * Gives the container separate mounts and processes, with a read-only root, an empty volume and /tmp in memory. The
- * container shares the network.
+ * container shares the network of the host.
  */
 const isolate = `set -e
 mount --bind "$FILES" "$FILES"

@@ -3,10 +3,10 @@ import pg from 'pg';
 import { inject } from 'vitest';
 import { asOwner, cloneStatement } from './template.ts';
 
-/** A separate database. `sql` opens connections to it that are separate from the server's, like those of psql. */
+/** A separate database. Its pool `sql` is separate from the server's connections, as psql is. */
 export type TestDatabase = AsyncDisposable & { url: string; sql: pg.Pool; drop: () => Promise<void> };
 
-/** Clones the migrated template. The caller drops the database, or uses `await using`. */
+/** Clones the migrated template. The caller must drop the database, or declare it with `await using`. */
 export async function createDatabase(): Promise<TestDatabase> {
   const postgresUrl = inject('postgresUrl');
   const name = `parley_${randomBytes(6).toString('hex')}`;
@@ -16,11 +16,11 @@ export async function createDatabase(): Promise<TestDatabase> {
   return openDatabase(url.href, () => runMaintenance(postgresUrl, `drop database ${name} with (force)`));
 }
 
-/** Opens the database at that URL, for the role that owns the template. `remove` drops it. */
+/** Opens the database at that URL as the role that owns the template. `remove` drops it. */
 export function openDatabase(anyRolesUrl: string, remove: () => Promise<void>): TestDatabase {
   const url = asOwner(anyRolesUrl);
   const sql = new pg.Pool({ connectionString: url, max: 4 });
-  // A test may end all connections of the server, and thereby also the idle connections of this pool.
+  // A test may end all connections to the PostgreSQL server, including the idle connections of this pool.
   sql.on('error', () => {});
   const drop = async () => {
     await sql.end();
@@ -45,7 +45,8 @@ export async function asSuperuser<Result>(
 }
 
 /**
- * This worker's pool. It stays open, because opening a connection costs PostgreSQL more than cloning a small database.
+ * This worker's pool. The pool stays open, because opening a connection costs PostgreSQL more than cloning a small
+ * database.
  */
 let maintenance: pg.Pool | undefined;
 

@@ -12,16 +12,17 @@ export type Statement = [statement: string, ...values: string[]];
 export async function startPatientServer(): Promise<TestServer> {
   const database = await createDatabase();
   atFileEnd(database.drop);
-  // The server's connections look for a deadlock only after this time, because it takes a while to create a deadlock on
-  // a busy machine.
+  // The server's connections look for a deadlock only after this time, because creating a deadlock takes a while on a
+  // busy machine.
   await setForNewConnections(database, { deadlock_timeout: '3s' });
   return startServer({ database });
 }
 
 /**
- * Makes a request deadlock with a transaction like one in psql. That transaction runs `first`, lets the request wait
- * for it, and then runs `second`, which waits for the request. PostgreSQL resolves this by rolling back the server's
- * transaction. Returns the result of the request.
+ * Makes a request deadlock with another transaction, which runs on a separate connection, as one from psql would. That
+ * transaction runs `first`, waits until the request is blocked by it, and then runs `second`, which waits for the
+ * request. PostgreSQL resolves the deadlock by rolling back the server's transaction. Returns the result of the
+ * request.
  */
 export async function deadlockWith<Result>(
   server: TestServer,

@@ -168,7 +168,7 @@ export class Device {
   }
 }
 
-/** The actions of one store since its creation. Applying them again leads to the same state. */
+/** The actions that one store has applied since its creation. Applying them again leads to the same state. */
 export type Trace = { store: Store; actions: Action[] };
 
 /** Records every action of every store from now on until `end`. */

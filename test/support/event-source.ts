@@ -3,8 +3,8 @@ import { onTestFinished, vi } from 'vitest';
 import type { Data } from './client.ts';
 
 /**
- * An event that an EventSource dispatched: one with that name, or a change of the state of the EventSource (`open`,
- * `error`).
+ * An event that an EventSource dispatched: a named event from the stream, or a change in the state of the EventSource
+ * (`open`, `error`).
  */
 export type Told = { type: string; lastEventId: string; data: Data; readyState: number };
 
@@ -17,8 +17,8 @@ export type EventSourceClient = {
 };
 
 /**
- * Opens Node's own EventSource. The EventSource needs a flag of Node that can be set only for a thread or a process, so
- * it runs in a thread.
+ * Opens Node's own EventSource. EventSource requires a Node flag that can be set only for a whole thread or process, so
+ * it runs in a separate thread.
  */
 const script = `
 const { parentPort, workerData } = require('node:worker_threads');

@@ -8,7 +8,7 @@ process.on('SIGUSR2', () => void tell());
 
 async function tell(): Promise<void> {
   // V8 releases the memory of buffers on another thread, some time after the collection that freed them. On a busy
-  // machine, 40 MB were still counted when the collection had returned.
+  // machine, 40 MB were still counted after the collection had returned.
   globalThis.gc?.();
   await sleep(100);
   globalThis.gc?.();

@@ -28,7 +28,7 @@ export async function startFaultNodes(postgres: FaultyPostgres): Promise<FaultNo
   return { database, nodes, ada, grace, linus, chatId: await createGroup(ada, [grace, linus]) };
 }
 
-/** Stops PostgreSQL, and starts it again after `between`. */
+/** Stops PostgreSQL, runs `between`, and starts PostgreSQL again. */
 export async function restart(postgres: FaultyPostgres, between: () => Promise<void>): Promise<void> {
   await postgres.end('SIGINT');
   await between();

@@ -40,8 +40,9 @@ export type FaultyPostgres = {
 const log = pino({ level: 'silent' });
 
 /**
- * Starts a PostgreSQL server with these settings in addition to the usual ones. Data survives a killed process, but not
- * a power cut, because it is only in the operating system's cache. The caller removes the server.
+ * Starts a PostgreSQL server with these settings in addition to the usual ones. Data survives if the server's process
+ * is killed, but not if the power fails, because the data is only in the operating system's cache. The caller removes
+ * the server.
  */
 export async function startFaultyPostgres(settings: Record<string, string> = {}): Promise<FaultyPostgres> {
   const { directory, cluster } = await copyCluster(inject('clusterFolder'), 'parley-fault-');

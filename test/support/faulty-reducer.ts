@@ -15,7 +15,7 @@ function deafTo(...kinds: WireEvent['__typename'][]): Reducer {
   };
 }
 
-/** Returns the action without its matching replayed events. */
+/** Returns the action without the replayed events for which `isLeftOut` returns true. */
 function without(action: Action, isLeftOut: (event: WireEvent) => boolean): Action {
   if (!('replays' in action)) return action;
   return { ...action, replays: action.replays.filter(({ event }) => !isLeftOut(event)) };
@@ -43,7 +43,7 @@ function seeing(change: (event: WireEvent, state: State) => WireEvent): Reducer 
   };
 }
 
-/** Reducers that have one fault each, by the name of the fault. */
+/** Reducers with one fault each, keyed by the name of the fault. */
 export const faultyReducers: Record<string, Reducer> = {
   'misses new messages': deafTo('NewMessage'),
   'misses edits': deafTo('MessageEdited'),

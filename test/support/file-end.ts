@@ -1,9 +1,9 @@
 let works: (() => unknown)[] = [];
 
 /**
- * Registers cleanup that runs after the file's last test, in reverse order of registration. It may be called anywhere.
- * By contrast, vitest 4 never runs an `afterAll` that is registered in a hook or in a test, which would leave servers
- * and folders behind until the run ends.
+ * Registers cleanup that runs after the file's last test, in reverse order of registration. This function may be called
+ * anywhere. By contrast, vitest 4 never runs an `afterAll` that is registered in a hook or in a test, which would leave
+ * servers and folders behind until the run ends.
  */
 export function atFileEnd(work: () => unknown): void {
   works.push(work);

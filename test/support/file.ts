@@ -41,7 +41,7 @@ export async function download(server: TestServer, url: string, init: RequestIni
   return fetch(new URL(url, server.url), init);
 }
 
-/** Returns the bytes that `File.url` returns. */
+/** Returns the bytes that `File.url` serves. */
 export async function readBytes(server: TestServer, url: string): Promise<Buffer> {
   return Buffer.from(await (await download(server, url)).arrayBuffer());
 }

@@ -17,7 +17,8 @@ declare module 'vitest' {
 }
 
 /**
- * Prepares one PostgreSQL for the run, with a migrated template in it, and folders. All are removed when the run ends.
+ * Prepares one PostgreSQL for the run, with a migrated template in it, and the folders. PostgreSQL and the folders are
+ * removed when the run ends.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   // The page that was last built in this checkout may be older than the code.

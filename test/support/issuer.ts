@@ -6,7 +6,7 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'j
 import { atFileEnd } from './file-end.ts';
 import type { Data, TestClient } from './client.ts';
 
-/** A key pair of a token issuer. */
+/** A token issuer's key pair. */
 export type IssuerKey = { kid: string; alg: string; privateKey: CryptoKey; publicJwk: JWK };
 
 /** What a test changes in a token before it is signed. A claim or a header that is undefined is left out. */
@@ -42,7 +42,7 @@ export class TestIssuer {
   readonly name: string;
   readonly audience: string;
   keys: IssuerKey[];
-  /** Answers the requests for the keys instead of the default answer. */
+  /** Answers the requests for the keys in place of the default answer. */
   answer: ((request: IncomingMessage, response: ServerResponse) => void) | null = null;
   fetched = 0;
   readonly #url: string;
@@ -92,7 +92,7 @@ export class TestIssuer {
   }
 }
 
-/** Returns the settings of a server that accepts the tokens of these issuers. */
+/** Returns the settings of a server that accepts tokens from these issuers. */
 export function issuersEnv(...issuers: (TestIssuer | Record<string, unknown>)[]): Record<string, string> {
   const settings = issuers.map((each) => (each instanceof TestIssuer ? each.settings : each));
   return { AUTH_ISSUERS: JSON.stringify(settings), EGRESS_ALLOW: '127.0.0.1' };
@@ -108,7 +108,7 @@ export async function viewerOf(server: TestClient, token: string): Promise<Data>
   return errors === undefined ? data.viewer : errors[0]?.extensions?.['code'];
 }
 
-/** Returns the answer of signInWithToken. */
+/** Returns the answer to signInWithToken. */
 export async function exchange(server: TestClient, token: string): Promise<Data> {
   const document = `mutation ($token: String!) { signInWithToken(token: $token) {
     __typename

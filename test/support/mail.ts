@@ -7,7 +7,7 @@ import { expect } from 'vitest';
 import { atFileEnd } from './file-end.ts';
 import type { TestServer } from './server.ts';
 
-/** An email that arrived. `token` is the code in the link of its text, if there is one. */
+/** An email that arrived. `token` is the code in the link in the email's text, if there is one. */
 export type ReceivedMail = {
   to: string;
   from: string;
@@ -21,7 +21,7 @@ export type ReceivedMail = {
 /** A real SMTP server on the loopback address, which stores the emails that it receives. */
 export type MailServer = {
   url: string;
-  /** Every email so far, in the order of arrival. */
+  /** All emails so far, in order of arrival. */
   mails: ReceivedMail[];
   /** Returns the next email to that address that no earlier call has returned. */
   mailTo: (email: string) => Promise<ReceivedMail>;
@@ -31,7 +31,7 @@ export type MailServer = {
   start: () => Promise<void>;
 };
 
-/** Starts a mail server that stops after the file's last test. `onRcptTo` may refuse recipients. */
+/** Starts a mail server that stops after the last test in the file. `onRcptTo` may refuse recipients. */
 export async function startMailServer(options: Pick<SMTPServerOptions, 'onRcptTo'> = {}): Promise<MailServer> {
   const mails: ReceivedMail[] = [];
   const returned = new Set<ReceivedMail>();

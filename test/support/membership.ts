@@ -57,7 +57,7 @@ export async function deleteChat(by: Person, chatId: string): Promise<Data> {
   return (await by.ask(document, { chatId })).outcome;
 }
 
-/** Fields that are not in `change` stay as they are. */
+/** Fields that are absent from `change` stay as they are. */
 export async function updateChat(by: Person, chatId: string, change: Variables): Promise<Data> {
   const document = `mutation ($input: UpdateChatInput!) { outcome: updateChat(input: $input) { ${chat} ${error} } }`;
   return (await by.ask(document, { input: { chatId, ...change } })).outcome;

@@ -2,7 +2,7 @@ import type { Data, Person } from './client.ts';
 
 const error = '... on Error { code message } ... on InvalidInput { fields { path code message } }';
 const forbidden = '... on Forbidden { until reason }';
-/** The fields of a ban that most tests need. */
+/** The fields of a ban that most tests select. */
 const banFields = 'id user { username } until reason createdBy { username }';
 
 // The functions that ask for a change return the whole result, errors included.
@@ -48,7 +48,7 @@ export async function tryToJoin(by: Person, chatId: string): Promise<Data> {
   return (await by.ask(document, { chatId })).outcome;
 }
 
-/** Returns the bans of a chat that the user sees, or null if the user may not see them. */
+/** Returns the bans of a chat that are visible to the user, or null if the user may not see them. */
 export async function bansOf(by: Person, chatId: string): Promise<Data[] | null> {
   const document = `query ($id: ID!) { chat(id: $id) { bans { edges { node { ${banFields} } } } } }`;
   const { chat } = await by.ask(document, { id: chatId });

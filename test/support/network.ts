@@ -6,8 +6,8 @@ import { onTestFinished } from 'vitest';
 
 /**
  * Two machines and two networks, made of Linux network namespaces. One network connects the two machines to each other,
- * and the other connects this machine to the first of them. The two machines use the kernel's defaults, regardless of
- * this machine's settings.
+ * and the other network connects this machine to the first machine. The two machines use the kernel's defaults,
+ * regardless of this machine's settings.
  */
 export type Network = {
   /** Put a command after these arguments to run it on the first machine, the server. */

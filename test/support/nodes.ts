@@ -16,7 +16,7 @@ export function currentExchange(): Exchange {
   return exchange;
 }
 
-/** Returns whether each node reads the log, and other nodes do not tell it about events. */
+/** Returns whether each node reads the log itself instead of receiving events from other nodes. */
 export function exchangesByLog(): boolean {
   return exchange === byLog;
 }

@@ -9,7 +9,7 @@ import { awaitIndex } from './search.ts';
 export type Cost = {
   /** The number of statements that ran, including those within triggers. */
   statements: number;
-  /** The number of rows that were read, whether or not they were used. */
+  /** The number of rows that were read, including rows that were not used. */
   rows: number;
   /** The number of blocks that were read. */
   blocks: number;
@@ -108,8 +108,8 @@ function take(database: string | undefined, notice: string | undefined): void {
 }
 
 /**
- * Returns how many rows a plan reads. Only plan nodes that read a table or an index count, because the others only pass
- * rows on.
+ * Returns how many rows a plan reads. Counts only plan nodes that read a table or an index, because the other nodes
+ * only pass rows on.
  */
 function rowsIn(plan: Plan): number {
   const isScan = String(plan['Node Type']).endsWith('Scan');

@@ -30,8 +30,8 @@ const settings = {
 };
 
 /**
- * There are many connections, for the servers of several workers. Full-page writes are off, because no test kills this
- * PostgreSQL.
+ * Many connections are allowed, because the servers of several workers use this PostgreSQL. Full-page writes are off,
+ * because no test kills this PostgreSQL.
  */
 const runSettings = { max_connections: '400', full_page_writes: 'off' };
 

@@ -14,7 +14,7 @@ export type ReaderOptions = {
   cursor?: string | null;
   /** The id of the chat to follow. By default, the reader follows all events. */
   chatId?: string;
-  /** Additional fields to select from a message, which make the document different from others. */
+  /** Additional fields to select from a message, so that the document differs from others. */
   ofMessage?: string;
   /** Whether to subscribe to presence as well. */
   wantsPresence?: boolean;
@@ -46,21 +46,21 @@ function documentFor({ chatId, ofMessage = '', wantsPresence = false }: ReaderOp
 const patienceMs = 15_000;
 
 /**
- * A client that must not miss anything: it reconnects with its last cursor whenever its stream breaks, until the server
- * ends the stream for good or the test ends. It records everything that it receives. In `faults`, it records whatever
- * must not happen, such as a cursor that does not increase or an event with errors.
+ * A client that must not miss anything. It reconnects with its last cursor whenever its stream breaks, until the server
+ * ends the stream for good or the test ends. It records everything that it receives. In `faults`, it records everything
+ * that must not happen, such as a cursor that does not increase or an event with errors.
  */
 export class Reader {
   /** The events in the order of arrival, without notices such as CaughtUp. */
   readonly told: Told[] = [];
-  /** The reasons that the received Resets gave. */
+  /** The reasons given in the Resets that it received. */
   readonly resets: string[] = [];
   readonly faults: string[] = [];
   /** The number of typing events that it received. */
   typingCount = 0;
   /** Changes of presence: `<user id> <status>`. */
   readonly presences: string[] = [];
-  /** The number of streams that have begun, and how many times one of them became live. */
+  /** The number of streams that have begun, and the number of times that a stream became live. */
   streamCount = 0;
   caughtUpCount = 0;
   /** The number of times that the response was not a stream. */

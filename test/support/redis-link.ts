@@ -3,7 +3,7 @@ import type { Report } from '../../src/core/report.ts';
 import { RedisLink } from '../../src/redis/redis-link.ts';
 import { parseRedisUrl } from '../../src/redis/redis-url.ts';
 
-/** A node's connections to Redis, and what it has reported about them. */
+/** A node's connections to Redis, and what the node has reported about them. */
 export type RedisNode = { link: RedisLink; reports: string[] };
 
 /** Connects to Redis as a node does, until the test is over. */

@@ -19,7 +19,7 @@ export type ServerProcess = {
    */
   said: (text: string) => Promise<string>;
   kill: (signal: NodeJS.Signals) => void;
-  /** The exit status (null: killed by a signal), and the complete output. */
+  /** The exit status (null if a signal killed the process), and the complete output. */
   ended: Promise<{ status: number | null; output: string }>;
 };
 

@@ -68,7 +68,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   return server;
 }
 
-/** Starts a server that the caller must close. A second call of `close` waits for the first. */
+/** Starts a server that the caller must close. A second call to `close` waits for the first. */
 export async function openServer(options: TestServerOptions): Promise<TestServer> {
   const database = options.database ?? (await createDatabase());
   const dataDir = await dataDirOf(database);

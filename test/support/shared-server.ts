@@ -13,11 +13,11 @@ let isInUse = false;
  * saves these files most of the startup time. The server runs until the worker ends, and the files use it one after
  * another. At the end of each file, the server's log is emptied, its users lose their names and roles, and its API keys
  * are revoked (see `freeNames`). Everything else stays. Use `startServer` in files that read what all users share
- * (lists of users or public channels, the whole event log), count rows of whole tables, write very many rows, change
- * the schema, leave webhooks behind, or need a server without an admin.
+ * (lists of users or public channels, the whole event log), count rows of whole tables, write very many rows, or change
+ * the schema. Also use it in files that leave webhooks behind or need a server without an admin.
  */
 export async function sharedServer(): Promise<TestServer> {
-  // Nodes that exchange events in another way serve only one test file.
+  // Nodes that do not exchange events through the log serve only one test file.
   if (!exchangesByLog()) return startServer();
   const isFirst = !isInUse;
   if (isFirst) {
@@ -26,7 +26,7 @@ export async function sharedServer(): Promise<TestServer> {
   }
   const isNew = nodes[0] === undefined;
   const server = (nodes[0] ??= await openServer({}));
-  // Frees the names again, because a request that no test waited for may have been answered since then.
+  // Frees the names again, because a request that no test waited for may have been answered since they were last freed.
   if (isFirst && !isNew) await freeNames(server);
   return { ...server, ...staysOpen };
 }

@@ -60,14 +60,17 @@ export function takeBack(node: Node, by: Caller, token: string, id: string): Pro
   return request(node, by, 'DELETE', { search: `?operationId=${id}`, headers: { [tokenHeader]: token } });
 }
 
-/** Matches, for `until` and `next`, the end of the operation with that id. */
+/** Returns a predicate for `until` and `next` that matches the end of the operation with that id. */
 export function completed(id: string): (frame: Frame) => boolean {
   const test = ({ event, data }: Frame) => event === 'complete' && data.id === id;
   test.toString = () => `complete of ${id}`;
   return test;
 }
 
-/** Matches, for `until` and `next`, an event with that `__typename` from the operation with that id. */
+/**
+ * Returns a predicate for `until` and `next` that matches an event with that `__typename` from the operation with that
+ * id.
+ */
 export function happened(id: string, typename: string): (frame: Frame) => boolean {
   const test = (frame: Frame) => frame.data?.id === id && happeningOf(frame)?.__typename === typename;
   test.toString = () => `${typename} of ${id}`;

@@ -2,7 +2,7 @@ import { decodeJwt, SignJWT } from 'jose';
 import type { parseKeySet } from '../../src/account/token-key.ts';
 import type { KeyValueStore } from '../../src/client/client.ts';
 
-/** Returns a store for a client. The test can see its contents. */
+/** Returns a store for a client. The test can read the contents of the store. */
 export function storageIn(stored: Map<string, string>): KeyValueStore {
   return {
     get: async (key) => stored.get(key),

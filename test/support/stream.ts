@@ -13,7 +13,7 @@ export type Frame = { id: string | null; event: string; data: Data };
  */
 export type Wanted = string | ((frame: Frame) => boolean);
 
-/** How to request a stream, if that differs from the default. */
+/** Options of the request for a stream, if they differ from the defaults. */
 export type StreamOptions = {
   variables?: Variables;
   operationName?: string;
@@ -22,7 +22,7 @@ export type StreamOptions = {
 };
 
 const patienceMs = 10_000;
-// These are the real timers, even in a test with fake timers.
+// These are the real timers, even in a test that uses fake timers.
 const { setTimeout, clearTimeout } = globalThis;
 
 const envelope = `cursor at event {
@@ -42,7 +42,7 @@ const envelope = `cursor at event {
 
 /** Subscribes to every event that concerns the viewer. */
 export const eventsDocument = `subscription ($after: String) { events(after: $after) { ${envelope} } }`;
-/** The same for one chat. */
+/** Subscribes to every event of one chat that the viewer receives. */
 export const chatEventsDocument = `subscription ($chatId: ID!, $after: String) {
   chatEvents(chatId: $chatId, after: $after) { ${envelope} }
 }`;
@@ -64,8 +64,8 @@ export function eventOf(frame: Frame): Data {
  *     await sendMessage(grace, chat, 'hello');
  *     expect(eventOf(await stream.next('NewMessage'))).toMatchObject({ message: { content: 'hello' } });
  *
- * Each wait times out after a while, and reports what arrived instead. To show that nothing arrived, make something
- * happen that the user must receive, and look at what `until` returns.
+ * Each wait times out after a while, and reports what arrived instead. To show that an event did not arrive, make
+ * something happen that the user must receive, and look at what `until` returns.
  */
 export class EventStream implements AsyncDisposable {
   readonly response: Response;
@@ -73,7 +73,7 @@ export class EventStream implements AsyncDisposable {
   readonly frames: Frame[] = [];
   /** The complete text that has arrived so far, byte for byte. */
   text = '';
-  /** The number of comments that have arrived: the one that opens a stream, and heartbeats. */
+  /** The number of comments that have arrived: the comment that opens a stream, and heartbeats. */
   commentCount = 0;
   readonly #abort: AbortController;
   readonly #reading: Promise<void>;
@@ -131,7 +131,7 @@ export class EventStream implements AsyncDisposable {
     return this.frames.slice(from);
   }
 
-  /** Closes the connection, like a client that leaves. */
+  /** Closes the connection, as a client that leaves would. */
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#reading;
@@ -239,7 +239,7 @@ export async function followEvents(
   return stream;
 }
 
-/** The same for one chat. */
+/** Subscribes to every event of one chat that the viewer receives. */
 export function followChat(
   server: { url: string },
   person: { token: string },

@@ -3,13 +3,13 @@ import { pino } from 'pino';
 import { applyMigrations } from '../../src/postgres/migration.ts';
 
 /**
- * The role that owns the tests' databases, migrates them and runs the servers, and its password. As in a managed
- * database, the role has no rights beyond owning these databases. If a migration needs more rights, it fails, and so
- * does every test.
+ * The role that owns the tests' databases, migrates them and runs the servers, and the password of that role. As in a
+ * managed database, the role has no rights beyond owning these databases. If a migration needs more rights, it fails,
+ * and so does every test.
  */
 export const owner = { name: 'parley_owner', password: 'parley' };
 
-/** Returns the URL of the database for its owner. `url` may be the URL of any role there. */
+/** Returns the database's URL for the owner. `url` may be the URL for any role on that server. */
 export function asOwner(url: string): string {
   const result = new URL(url);
   result.username = owner.name;
@@ -17,12 +17,12 @@ export function asOwner(url: string): string {
   return result.href;
 }
 
-/** The migrated database that the databases of the test files are cloned from. */
+/** The migrated database from which the databases of the test files are cloned. */
 const template = 'parley_template';
 
 /**
- * Creates a migrated database that others can be cloned from, and the role that owns it and its clones. `urlOf` returns
- * the superuser's URL for a database on that PostgreSQL server.
+ * Creates a migrated database from which other databases can be cloned, and the role that owns it and its clones.
+ * `urlOf` returns the superuser's URL for a database on that PostgreSQL server.
  */
 export async function createTemplate(urlOf: (name: string) => string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') });
@@ -42,7 +42,7 @@ export async function createTemplate(urlOf: (name: string) => string): Promise<v
 
 /**
  * Returns the statement that clones the template for its owner. The statement copies the files, which costs less than
- * PostgreSQL's default of writing their contents to the write-ahead log.
+ * writing their contents to the write-ahead log, PostgreSQL's default.
  */
 export function cloneStatement(name: string): string {
   return `create database ${name} template ${template} strategy file_copy owner ${owner.name}`;

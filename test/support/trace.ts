@@ -16,7 +16,7 @@ export type Span = {
   node: string;
 };
 
-/** Receives the traces of nodes that start with its `env`. */
+/** Receives the traces of nodes that were started with its `env`. */
 export class TraceReceiver {
   /** Every span that has arrived so far. */
   readonly spans: Span[] = [];

@@ -9,11 +9,14 @@ import { uploadWithTus } from './tus.ts';
 
 /** The work that clients do until `stop`, and every error that they see. */
 export type Traffic = {
-  /** Waits until each kind of work has been repeated `times` more times. */
+  /** Waits until each kind of work has been done `times` more times. */
   progress: (times: number) => Promise<void>;
-  /** The addresses of the files that have been uploaded so far. */
+  /** The URLs of the files that have been uploaded so far. */
   readonly files: readonly string[];
-  /** Stops all work, lets every stream receive what was sent, and returns the errors. */
+  /**
+   * Stops all work, waits until every stream has received the messages that were sent, and returns the errors and the
+   * counts.
+   */
   stop: () => Promise<{ errors: string[]; counts: Record<string, number> }>;
 };
 
@@ -22,8 +25,8 @@ const patienceMs = 60_000;
 
 /**
  * Does the work of ordinary clients, at the address `url`, until `stop`. The clients send messages through GraphQL and
- * REST, read them, download a file, upload with the stock tus client, and follow all events on twenty streams, which
- * reconnect with their last cursor when a node ends them.
+ * REST, read them, download a file, and upload with the stock tus client. They also follow all events on twenty
+ * streams, which reconnect with their last cursor when a node ends them.
  */
 export async function startTraffic(url: string, ada: Person, grace: Person): Promise<Traffic> {
   const chat = await createGroup(ada, [grace]);
@@ -112,7 +115,10 @@ class Follower {
     this.#reading = this.#read();
   }
 
-  /** Waits for all these messages, disconnects, and returns which were missing, arrived twice or were out of order. */
+  /**
+   * Waits for all these messages and disconnects. Returns all errors, which include missing messages, duplicates and
+   * messages that were out of order.
+   */
   async finish(sent: readonly string[]): Promise<string[]> {
     const deadline = Date.now() + patienceMs;
     while (this.#contents.length < sent.length && Date.now() < deadline) await sleep(20);

@@ -6,7 +6,7 @@ import { startServer, type TestServer } from './server.ts';
 /** A node that keeps running, and a node in a separate process that a test may kill. */
 export type VictimPair = AsyncDisposable & { database: TestDatabase; node: TestServer; victim: ServerProcess };
 
-/** Starts two nodes of one system. The caller disposes of the nodes. */
+/** Starts two nodes that form one system. The caller must dispose of the nodes. */
 export async function startWithVictim(): Promise<VictimPair> {
   const keys = generateKeySet();
   const database = await createDatabase();
@@ -20,5 +20,5 @@ export async function startWithVictim(): Promise<VictimPair> {
   return { database, node, victim, [Symbol.asyncDispose]: dispose };
 }
 
-/** An SQL condition that selects the leases of nodes with open single-connection streams. */
+/** An SQL condition that selects the leases of nodes that have open single-connection streams. */
 export const holdsStreams = 'name in (select node from stream_reservations)';

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import type { Person } from './client.ts';
 import type { TestServer } from './server.ts';
 
-/** A window of a user's browser, and the errors that its console has shown. */
+/** A user's browser window, and the errors that its console has shown. */
 export type Window = { page: Page; complaints: string[]; close: () => Promise<void> };
 
 export const phone: BrowserContextOptions = { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true };
@@ -65,14 +65,14 @@ export async function write(page: Page, text: string): Promise<void> {
   await field.press('Enter');
 }
 
-/** Returns the row of a message in the history. */
+/** Returns the row that shows a message in the history. */
 export function rowOf(page: Page, text: string) {
   return page.locator('.messages article', { hasText: text });
 }
 
 const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Expects that axe-core finds no problems in what the page shows. https://github.com/dequelabs/axe-core */
+/** Expects axe-core to find no problems on the page. https://github.com/dequelabs/axe-core */
 export async function expectAccessible(page: Page): Promise<void> {
   await page.evaluate(await axe);
   const run = `axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })`;

@@ -48,7 +48,7 @@ export class WebhookReceiver {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
   }
 
-  /** The received requests, except pings. */
+  /** The requests that were received so far, except for pings. */
   get events(): Received[] {
     return this.received.filter(({ id }) => !id.startsWith('ping_'));
   }
@@ -107,7 +107,7 @@ export const webhookTimes: NonNullable<Overrides['webhookTimes']> = {
   retry: { first: 20, most: 100 },
 };
 
-/** The settings of a server that may deliver to receivers on this machine. */
+/** The settings for a server that may deliver to receivers on this machine. */
 export const webhookEnv = { WEBHOOK_ALLOW_PRIVATE: 'true' };
 
 /** Selects the events and fields that tests check. */
@@ -125,7 +125,7 @@ const webhookFields = `id url document variables status cursor lastError lastDel
   recentDeliveries { cursor attempt status durationMs at }`;
 const failure = '... on Error { message } ... on InvalidInput { fields { path code } }';
 
-/** Anyone who can send operations, that is, a user or a program. */
+/** Any client that can send operations, that is, a user or a program. */
 type Sender = Pick<Person, 'ask'>;
 
 /** Creates a webhook. Returns the whole result. */

@@ -5,14 +5,14 @@ import { post, type Person } from './client.ts';
 
 /** Sends numbered messages to its chats in turn until it is stopped. */
 export class Writer {
-  /** The contents of the messages that the server acknowledged. These messages must exist whatever happens. */
+  /** The contents of the messages that the server acknowledged. These messages must never be lost. */
   readonly acknowledged: string[] = [];
   readonly #write: (chatId: string, content: string) => Promise<boolean>;
   readonly #chatIds: string[];
   readonly #done: Promise<void>;
   #isStopped = false;
 
-  /** `write` returns whether the message was accepted. If `write` throws, the fault is temporary. */
+  /** `write` returns whether the message was accepted. If `write` throws, the failure is temporary. */
   constructor(chatIds: string[], write: (chatId: string, content: string) => Promise<boolean>) {
     this.#chatIds = chatIds;
     this.#write = write;

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { fromBuffer, type Entry, type ZipFile } from 'yauzl';
 import type { Data } from './client.ts';
 
-/** Returns the files in a zip by their paths, as a reader that checks sizes and paths finds them. */
+/** Returns the files in a zip by their paths, as found by a reader that checks sizes and paths. */
 export async function readZip(bytes: Uint8Array): Promise<Map<string, Buffer>> {
   const open = promisify<Buffer, object, ZipFile>(fromBuffer);
   const zip = await open(Buffer.from(bytes), { lazyEntries: true, strictFileNames: true });

@@ -2,7 +2,7 @@ import type { ExecutionResult, GraphQLError } from 'graphql';
 import type { Soon } from '../../core/soon.ts';
 import { Frame } from './frame.ts';
 
-/** The properties of a value's place that matter when the value fails. */
+/** The properties of a value's position that determine what happens when the value fails. */
 type FailedPlace = { frame: Frame; key: string | number; value: { isRequired: boolean } };
 
 /**

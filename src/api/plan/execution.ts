@@ -81,7 +81,7 @@ export class PlanExecution {
       for (const field of fields) this.#runField(frame, field, source);
     } catch (error) {
       if (frame.pending === 0) throw error;
-      // As in graphql-js, errors of the earlier fields take precedence.
+      // As in graphql-js, errors of earlier fields take precedence over errors of later fields.
       frame.error = error as Error;
     }
   }
@@ -124,7 +124,7 @@ export class PlanExecution {
     this.#put(place, found);
   }
 
-  /** All objects of a list share the same arguments. */
+  /** All objects in a list share the same arguments. */
   #argumentsOf(field: FieldPlan): Record<string, unknown> {
     if (field.constants !== null) return field.constants;
     const known = this.#arguments.get(field);

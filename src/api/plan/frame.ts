@@ -1,4 +1,4 @@
-/** The path to a place in an answer, in the form in which graphql-js passes it to resolvers. */
+/** The path to a value in an answer, in the form in which graphql-js passes it to resolvers. */
 export type Path = {
   readonly prev: Path | undefined;
   readonly key: string | number;
@@ -7,11 +7,11 @@ export type Path = {
 
 /** An object or a list in the answer that is being built. */
 export class Frame {
-  /** The frame around it; null for the root. */
+  /** The frame that contains this frame; null for the root. */
   readonly up: Frame | null;
-  /** The key of this frame in the frame around it. */
+  /** The key of this frame in the frame that contains it. */
   readonly key: string | number;
-  /** Whether it is an error if null takes the place of this frame. */
+  /** Whether it is an error for this frame to be null. */
   readonly isRequired: boolean;
   /** The name of the object's type; undefined for a list. */
   readonly typeName: string | undefined;

@@ -6,9 +6,10 @@ import type { FieldPlan, Plan, ValuePlan, Variables } from './plan.ts';
 export type Shared = { plan: Plan; variables: Variables; rootValue: unknown };
 
 /**
- * A value's place: a frame, a key in it, and the field of the document. It is also the `info` argument of the field's
- * resolver. graphql-js creates an object with ten properties, and a path, for each value. Few resolvers read any of
- * these, so this class computes each property only when it is read. Do not spread this object.
+ * The place of a value in the answer: its frame, its key in that frame, and its field in the document. It is also the
+ * `info` argument of the field's resolver. graphql-js creates an object with ten properties, and a path, for each
+ * value. Few resolvers read any of these, so this class computes each property only when it is read. Do not spread this
+ * object.
  */
 export class Place implements GraphQLResolveInfo {
   readonly frame: Frame;

@@ -51,7 +51,7 @@ export type FieldPlan = {
 export type ValuePlan = {
   /** Whether null is an error. */
   isRequired: boolean;
-  /** Serialises a leaf value. Null for all other types, and likewise for the next three properties. */
+  /** Serialises a leaf value. This is null for all other types, and so are the next three properties. */
   leaf: ((value: unknown) => unknown) | null;
   item: ValuePlan | null;
   object: GraphQLObjectType | null;
@@ -62,7 +62,7 @@ export type ValuePlan = {
 
 /**
  * A compiled operation. It computes once what graphql-js computes in each execution for each object. A selection is
- * compiled when the first object of its type occurs, because most members of an interface never do.
+ * compiled only when the first object of its type occurs, because most members of an interface never occur.
  */
 export class Plan {
   readonly schema: GraphQLSchema;

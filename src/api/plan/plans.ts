@@ -98,6 +98,6 @@ function readConditions({ document }: PreparedOperation): PlansOfOperation {
     Field: ({ alias, name }) => void (isPlannable &&= (alias ?? name).value !== '__proto__'),
   });
   const conditions = isPlannable && names.size <= maxConditions ? [...names] : null;
-  // Counts as one field before any of its plans is compiled.
+  // The operation counts as one field until one of its plans is compiled.
   return { conditions, byConditions: new Map(), fieldCount: 1 };
 }

@@ -23,8 +23,8 @@ export type Run = {
 /**
  * Executes an operation with its compiled plan, or with graphql-js if the operation cannot have a plan (plan/plans.ts).
  * Both ways give the same data and the same errors, with two exceptions: the order of the errors may differ, and if
- * several errors set the same place to null, a different one of them may be reported. Returns the result synchronously
- * if the plan had nothing to await. Never rejects.
+ * several errors set the same place to null, a different error may be reported. Returns the result synchronously if the
+ * plan had nothing to await. Never rejects.
  */
 export function runOperation(run: Run): Soon<ExecutionResult> {
   const { schema, operation, context, rootValue } = run;

@@ -3,7 +3,8 @@ import { releaseBytes } from '../../core/bytes.ts';
 
 /**
  * The maximum number of bytes and of chunks that a batch collects while the previous batch is being written. The
- * network delivers 64 KiB at a time, and writing each of those chunks separately would cost a thread-pool task.
+ * network delivers 64 KiB at a time, and writing each of those chunks separately would take one thread-pool task per
+ * chunk.
  */
 const batchBytes = 1024 * 1024;
 const batchChunks = 256;
@@ -87,7 +88,7 @@ export class BatchWriter {
   }
 }
 
-/** Writes the whole batch. A disk that becomes full accepts a part of a write, and only the next write fails. */
+/** Writes the whole batch. If the disk becomes full, it accepts part of a write, and only the next write fails. */
 async function writeWhole(file: FileHandle, batch: Uint8Array[], bytes: number): Promise<void> {
   if (bytes === 0) return;
   const { bytesWritten } = await file.writev(batch);

@@ -6,15 +6,15 @@ import { headBytes, type FileStore, type StagedBytes } from './store.ts';
 export const maxInlineBytes = 65_536;
 
 /**
- * The maximum number of bytes of unfinished uploads that are held in memory, for all senders together, however slow
- * they are.
+ * The maximum number of bytes of unfinished uploads that are held in memory for all senders together, including slow
+ * senders.
  */
 const maxHeldBytes = 64 * 1024 * 1024;
 
 /**
- * Returns the same store, except that content of at most `limitBytes` is staged in memory; the caller must then save
- * the `content` inline, in its row. Content that would bring the bytes in memory above `heldBytes` goes to the store as
- * well.
+ * Returns a store like the given one, except that it stages content of at most `limitBytes` in memory. The caller must
+ * then save that `content` inline, in its row. Content that would bring the bytes in memory above `heldBytes` goes to
+ * the store as well.
  */
 export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes = maxHeldBytes): FileStore {
   let leftBytes = heldBytes;
@@ -54,7 +54,7 @@ export function storeSmallInline(store: FileStore, limitBytes: number, heldBytes
 }
 
 /**
- * The number of chunks that are merged into one. Otherwise, a client that sends one byte at a time would make the
+ * The number of chunks that are merged into one. Without merging, a client that sends one byte at a time would make the
  * server hold thousands of objects, each of which is larger than the bytes in it.
  */
 const maxPieces = 64;

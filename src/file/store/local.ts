@@ -5,11 +5,11 @@ import { Staging, unlessMissing } from './staging.ts';
 import type { FileStore, StagedBytes } from './store.ts';
 
 /**
- * The maximum size of a range that is read in a single call, which takes half as many file system calls as a stream.
+ * The maximum size of a range that is read in a single call, which needs half as many file system calls as a stream.
  */
 const smallBytes = 64 * 1024;
 
-/** Keeps bytes as files in a folder, at `ab/cdef…`; incoming bytes stay under `incoming/` until they are complete. */
+/** Stores bytes as files in a folder, at `ab/cdef…`. Incoming bytes stay under `incoming/` until they are complete. */
 export class LocalStore implements FileStore {
   readonly #folder: string;
   readonly #staging: Staging;
@@ -73,7 +73,7 @@ export class LocalStore implements FileStore {
     const folder = dirname(target);
     // The folder usually exists already, because there are only 256 possible folders.
     if ((await unlessMissing(rename(path, target))) === null) {
-      // A new folder is an entry in its parent folder, and that entry must be durable as well.
+      // A new folder also has an entry in its parent folder, and that entry must be durable as well.
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await sync(this.#folder);
       await rename(path, target);

@@ -21,7 +21,9 @@ export async function openStore(settings: StoreSettings, report: Report): Promis
   return { store, link: fileServing === 'redirect' ? (hash, headers) => store.link(hash, headers) : null };
 }
 
-/** Loads the S3 store on demand: the AWS SDK is large, so only operators who store files in a bucket install it. */
+/**
+ * Loads the S3 store on demand: the AWS SDK is large, so only operators who store files in a bucket have to install it.
+ */
 async function openBucket(...created: ConstructorParameters<typeof S3Store>): Promise<S3Store> {
   try {
     const s3 = await import('./s3.ts');

@@ -6,8 +6,8 @@ import { isFull, prepareFolder, unlessMissing } from './staging.ts';
 
 /**
  * Stores the bytes of uploads that arrive in parts, until the uploads are complete. Each upload has its own file, which
- * is named after the upload's id and whose size is the progress of the upload. Nodes that share the folder share the
- * uploads.
+ * is named after the upload's id. The size of the file is the progress of the upload. Nodes that share the folder share
+ * the uploads.
  */
 export class PartialFiles {
   readonly #folder: string;
@@ -68,7 +68,7 @@ export class PartialFiles {
     return file.createReadStream({ highWaterMark: 256 * 1024 });
   }
 
-  /** Removes the upload; does nothing if it does not exist. */
+  /** Removes the upload, or does nothing if the upload does not exist. */
   async remove(id: string): Promise<void> {
     await rm(this.#pathOf(id), { force: true });
   }
@@ -84,7 +84,7 @@ export class PartialFiles {
   }
 }
 
-/** Syncs the file. A full disk may refuse the bytes only at this point, so this function too may throw StoreFull. */
+/** Syncs the file. A full disk may refuse the bytes only at this point, so this function may throw StoreFull, too. */
 async function sync(file: FileHandle): Promise<void> {
   try {
     await file.datasync();

@@ -5,7 +5,7 @@ export type S3Location = {
   prefix: string;
   /** Null for the endpoint of AWS. */
   endpoint: string | null;
-  /** The endpoint at which clients reach the same service; null if it is the same as `endpoint`. */
+  /** The endpoint at which clients reach the same service; null if it is equal to `endpoint`. */
   publicEndpoint: string | null;
   /** If null, the AWS SDK gets the region from its environment. */
   region: string | null;
@@ -15,10 +15,7 @@ export type S3Location = {
 
 const parameters = new Set(['endpoint', 'public-endpoint', 'region', 'prefix', 'path-style']);
 
-/**
- * Parses `s3://bucket?…`. Throws an Error that says what is wrong, and that does not quote anything that might be
- * secret.
- */
+/** Parses `s3://bucket?…`. Throws an Error that says what is wrong and does not quote anything that might be secret. */
 export function parseS3Location(text: string): S3Location {
   const url = URL.parse(text);
   if (url?.protocol !== 's3:') throw new Error('it must begin with s3://');

@@ -11,7 +11,10 @@ import { headBytes, type StagedBytes } from './store.ts';
  */
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
-/** Bytes that have arrived completely, in a file of their own, whichever store they are meant for. */
+/**
+ * Bytes that have arrived completely and are stored in a separate file, regardless of the store for which they are
+ * intended.
+ */
 export type TakenBytes = Pick<StagedBytes, 'hash' | 'size' | 'head' | 'discard'> & { path: string };
 
 /** A local folder where incoming bytes are collected until they are complete and saved or discarded. */
@@ -20,8 +23,8 @@ export class Staging {
   readonly #lasts: boolean;
 
   /**
-   * `lasts` says whether the files will later be renamed to their final path; if so, they are synced to the disk when
-   * they are written.
+   * `lasts` specifies whether the files will later be renamed to their final path. If so, they are synced to the disk
+   * when they are written.
    */
   constructor(folder: string, { lasts }: { lasts: boolean }) {
     this.#folder = folder;
@@ -45,7 +48,7 @@ export class Staging {
     }
   }
 
-  /** Removes the files that were last modified before that time, and returns how many it removed. */
+  /** Removes the files that were last modified before the given time, and returns how many files it removed. */
   async sweep(before: Date): Promise<number> {
     let count = 0;
     for (const name of await readdir(this.#folder)) {

@@ -1,14 +1,14 @@
 /**
  * A store for the bytes of files, which it identifies by their SHA-256 in lower-case hex. It stores identical files
  * only once. A store knows nothing about permissions. Every method may reject with an error of the store, or with
- * StoreUnavailable if the store is remote and does not respond; `stage` may also reject with StoreFull.
+ * StoreUnavailable if the store is remote and does not respond. `stage` may also reject with StoreFull.
  */
 export type FileStore = {
   /** Checks that everything the other methods need is available. Throws CannotStart if it is not. */
   prepare: () => Promise<void>;
   /**
    * Receives bytes, hashing them as they arrive and keeping only a few of them in memory. The bytes are not in the
-   * store yet; the caller must call `keep` or `discard`. If `source` throws, rejects with the same error and leaves
+   * store yet, so the caller must call `keep` or `discard`. If `source` throws, rejects with the same error and leaves
    * nothing behind. The store takes ownership of the chunks, and releases their memory once they are written.
    */
   stage: (source: AsyncIterable<Uint8Array>) => Promise<StagedBytes>;
@@ -19,7 +19,7 @@ export type FileStore = {
   open: (hash: string, range: { start: number; end: number }) => Promise<NodeJS.ReadableStream | null>;
   /** Removes the bytes; does nothing if they do not exist. */
   remove: (hash: string) => Promise<void>;
-  /** Lists the hashes of the stored bytes that begin with these two hex digits. */
+  /** Lists the stored hashes that begin with these two hex digits. */
   list: (prefix: string) => Promise<string[]>;
   /**
    * Removes bytes that were staged before that time and never kept, for example because of a crash. Returns how many it
@@ -51,13 +51,13 @@ export type StagedBytes = {
   /** The first bytes, at most `headBytes`. */
   head: Buffer;
   /**
-   * The path of the file that holds the bytes until they are kept or discarded; or the bytes themselves, if they are
+   * The path of the file that holds the bytes until they are kept or discarded, or the bytes themselves if they are
    * inline.
    */
   content: Buffer | string;
   /**
-   * If the store is remote, does the slow part of `keep` ahead of time. Call it before you acquire locks that others
-   * wait for. Nothing refers to the bytes yet, so a sweep may remove them before `keep` is called.
+   * If the store is remote, does the slow part of `keep` ahead of time. Call `send` before you acquire locks that other
+   * requests wait for. Nothing refers to the bytes yet, so a sweep may remove them before `keep` is called.
    */
   send: () => Promise<void>;
   /**

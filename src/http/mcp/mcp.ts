@@ -54,7 +54,7 @@ function refuseOrigin({ headers }: IncomingMessage, corsOrigin: string): void {
 
 /**
  * Returns the user with whose rights the tools run. Throws HttpError 401 if there is no user, 403 for a server key, and
- * 503 for a token that cannot currently be verified.
+ * 503 for a token that cannot be verified at the moment.
  */
 async function identify({ services }: GraphqlOptions, { headers }: IncomingMessage): Promise<Asker> {
   try {

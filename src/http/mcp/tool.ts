@@ -5,12 +5,12 @@ import { isRecord } from '../../core/json.ts';
 import { onceFor } from '../../core/once.ts';
 import { tools, type Tool } from './tool-table.ts';
 
-/** A tool with its prepared operation and its entry in the list that clients get. */
+/** A tool with its prepared operation and its entry in the list that clients receive. */
 export type CompiledTool = { operation: PreparedOperation; listed: Listed };
 
 /**
- * Compiles all tools. The keys of the result are the names of the tools. Throws if a document is not valid, or if an
- * argument is not described.
+ * Compiles all tools. The keys of the returned map are the names of the tools. Throws if a document is not valid, or if
+ * an argument is not described.
  */
 export const compileTools = onceFor((schema: GraphQLSchema): ReadonlyMap<string, CompiledTool> => {
   const documents = new DocumentCache(schema);
@@ -46,7 +46,7 @@ function describe(schema: GraphQLSchema, tool: Tool, { operation }: PreparedOper
   };
 }
 
-/** Returns the result of a tool: the result of its operation, or the reason why it failed. */
+/** Returns the result of a tool call: the result of the operation, or the reason why the operation failed. */
 export function resultOf({ data, errors }: ExecutionResult): CallToolResult {
   if (errors !== undefined || data == null) {
     const text = errors?.map(({ message }) => message).join('\n') ?? 'There is no answer.';

@@ -8,7 +8,7 @@ export type Answer = { status: number; body: unknown } | { problem: Problem };
 
 /**
  * Turns the result of a route's document into the answer. `isKnown` says whether the client is signed in, which
- * determines what it means when an object is missing.
+ * determines what a missing object means.
  */
 export function answerOf(route: Route, { data, errors }: ExecutionResult, isKnown: boolean): Answer {
   const [error] = errors ?? [];
@@ -38,8 +38,8 @@ function find(data: unknown, path: string): { value: unknown } | { missingAt: nu
 }
 
 /**
- * Explains why a value is null: if it is the first one in the path, the object does not exist or is hidden; if it is in
- * an object that exists, such as a list, it is hidden from the asker.
+ * Explains why a value is null. If it is the first value in the path, the object does not exist or is hidden. If it
+ * belongs to an object that exists, as a list does, it is hidden from the asker.
  */
 function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean): Problem {
   if (!isKnown) return problem('UNAUTHENTICATED', 'An access token is required: send `Authorization: Bearer …`.');
@@ -52,8 +52,8 @@ function explainAbsence({ result }: Route, missingAt: number, isKnown: boolean):
 }
 
 /**
- * On a route that requires no token, wrong credentials can be a 401, because the 401 cannot be mistaken for an expired
- * token.
+ * On a route that requires no token, wrong credentials can result in a 401, because the client cannot mistake it for an
+ * expired token.
  */
 function asRefusedSignIn(told: Problem): Problem {
   return told.code === 'INVALID_CREDENTIALS' ? { ...told, status: 401 } : told;

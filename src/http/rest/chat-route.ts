@@ -23,7 +23,7 @@ export function userIdFor(variable: string): Alias {
 
 const chat = '... on Chat { ...Chat } ...Problem';
 
-/** The routes for chats, and for what the asker does with them. */
+/** The routes for chats, and for the asker's actions in them. */
 export const chatRoutes: readonly Route[] = [
   {
     method: 'POST',

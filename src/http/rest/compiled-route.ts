@@ -16,7 +16,7 @@ import type { PreparedOperation } from '../../api/document.ts';
 import { prepareStored } from './fragment.ts';
 import { parametersIn, type Route } from './route.ts';
 
-/** A variable of a route's document, in the form in which a client sends it. */
+/** A variable of a route's document, in the form in which clients send it. */
 export type Input = {
   name: string;
   place: 'path' | 'query' | 'body';
@@ -24,7 +24,10 @@ export type Input = {
   isRequired: boolean;
   /** Undefined if there is no default value. */
   defaultValue: unknown;
-  /** The argument or input field in which the variable is used. The API's own errors mention it by this name. */
+  /**
+   * The argument or input field in which the variable is used. Error messages of the API refer to the variable by this
+   * name.
+   */
   target: string;
   description: string | null;
 };
@@ -71,7 +74,7 @@ function inputTypeOf(schema: GraphQLSchema, { type: node }: VariableDefinitionNo
   return type;
 }
 
-/** Finds out what each variable is used for: the argument or input field whose value it is. */
+/** Finds the argument or input field whose value each variable provides. */
 function findUses(schema: GraphQLSchema, operation: OperationDefinitionNode) {
   const uses = new Map<string, { target: string; description: string | null }>();
   const info = new TypeInfo(schema);

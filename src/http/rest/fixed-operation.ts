@@ -64,7 +64,7 @@ const importReport: JsonSchema = {
   },
 };
 
-/** The body that incoming webhooks accept. Other properties that Discord's and Slack's formats have are ignored. */
+/** The body that incoming webhooks accept. Other properties that occur in Discord's and Slack's formats are ignored. */
 const hookPayload: JsonSchema = {
   type: 'object',
   properties: {

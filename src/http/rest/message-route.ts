@@ -4,8 +4,8 @@ import type { Route } from './route.ts';
 const message = '... on Message { ...Message } ...Problem';
 
 /**
- * The maximum page size. A larger page would be refused because the operation would be too large: each message may have
- * files, reactions and mentions.
+ * The maximum page size. A larger page would be refused, because each message may have files, reactions and mentions,
+ * so the operation would be too large.
  */
 const maxLimit = 50;
 

@@ -19,7 +19,7 @@ const description = `Nearly everything here runs a GraphQL document of the same 
 You can send enum values in lower case.`;
 
 /**
- * Returns a description of the REST API in OpenAPI 3.1, which is created from the table of routes and the schema.
+ * Returns a description of the REST API in OpenAPI 3.1, which is generated from the table of routes and the schema.
  * `version` is the version of the server. https://spec.openapis.org/oas/v3.1.1
  */
 export function printOpenApi(schema: GraphQLSchema, version: string): JsonSchema {
@@ -79,7 +79,7 @@ function printPaths(printer: OperationPrinter): JsonSchema {
   return Object.fromEntries(paths);
 }
 
-/** Returns the schema of an event, which has one alternative for each type that the document selects. */
+/** Returns the schema of an event, with one alternative for each type that the document selects. */
 function printEvent(schema: GraphQLSchema, printer: SchemaPrinter): JsonSchema {
   const { document } = prepareStored(schema, eventsDocument);
   const fragments = new Map(
@@ -105,7 +105,7 @@ function printEvent(schema: GraphQLSchema, printer: SchemaPrinter): JsonSchema {
   };
 }
 
-/** Returns the inline fragments on the types of events, which are at the deepest level of the subscription. */
+/** Returns the inline fragments on event types, which are at the deepest level of the subscription. */
 function findMembers(nodes: readonly unknown[]): InlineFragmentNode[] {
   const [operation] = nodes as { selectionSet?: { selections: readonly SelectionNode[] } }[];
   const below = operation?.selectionSet?.selections ?? [];

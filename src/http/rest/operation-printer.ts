@@ -23,7 +23,7 @@ import { describe, referTo, type Fragments, type JsonSchema, type SchemaPrinter 
 /** The maximum page size of most lists. */
 const maxLimit = 100;
 
-/** The field in a route's document whose value becomes the response: the last field of `result`, or the root. */
+/** The field in a route's document whose value becomes the response: the last field in `result`, or the root. */
 type Place = {
   field: GraphQLField<unknown, unknown> | null;
   type: GraphQLOutputType;
@@ -166,7 +166,7 @@ export class OperationPrinter {
   }
 }
 
-/** Applies the same changes to a schema that answer.ts applies to the object. */
+/** Applies to a schema the same changes that answer.ts applies to the object. */
 function lifted({ lift }: Route, schema: JsonSchema): JsonSchema {
   const { properties } = schema;
   if (lift === undefined || !isRecord(properties)) return schema;
@@ -216,7 +216,7 @@ function answer(description: string | null | undefined, schema: JsonSchema): Jso
   return { description: description ?? 'Success.', content: { 'application/json': { schema } } };
 }
 
-/** Returns the statuses of the problems that the operation of a route lists; `default` covers all others. */
+/** Returns the statuses of the problems that a route's operation lists; `default` covers all others. */
 function statusesOfFailure(route: Route, place: Place, inputs: readonly Input[], schema: GraphQLSchema): number[] {
   const statuses = new Set<number>([429]);
   if (inputs.length > 0) statuses.add(400);

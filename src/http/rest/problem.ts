@@ -59,8 +59,8 @@ type Code = keyof typeof problemKinds;
 type Told = { message: string; extensions?: Record<string, unknown> | undefined };
 
 /**
- * Creates the problem for a code. `more` has additional members; if it has a `status` or a `title`, these replace those
- * of the code.
+ * Creates the problem for a code. `more` has additional members; a `status` or a `title` in it replaces that of the
+ * code.
  */
 export function problem(code: Code, detail: string, more: Partial<Problem> = {}): Problem {
   const { status, title } = problemKinds[code];
@@ -76,7 +76,7 @@ export function problem(code: Code, detail: string, more: Partial<Problem> = {})
 
 /**
  * Returns the problem that corresponds to a GraphQL error. The error has already been masked, so an unknown code means
- * that the server failed.
+ * that the server has failed.
  */
 export function problemOfError({ message, extensions = {} }: Told): Problem {
   const { code, http, fields, retryAfterSeconds, limit, count, windowSeconds } = extensions;
@@ -133,7 +133,10 @@ const codesByStatus = new Map<number, Code>([
   [429, 'RATE_LIMITED'],
 ]);
 
-/** Returns the problem for a request that was refused before any part of it was executed. Rethrows any other error. */
+/**
+ * Returns the problem for a request that was refused before any part of it was executed. Rethrows any other kind of
+ * error.
+ */
 function problemOfRefusal(error: unknown): Problem {
   if (error instanceof InvalidInput) return problem('INVALID_INPUT', error.message, { fields: error.fields });
   if (!(error instanceof HttpError)) throw error;
@@ -145,7 +148,7 @@ function problemOfRefusal(error: unknown): Problem {
   return problem(code, message, { status, ...(retryAfter !== undefined && { retryAfterSeconds: Number(retryAfter) }) });
 }
 
-/** Responds to a request that was refused before any part of it was executed. Rethrows any other error. */
+/** Responds to a request that was refused before any part of it was executed. Rethrows any other kind of error. */
 export async function refuseWithProblem(
   error: unknown,
   request: IncomingMessage,
@@ -158,7 +161,7 @@ export async function refuseWithProblem(
   await sendProblem(told, request, response);
 }
 
-/** Adds the properties that a problem has and a GraphQL error lacks to a masked error. */
+/** Adds to a masked error the properties that a problem has and a GraphQL error lacks. */
 export function detailed(masked: GraphQLError, error: unknown): GraphQLError {
   return new GraphQLError(masked.message, { extensions: { ...masked.extensions, ...detailsOf(error) } });
 }

@@ -14,8 +14,8 @@ export type Alias = {
 
 /**
  * A route of the REST API, with the GraphQL document that is run for it. If the path of the route has a parameter with
- * the name of a variable, the variable is this parameter. Otherwise, it is a property of the body (POST, PUT, PATCH) or
- * of the query string.
+ * the name of a variable, the parameter provides the variable's value. Otherwise, a property of the body (POST, PUT,
+ * PATCH) or of the query string provides it.
  */
 export type Route = {
   method: Method;
@@ -34,7 +34,7 @@ export type Route = {
   status?: number;
   /** The types that represent success, with the status for each. For any other type, the status is 404. */
   statuses?: Readonly<Record<string, number>>;
-  /** Whether pages are read from the end of the list, so that each page starts with its newest entry. */
+  /** Whether pages are read from the end of the list, so that the newest entry comes first on each page. */
   isReversed?: boolean;
   /** The maximum page size, if it is smaller than that of the list. */
   maxLimit?: number;
@@ -43,7 +43,7 @@ export type Route = {
    */
   lift?: Readonly<Record<string, string>>;
   aliases?: Readonly<Record<string, Alias>>;
-  /** Whether the route requires no token. If so, wrong credentials cause a 401. */
+  /** Whether the route requires no token. If it requires none, invalid credentials in a request cause a 401. */
   isOpen?: boolean;
 };
 

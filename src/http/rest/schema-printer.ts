@@ -19,7 +19,7 @@ import {
 /** A JSON schema (OpenAPI 3.1: draft 2020-12). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** The fragments of a document, by name. */
+/** The fragments in a document, keyed by name. */
 export type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;
 
 const scalars: Readonly<Record<string, JsonSchema>> = {
@@ -34,7 +34,7 @@ const scalars: Readonly<Record<string, JsonSchema>> = {
 
 /**
  * Creates the JSON schemas of the fields that documents select, and of the variables that they accept. Each fragment
- * and each enum becomes a schema of its own, which `components` collects by name.
+ * and each enum becomes a separate schema, which `components` collects by name.
  */
 export class SchemaPrinter {
   readonly components = new Map<string, JsonSchema>();
@@ -53,8 +53,8 @@ export class SchemaPrinter {
   }
 
   /**
-   * Returns the schema of an object with this selection. If the selection consists of a single fragment, this is a
-   * reference to the schema of the fragment.
+   * Returns the schema of an object with this selection. If the selection consists of a single fragment, returns a
+   * reference to the schema of that fragment.
    */
   ofSelection(set: SelectionSetNode, type: GraphQLObjectType, fragments: Fragments): JsonSchema {
     const only = onlyFragmentOf(set, fragments);
@@ -91,13 +91,13 @@ export class SchemaPrinter {
     return { type: 'object', required: Object.keys(properties), properties };
   }
 
-  /** Returns the schema of the value of a field. */
+  /** Returns the schema of a field's value. */
   ofOutput(type: GraphQLOutputType, set: SelectionSetNode | undefined, fragments: Fragments): JsonSchema {
     const schema = this.ofPresent(type, set, fragments);
     return isNonNullType(type) ? schema : orNull(schema);
   }
 
-  /** Returns the schema of the value of a field when it is not null. */
+  /** Returns the schema of a field's value when it is not null. */
   ofPresent(type: GraphQLOutputType, set: SelectionSetNode | undefined, fragments: Fragments): JsonSchema {
     const present = getNullableType(type);
     if (isListType(present)) return { type: 'array', items: this.ofOutput(present.ofType, set, fragments) };

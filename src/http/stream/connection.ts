@@ -24,14 +24,15 @@ export class WriteQueue {
 
 /**
  * If no byte arrives for this time, in ms, the kernel probes the client every second, and closes the socket after ten
- * unanswered probes, which is 15 s in total. The kernel sends probes only while no data is waiting to be acknowledged,
- * so heartbeats are sent less often than that. SilentPeers finds the dead connections on which data is waiting.
+ * unanswered probes, 15 s after the last byte. The kernel sends probes only while no data is waiting to be
+ * acknowledged, so heartbeats are sent less often than that. SilentPeers finds the dead connections on which data is
+ * waiting.
  */
 const keepAliveMs = 5_000;
 
 /**
- * One open streaming response. It writes directly to the socket: because all receivers of a batch share one buffer,
- * without a copy or a header for each receiver, a delivery is cheaper than with `response.write` (bench/results/).
+ * One open streaming response. It writes directly to the socket. All receivers of a batch share one buffer, without a
+ * copy or a header for each receiver, so a delivery is cheaper than with `response.write` (bench/results/).
  */
 export class Connection {
   readonly encoder: Encoder;
@@ -115,8 +116,8 @@ export class Connection {
     this.#unflushed = [];
     this.lastWriteAt = performance.now();
     if (this.#socket.writableLength === 0) this.#progressAt = this.lastWriteAt;
-    // Many connections share these buffers, so they are not concatenated. Otherwise, each connection would hold its own
-    // copy while its reader stalls.
+    // Many connections share these buffers, so they are not concatenated. If they were concatenated, each connection
+    // would hold its own copy while its reader stalls.
     if (buffers.length > 1) this.#socket.cork();
     for (const buffer of buffers) this.#socket.write(buffer);
     if (buffers.length > 1) this.#socket.uncork();
@@ -138,8 +139,8 @@ export class Connection {
   }
 
   /**
-   * Ends the response once everything that has been written is sent. The connection stays open, because a proxy that
-   * has received the end may already be sending another request on it.
+   * Ends the response once everything that has been written has been sent. The connection stays open, because a proxy
+   * that has received the end may already be sending another request on it.
    */
   end(): void {
     if (this.#isEnded) return;
@@ -152,7 +153,7 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** How long the socket has not accepted any byte although bytes are waiting, in ms; 0 if no bytes are waiting. */
+  /** How long bytes have been waiting without the socket accepting any, in ms; 0 if no bytes are waiting. */
   stalledMs(now: number): number {
     const sentBytes = this.takenBytes;
     if (sentBytes !== this.#sentBytes || this.#socket.writableLength === 0) {

@@ -1,6 +1,6 @@
 import type { EndReason } from '../../live/listener.ts';
 
-/** The last result of a subscription that ends permanently, keyed by the reason. */
+/** The last result of a subscription that ends permanently, by the reason for the end. */
 export const endPayloads: Record<EndReason, string> = {
   SESSION_ENDED: JSON.stringify({
     errors: [{ message: 'This session has ended.', extensions: { code: 'UNAUTHENTICATED' } }],

@@ -30,9 +30,9 @@ export function demandEventsRequested({ method, headers }: IncomingMessage): voi
 }
 
 /**
- * Serves `GET /api/events`, which sends the events of the asker or, with `chatId`, of one chat as plain Server-Sent
- * Events. Runs a stored subscription in the same way as the subscriptions of GraphQL clients, so all askers share its
- * executions. If a request is refused, the response is a problem, and no stream is opened.
+ * Serves `GET /api/events`, which sends the asker's events or, with `chatId`, the events in one chat as plain
+ * Server-Sent Events. Runs a stored subscription in the same way as the subscriptions of GraphQL clients, so all askers
+ * share its executions. If a request is refused, the response is a problem, and no stream is opened.
  */
 export async function openEvents(
   { server, registry }: { server: OperationServices; registry: StreamRegistry },

@@ -1,6 +1,6 @@
 import type { Batch } from '../../live/delivery.ts';
 
-/** A wire format for results. Each string is self-contained, so a heartbeat may come between any two other strings. */
+/** A wire format for results. Each string is self-contained, so a heartbeat may come between any two strings. */
 export type Framing = {
   contentType: string;
   /**
@@ -15,7 +15,7 @@ export type Framing = {
 
 /**
  * How long an EventSource waits before it reconnects, in ms. The time varies, so that clients that lost their
- * connections together do not all reconnect at the same time.
+ * connections at the same time do not all reconnect at once.
  */
 const retryMs = { least: 1_000, most: 5_000 };
 
@@ -68,7 +68,7 @@ export const multipart: Framing = {
 /**
  * Encodes frames according to the response's HTTP version: in chunks for HTTP/1.1 (RFC 9112, 7.1), and unchanged for
  * HTTP/1.0 (nginx's default). The chunks are encoded here instead of in `response.write`, so that the bytes of a batch
- * are created only once and the same buffer is written to every receiver's socket.
+ * are created only once. The same buffer is then written to every receiver's socket.
  */
 export class Encoder {
   readonly framing: Framing;

@@ -20,7 +20,7 @@ export type StreamTimes = {
  */
 const maxBytesBeforeTyping = 16 * 1024;
 
-/** How long a stream with an invalid token waits for the event that explains why, in ms. */
+/** How long a stream whose token is invalid waits for the event that explains why, in ms. */
 const sessionEndMs = 1_000;
 
 /** The maximum `#lateness`, which spreads the heartbeats of streams that were opened at the same time. */
@@ -102,8 +102,8 @@ export class OpenStream {
   }
 
   /**
-   * Returns the live subscriptions if no result has been sent on this stream for `forMs`. Returns them at most once in
-   * that time, so that a document whose execution hangs is not executed repeatedly.
+   * Returns the live subscriptions if no result has been sent on this stream for `forMs`. Returns the subscriptions at
+   * most once per `forMs`, so that a document whose execution hangs is not executed repeatedly.
    */
   takeQuiet(now: number, forMs: number): EventSubscription[] {
     if (now - Math.max(this.#lastFrameAt, this.#takenQuietAt) < forMs) return [];
@@ -130,13 +130,13 @@ export class OpenStream {
   }
 
   /**
-   * Ends the stream if its token is no longer valid. The client then reconnects with the same token, and is refused.
+   * Ends the stream if its token is no longer valid. The client then reconnects with the same token and is refused.
    */
   async #checkToken(now: number, isTokenLive: () => Promise<boolean>): Promise<void> {
     this.#tokenCheckedAt = now;
-    // While the database is unavailable, it is unknown whether the token is valid; the next check tries again.
+    // While the database is unavailable, it is unknown whether the token is valid, so the next check tries again.
     if (await isTokenLive().catch(() => true)) return;
-    // The event that ended the session is usually about to arrive. It also ends the stream, and tells the client why.
+    // The event that ended the session usually arrives soon. That event also ends the stream, and tells the client why.
     setTimeout(() => this.interrupt(), sessionEndMs).unref();
   }
 }

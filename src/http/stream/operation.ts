@@ -57,7 +57,7 @@ export type OperationRequest = {
   webhook?: { id: bigint; firstRead: number };
 };
 
-/** An operation that is running or done; call `close` when its client has disconnected. */
+/** An operation that is running or has ended; call `close` when its client has disconnected. */
 export type RunningOperation = { close: () => void; isDone: boolean; subscription: EventSubscription | null };
 
 /**
@@ -118,8 +118,8 @@ async function subscribe(
 }
 
 /**
- * Joins the shared subscription with the same results, or starts one. Throws RateLimited when the asker has too many
- * other subscriptions.
+ * Joins the shared subscription with the same results, or starts one. Throws RateLimited when the asker already has too
+ * many subscriptions.
  */
 function join(
   { fanOut, schema, services, realtime: { report } }: OperationServices,

@@ -4,8 +4,8 @@ import type { Sink } from './sink.ts';
 /** The maximum and the minimum number of events that are read at a time. */
 const size = { most: 512, least: 10 };
 /**
- * After this many bytes, a reader gets more only if the operating system has accepted them. The server therefore holds
- * no more than this for a reader that stalls here, and hundreds of readers may stall at the same time.
+ * After this many bytes, a reader gets more only if the operating system has accepted them. The server therefore
+ * buffers no more than this for a reader that stalls, and hundreds of readers may stall at the same time.
  */
 const checkedBytes = 32 * 1024;
 /** How many times in a row the operating system must accept everything before further events are read in advance. */
@@ -44,9 +44,9 @@ export class Pace {
   }
 
   /**
-   * Sends the batches. Returns null if all batches were sent. If there was no more room, it returns the id of the last
-   * event that was sent. The remaining batches are discarded, because it may take hours until there is room. `onSend`
-   * is called before each batch is sent.
+   * Sends the batches. Returns null if all batches were sent. If the socket had no more room, returns the id of the
+   * last event that was sent. The remaining batches are then discarded, because it may take hours until there is room
+   * again. `onSend` is called before each batch is sent.
    */
   send(batches: readonly Batch[], sink: Sink, onSend: (batch: Batch) => void): bigint | null {
     let [sent, events, unchecked] = [0, 0, 0];

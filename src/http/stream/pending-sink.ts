@@ -3,14 +3,14 @@ import type { Batch } from '../../live/delivery.ts';
 import type { Sink } from './sink.ts';
 
 /**
- * Takes the place of the sink of a stream that opens only after its operation has started, so that the response to a
- * refused operation can have an error status. Keeps the batches that arrive before the stream opens.
+ * Replaces the sink of a stream that opens only after its operation has started, so that the response to a refused
+ * operation can have an error status. Keeps the batches that arrive before the stream opens.
  */
 export class PendingSink implements Sink {
   readonly #response: ServerResponse;
   #sink: Sink | null = null;
   #kept: Batch[] = [];
-  /** The last result of the operation, if the operation ended before the stream opened. */
+  /** The last result of the operation if the operation ended before the stream opened. */
   refusal: string | null = null;
 
   constructor(response: ServerResponse) {
@@ -29,7 +29,7 @@ export class PendingSink implements Sink {
     return this.#sink?.isReadyForTyping ?? false;
   }
 
-  /** Passes the batches that were kept, and all later ones, to the sink of the open stream. */
+  /** Passes the batches that were kept so far, and all later ones, to the sink of the open stream. */
   open(sink: Sink): void {
     this.#sink = sink;
     for (const batch of this.#kept) sink.send(batch);

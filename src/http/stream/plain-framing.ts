@@ -8,9 +8,9 @@ type Result = {
 };
 
 /**
- * The format of plain Server-Sent Events. The name of each is the type of the event, and its data is the event itself.
- * A failure is named `problem`. Nothing marks the end of the events; if a client reconnects afterwards, it is refused
- * with an error status.
+ * The format of plain Server-Sent Events. The name of each event is its type, and the data is the event itself.
+ * A failure is named `problem`. The end of the events is not marked. If a client reconnects after the end, it is
+ * refused with an error status.
  */
 export const plainEvents: Framing = {
   ...eventStream,

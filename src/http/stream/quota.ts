@@ -2,13 +2,13 @@ import { HttpError } from '../http-error.ts';
 
 const retryAfterSeconds = 5;
 
-/** Counts the streams of each holder, and refuses streams over the limit; a limit of 0 means no limit. */
+/** Counts the open streams of each holder, and refuses any stream over the limit. A limit of 0 means no limit. */
 export class Quota {
   readonly #limit: number;
   readonly #setting: string;
   readonly #held = new Map<string, number>();
 
-  /** `setting` is the name of the setting, which refusals mention. */
+  /** `setting` is the name of the setting that contains the limit. Error messages mention it. */
   constructor(limit: number, setting: string) {
     this.#limit = limit;
     this.#setting = setting;

@@ -1,8 +1,8 @@
 import type { Range } from '../../log/missed-stretch.ts';
 
 /**
- * The maximum age of a stretch that was read in advance, in ms. A socket may take minutes to drain; by then, its reader
- * may have lost access to a chat whose messages have been edited since.
+ * The maximum age of a stretch that was read in advance, in ms. A socket may take minutes to drain. By then, its reader
+ * may have lost access to a chat in which messages have since been edited.
  */
 const maxAgeMs = 1_000;
 
@@ -19,7 +19,7 @@ export class ReadAhead<Stretch> {
   begin(range: Range): Promise<Stretch> {
     const at = performance.now();
     const stretch = this.#read(range);
-    // `take` returns the same promise, so the caller gets the error. If no one takes the stretch, the error does not
+    // `take` returns the same promise, so the caller gets the error. If `take` is not called, the error does not
     // matter.
     stretch.catch(() => undefined);
     this.#begun = { range, stretch, at };

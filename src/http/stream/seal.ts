@@ -5,7 +5,7 @@ const nonceBytes = 12;
 const tagBytes = 16;
 
 /**
- * Encrypts a value so that only someone who has the stream's token can read it. An operation that waits in the database
+ * Encrypts a value so that it can be read only with the stream's token. An operation that is waiting in the database
  * may contain a password or a private message. The database and its backups contain only the hash of the token.
  */
 export function seal(token: string, value: unknown): string {
@@ -15,7 +15,7 @@ export function seal(token: string, value: unknown): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64');
 }
 
-/** Decrypts a sealed value. Throws if the value was sealed with another token, or is not sealed at all. */
+/** Decrypts an encrypted value. Throws if the value was encrypted with another token, or was not encrypted at all. */
 export function unseal(token: string, sealed: string): unknown {
   const bytes = Buffer.from(sealed, 'base64');
   const decipher = createDecipheriv(algorithm, keyOf(token), bytes.subarray(0, nonceBytes), {

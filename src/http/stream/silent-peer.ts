@@ -9,9 +9,9 @@ import type { Connection } from './connection.ts';
 const times = { look: 5_000, patience: 15_000 };
 
 /**
- * The files with Linux's tables of connections. A row has a number, the local and the remote address and port, the
- * state (01: established), the unacknowledged and the unread bytes, the timer (01: retransmission) and its ticks, and
- * the number of retransmissions that were not acknowledged. https://docs.kernel.org/networking/proc_net_tcp.html
+ * The files that contain Linux's tables of connections. A row contains a number, the local and remote addresses and
+ * ports, the state (01: established), and the unacknowledged and unread bytes. The timer (01: retransmission) with its
+ * ticks and the number of unacknowledged retransmissions follow. https://docs.kernel.org/networking/proc_net_tcp.html
  */
 const tables = ['/proc/net/tcp', '/proc/net/tcp6'];
 const retransmitting =
@@ -27,7 +27,7 @@ type Retransmission = { bytes: number; count: number };
 type Silence = { since: number; acknowledged: number; count: number };
 
 /**
- * Finds the clients that have lost their network while bytes are on their way to them. TCP keep-alive probes a
+ * Finds clients that lost their network while the server was sending data to them. TCP keep-alive probes a
  * connection only if everything has been acknowledged. Otherwise, the kernel retransmits for 15 minutes
  * (`tcp_retries2`), and Node has no setting to change that. This class therefore reads from the kernel's tables how
  * many times the kernel has retransmitted. On systems other than Linux it finds nothing, so such a client counts as
@@ -56,9 +56,9 @@ export class SilentPeers {
   }
 
   /**
-   * If the client acknowledges something between two checks, the kernel resets its count. On a network that loses many
-   * packets, the count may have increased again by the next check; the number of acknowledged bytes then reveals the
-   * acknowledgement.
+   * If the client acknowledges something between two checks, the kernel resets the count of retransmissions. On a
+   * network that loses many packets, the count may have increased again by the next check; the number of acknowledged
+   * bytes then reveals the acknowledgement.
    */
   #hasLeft(connection: Connection, latest: Silence): boolean {
     const known = this.#silences.get(connection);
@@ -85,8 +85,8 @@ async function readRetransmitting(): Promise<Map<string, Retransmission>> {
 }
 
 /**
- * Parses an address in the table, which shows each 32-bit word of the address as a number in the machine's byte order;
- * all platforms that Node supports are little-endian.
+ * Parses an address in the table, which shows each 32-bit word of the address as a number in the machine's byte order.
+ * That order is little-endian on all platforms that Node supports.
  */
 function readAddress(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();

@@ -20,7 +20,7 @@ export type SingleStreamOptions = {
   release: (operationId: string) => Promise<void>;
 };
 
-/** An open stream in single connection mode with its operations, on the node that holds its connection. */
+/** An open stream in single connection mode and its operations, on the node that holds its connection. */
 export class SingleStream {
   readonly tokenHash: Buffer;
   readonly #options: SingleStreamOptions;
@@ -52,8 +52,8 @@ export class SingleStream {
   }
 
   /**
-   * Ends all operations except these, because the others were cancelled. `operationIds` is null if the database no
-   * longer knows the stream.
+   * Ends all operations except the ones in `operationIds`, because all others were cancelled. `operationIds` is null if
+   * the database no longer knows the stream.
    */
   keep(operationIds: ReadonlySet<string> | null): void {
     if (operationIds !== null) {
@@ -66,7 +66,7 @@ export class SingleStream {
       return;
     }
     // The reservation was deleted with its session. Each subscription learns from the log that the session has ended,
-    // so by the next check all of them have ended.
+    // so all subscriptions have ended by the next check.
     if (this.#isMissed) this.#options.stream.interrupt();
     this.#isMissed = true;
   }

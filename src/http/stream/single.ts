@@ -26,8 +26,8 @@ type Opener = Owner & Pick<Opening, 'isTokenLive'>;
 /**
  * Single connection mode of graphql-sse: PUT reserves a stream, GET opens it, POST adds an operation to it, and DELETE
  * cancels an operation. Successive requests may reach different nodes. The nodes share the state of the streams through
- * the database (`Reservations`), and the node that holds an open stream runs the operations stored there. A stream
- * belongs to the session that reserved it, and no other session can see it.
+ * the database (`Reservations`), and the node that holds an open stream runs the operations that are stored in the
+ * database for it. A stream belongs to the session that reserved it, and no other session can see it.
  */
 export class SingleConnections {
   readonly #server: OperationServices;
@@ -82,7 +82,7 @@ export class SingleConnections {
     response.writeHead(201, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }).end(token);
   }
 
-  /** Whether this session has a stream with this token, and whether that stream is open. */
+  /** Returns whether this session has a stream with this token, and whether that stream is open. */
   async find(token: string, asker: Asker): Promise<'RESERVED' | 'OPEN' | null> {
     const tokenHash = hashSecret('streamReservation', token);
     return tokenHash && this.#reservations.find(tokenHash, asker.sessionId);
@@ -118,8 +118,8 @@ export class SingleConnections {
   }
 
   /**
-   * POST or GET with a token and an operation id: answers 202 and delivers the results on the stream, or answers 204 if
-   * the operation was cancelled in the meantime.
+   * POST or GET with a token and an operation id: answers 202 and delivers the results on the stream. If the operation
+   * was cancelled in the meantime, answers 204.
    */
   async add(
     request: IncomingMessage,
@@ -138,19 +138,20 @@ export class SingleConnections {
     const cursor = await this.#server.realtime.readCursor();
     const isReady =
       !response.destroyed && (await this.#reservations.ready({ tokenHash, operationId, ...added }, cursor));
-    // A client that has disconnected in the meantime can no longer cancel the operation.
+    // A client that has disconnected in the meantime can no longer cancel the operation, so the operation is removed
+    // here.
     if (response.destroyed) await this.#reservations.remove(tokenHash, operationId);
     else response.writeHead(isReady ? 202 : 204).end();
   }
 
-  /** DELETE with an operation id: answers 200, whether or not the operation existed. */
+  /** DELETE with an operation id: answers 200 even if the operation does not exist. */
   async cancel(response: ServerResponse, { token, asker, url }: Owner & { url: URL }): Promise<void> {
     if ((await this.find(token, asker)) === null) throw refuse('UNKNOWN_STREAM');
     await this.#reservations.remove(hashOf(token), readOperationId(url.searchParams.get('operationId')));
     response.writeHead(200).end();
   }
 
-  /** Reads the operation. Refuses an invalid request immediately; execution errors arrive on the stream. */
+  /** Reads the operation. Refuses an invalid request immediately. Execution errors arrive on the stream. */
   async #readOperation(
     request: IncomingMessage,
     { token, asker, url }: Owner & { url: URL },
@@ -178,7 +179,9 @@ export class SingleConnections {
     }
   }
 
-  /** Updates these streams from the database. Only one update runs at a time; it covers all streams that are due. */
+  /**
+   * Updates these streams from the database. Only one update runs at a time, and it covers all streams that are due.
+   */
   #lookAt(streams: Iterable<SingleStream>): void {
     for (const held of streams) this.#due.add(held);
     if (!this.#isLooking) void this.#look();

@@ -1,6 +1,6 @@
 import type { Batch } from '../../live/delivery.ts';
 
-/** Where the results of one operation are sent. */
+/** The destination for the results of one operation. */
 export interface Sink {
   readonly isOpen: boolean;
   /** Whether the client reads too slowly, that is, whether the number of unread bytes has reached the limit. */

@@ -53,7 +53,7 @@ export class DistinctSink extends StreamSink implements Sink {
 }
 
 /**
- * Single connection mode: each result carries the id of its operation, and when one operation ends, the others
+ * Single connection mode: each result contains the id of its operation, and when one operation ends, the others
  * continue.
  */
 export class OperationSink extends StreamSink implements Sink {

@@ -206,14 +206,14 @@ export class Streams {
       sendResult(response, result, jsonType);
       return;
     }
-    // The result of a mutation may contain tokens.
+    // The result of a mutation may contain tokens, so it must not be cached.
     if (kind === OperationTypeNode.MUTATION) response.setHeader('cache-control', 'no-store, no-transform');
     const stream = this.#registry.open({
       request,
       response,
       framing,
-      // Refuses a subscription with an invalid token before the stream opens, so that the client reconnects with a new
-      // token.
+      // A subscription with an invalid token is refused before the stream opens, so that the client reconnects with a
+      // new token.
       asker: kind === OperationTypeNode.SUBSCRIPTION ? refuseBad(asker) : ifGood(asker),
       isTokenLive,
     });

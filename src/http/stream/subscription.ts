@@ -110,9 +110,9 @@ export class EventSubscription implements Receiver {
   }
 
   /**
-   * Receives a transient notice, whose cursor is the subscriber's current one. A busy subscriber misses the notice.
-   * If the subscriber must learn that it missed a notice, it returns to the log and receives CaughtUp once its socket
-   * has drained.
+   * Receives a transient notice, whose cursor is the subscriber's current cursor. A busy subscriber does not receive
+   * the notice. If the subscriber must find out that it missed a notice, it returns to the log and receives CaughtUp
+   * once its socket has drained.
    */
   receiveTransient(payloadAround: (cursor: string) => string, { isToldOfLoss }: { isToldOfLoss: boolean }): void {
     const { sink, realtime } = this.#options;
@@ -129,7 +129,7 @@ export class EventSubscription implements Receiver {
   }
 
   finish(reason: EndReason, at: bigint): void {
-    // Access was lost before this subscription went live, and has since been regained.
+    // Access was lost before this subscription went live, and has been regained since then.
     if (reason === 'ACCESS_LOST' && this.#state === 'LIVE' && at <= this.#floor) return;
     // Once all earlier events have been read, the log shows whether access is still lost.
     if (reason === 'ACCESS_LOST' && this.#state === 'CATCHING_UP') this.#held.giveUp();
@@ -281,9 +281,9 @@ export class EventSubscription implements Receiver {
     if (!stretch.isSessionLive) this.#end('SESSION_ENDED');
     else if ('hasAccess' in stretch && !stretch.hasAccess) this.#end('ACCESS_LOST');
     if ('isPublic' in stretch && stretch.isPublic !== this.isPublicReader) {
-      // Until now, the hub treated this subscriber as the wrong kind of reader and may have sent it too many or too few
-      // events. Reading those events from the log corrects that. It also checks access once more, because the hub may
-      // have ignored a removal in the meantime.
+      // Until now, the hub has treated this subscriber as the wrong kind of reader and may have sent it too many or too
+      // few events. Reading those events from the log corrects that. The read also checks access once more, because the
+      // hub may have ignored a removal in the meantime.
       this.isPublicReader = stretch.isPublic;
       this.#held.giveUp();
     }

@@ -1,6 +1,5 @@
 /**
- * By how much the shortest known delay grows per ms that passes, because two clocks may drift apart, and a clock may
- * stop.
+ * How much the shortest known delay grows per ms, because the two clocks may drift apart, and either clock may stop.
  */
 const drift = 0.001;
 

@@ -24,7 +24,7 @@ const times = {
 };
 /** How often a publisher that has nothing new to publish announces that the log has not changed, in ms. */
 const heartbeatMs = 700;
-/** How many characters may be on their way to Redis at a time. */
+/** The maximum number of characters that may be on their way to Redis at a time. */
 const maxUnsent = 8 * 1024 * 1024;
 
 /** What a node needs in order to publish the log to other nodes. */
@@ -40,9 +40,9 @@ export type PublisherOptions = {
 };
 
 /**
- * Publishes the log to all nodes while this node is the publisher. All nodes that hear from no publisher compete for
- * this role, and a lease decides which of them gets it. It does no harm if two nodes publish at once because one of
- * them does not yet know that it has lost the lease: both publish the same log.
+ * Publishes the log to all nodes while this node is the publisher. All nodes that do not hear from a publisher compete
+ * for this role, and a lease decides which of them gets it. Two nodes may publish at once if one of them does not yet
+ * know that it has lost the lease. This does no harm, because both publish the same log.
  */
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -50,7 +50,7 @@ export class Publisher {
   #unsent = 0;
   #publishedAt = -Infinity;
   #noticeCount = 0;
-  /** The messages that Redis has not confirmed yet, oldest first, and whether Redis has refused one. */
+  /** The messages that Redis has not confirmed yet, oldest first, and whether Redis has refused any message. */
   readonly #pending = new Set<{ sentAt: number }>();
   #hasFailed = false;
   #isClosed = false;
@@ -76,7 +76,7 @@ export class Publisher {
     await this.#done;
   }
 
-  /** Publishes a stretch of the log. Nodes that miss it read the log instead. */
+  /** Publishes a stretch of the log. Nodes that miss this stretch read the log instead. */
   publish({ events, after, through, isEnd, readAt }: Passage, { known, rows }: ReadForAll): void {
     const now = performance.now();
     if (this.#lease === null || this.#unsent > maxUnsent) return;
@@ -119,7 +119,7 @@ export class Publisher {
     this.#send(headerChannel(this.#options.epoch()), message);
   }
 
-  /** Call this when notifications may have been lost; the nodes learn this from the next message. */
+  /** Call this when notifications may have been lost; the next message then tells the other nodes about the gap. */
   noteGap(): void {
     this.#noticeCount += 1;
   }
@@ -149,7 +149,7 @@ export class Publisher {
   async #stand(): Promise<Lease | null> {
     const { channels, leases, silentMs } = this.#options;
     if (!channels.isConnected || silentMs() < times.silence) return null;
-    // If the database does not answer, the feed reports it, so this method does not.
+    // If the database does not answer, the feed reports the failure, so this method does not.
     return leases.take({ name: leaseName, times: times.lease }).catch(() => null);
   }
 

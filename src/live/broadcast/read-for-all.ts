@@ -2,7 +2,7 @@ import type { LoggedEvent } from '../../log/event.ts';
 import { readKnownToAll, type HubLog, type Known } from '../hub-log.ts';
 
 /**
- * The data that the publisher has read on behalf of all nodes. `known`: the facts about the events; null if each node
+ * The data that the publisher reads on behalf of all nodes. `known`: the facts about the events, or null if each node
  * has to read the facts itself. `rows`: the rows that some of the events are about, by event id.
  */
 export type ReadForAll = { known: Known | null; rows: ReadonlyMap<bigint, unknown> };
@@ -12,7 +12,7 @@ export type ReadRows = (events: readonly LoggedEvent[]) => Promise<ReadonlyMap<b
 
 /**
  * How long nodes may show rows that the publisher read for all nodes, in ms. Any later change to the rows causes a
- * later event, but a node that was paused for a while must not show what has since been deleted.
+ * later event, but a node that was paused for a while must not show content that has been deleted since then.
  */
 export const rowsLastMs = 2_000;
 
@@ -25,7 +25,7 @@ export async function readForAll(
   return { known, rows };
 }
 
-/** Returns the events with their rows; a node may show these rows until `performance.now()` reaches `until`. */
+/** Returns the events with their rows. A node may show these rows until `performance.now()` reaches `until`. */
 export function attachRows(events: readonly LoggedEvent[], rows: ReadForAll['rows'], until: number): LoggedEvent[] {
   return events.map((event) => {
     const found = rows.get(event.id);

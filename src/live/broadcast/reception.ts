@@ -8,9 +8,9 @@ import { NoticeCounter } from './notice-counter.ts';
 import { shardCount } from './shard.ts';
 import { decodeNotice, type Notice } from './wire.ts';
 
-/** How long after its header a piece may arrive, in ms; the two may take different routes through a cluster. */
+/** How long a piece may arrive after its header, in ms, because the two may take different routes through a cluster. */
 const patienceMs = 150;
-/** How long a node stays subscribed to a shard that no longer concerns it, in ms, because users often come back. */
+/** How long a node stays subscribed to a shard that no longer concerns it, in ms, because its users often come back. */
 const lingerMs = 30_000;
 
 /** What a node needs in order to receive the log from the publisher. */
@@ -29,8 +29,8 @@ export type ReceptionOptions = {
 };
 
 /**
- * The receiving side of the broadcast: subscribes to the shards that concern this node's users, and passes their events
- * on to the hub, in order.
+ * The receiving side of the broadcast: subscribes to the shards that concern this node's users, and passes the events
+ * of these shards on to the hub, in order.
  */
 export class Reception {
   readonly #options: ReceptionOptions;
@@ -40,7 +40,7 @@ export class Reception {
   #headers: Subscription | null = null;
   readonly #shards = new Map<number, Subscription>();
   readonly #leaving = new Map<number, NodeJS.Timeout>();
-  /** True while this node is the publisher and therefore needs no messages, least of all its own. */
+  /** True while this node is the publisher, which needs no messages from the broadcast. */
   isDeaf = false;
 
   constructor(options: ReceptionOptions) {
@@ -53,7 +53,9 @@ export class Reception {
     return performance.now() - this.#inbox.heardAt;
   }
 
-  /** Starts receiving the broadcast of the log with this epoch, and stops receiving any other. */
+  /**
+   * Starts to receive the broadcast of the log with this epoch, and stops receiving the broadcast of any other epoch.
+   */
   follow(epoch: string): void {
     this.close();
     this.#epoch = epoch;

@@ -10,8 +10,8 @@ import type { Audience, LoggedEvent } from '../../log/event.ts';
 const protocol = 2;
 
 /**
- * The header of a batch: it states that the events in (after, through] are those in `events` and those in the pieces of
- * `shards`. Every node receives the header.
+ * The header of a batch. It states that `events` and the pieces of `shards` together contain all events in (after,
+ * through]. Every node receives the header.
  */
 export type Header = {
   /** A number that increases with each new publisher. */
@@ -28,14 +28,14 @@ export type Header = {
   events: readonly LoggedEvent[];
   /** The facts that the hub needs about the events; null if each node has to read them itself. */
   known: Known | null;
-  /** How many notices have been sent in this term; if fewer have arrived, some have been lost. */
+  /** How many notices have been sent in this term. If fewer have arrived, some have been lost. */
   noticeCount: number;
 };
 
 /** A PostgreSQL notification that the publisher passes on to the nodes that do not listen. */
 export type Notice = {
   term: bigint;
-  /** The number of the notice within its term, counted from 1. Numbers may be missing. */
+  /** The number of the notice within its term, counted from 1. Some numbers may be skipped. */
   number: number;
   /** The log position that a node must have reached before it acts on the notice. */
   place: bigint;
@@ -43,7 +43,7 @@ export type Notice = {
   payload: string;
 };
 
-/** The events of one shard in one batch; the term and the position where the batch ends identify the batch. */
+/** The events of one shard in one batch. The term and the position where the batch ends identify the batch. */
 export type Piece = {
   term: bigint;
   through: bigint;
@@ -171,8 +171,8 @@ export function decodePiece(text: string): Piece | null {
 }
 
 /**
- * Uses V8's format instead of JSON: it preserves ids, times and bytes, and stores a sender or chat that several events
- * share only once.
+ * Encodes the rows in V8's format instead of JSON, because that format preserves ids, times and bytes, and stores a
+ * sender or chat that several events share only once.
  */
 function encodeRows(rows: ReadonlyMap<bigint, unknown>): string | null {
   if (rows.size === 0) return null;

@@ -24,9 +24,9 @@ type Passwords = { superuser: string; application: string };
 const passwordFiles: Passwords = { superuser: 'superuser-password', application: 'application-password' };
 
 /**
- * Returns the cluster in `home`, creating it at the first start. The cluster exists either completely or not at all: it
- * is created next to `home` and moved there when it is complete, so an interrupted start leaves nothing that obstructs
- * the next one. The caller must hold the lock of the data folder. Throws CannotStart.
+ * Returns the cluster in `home`, creating it at the first start. The cluster exists either completely or not at all,
+ * because it is created next to `home` and moved there when it is complete. An interrupted start therefore leaves
+ * nothing that obstructs the next one. The caller must hold the lock on the data folder. Throws CannotStart.
  */
 export async function prepareCluster(home: string, log: Logger): Promise<Cluster> {
   const owner = await findOwner(home);
@@ -90,7 +90,8 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
 async function removeDrafts(home: string): Promise<void> {
   const siblings = (await readdir(dirname(home))).map((name) => join(dirname(home), name));
   for (const draft of siblings.filter((path) => path.startsWith(`${home}.`))) {
-    // The initdb of a killed server may still be writing here. Whatever it leaves behind must not prevent a start.
+    // The initdb of a killed server may still be writing here. The files that it leaves behind must not prevent a
+    // start.
     await rm(draft, { recursive: true, maxRetries: 5 }).catch(() => {});
   }
 }

@@ -9,9 +9,9 @@ import type { Logger } from 'pino';
 const patienceMs = 10_000;
 
 /**
- * Makes the cluster in `folder` startable, whatever a killed server has left behind: stops a PostgreSQL that is still
- * running, and makes its pid file harmless. Committed data stays. The caller must hold the lock of the data folder, so
- * any PostgreSQL that is still running here is orphaned.
+ * Makes the cluster in `folder` startable after a server was killed: stops a PostgreSQL that is still running, and
+ * makes its pid file harmless. Committed data stays. The caller must hold the lock on the data folder, so any
+ * PostgreSQL that is still running here is orphaned.
  */
 export async function endLeftover(folder: string, log: Logger): Promise<void> {
   const pidFile = join(folder, 'postmaster.pid');
@@ -29,10 +29,10 @@ export async function endLeftover(folder: string, log: Logger): Promise<void> {
   for (const pid of running) signal(pid, 'SIGKILL');
   if (running.length > 0) await waitUntilGone(folder, postmaster);
 
-  // By now, another process may have this pid. PostgreSQL would take that process for a server and refuse to start.
-  // PostgreSQL never takes its parent process for a server, so the pid in the file is replaced by that of this process,
-  // which will start PostgreSQL. The file must stay, because it identifies the shared memory through which PostgreSQL
-  // itself checks that none of its processes is left.
+  // By now, another process may have the pid in the file. PostgreSQL would take that process for a server and refuse to
+  // start. PostgreSQL never takes its parent process for a server, so the pid in the file is replaced by that of this
+  // process, which will start PostgreSQL. The file must stay, because it identifies the shared memory through which
+  // PostgreSQL itself checks that none of its processes is left.
   if ((await readFile(pidFile, 'utf8').catch(() => null)) !== null) {
     await writeFile(pidFile, recorded.replace(/^\d+/, String(process.pid)));
   }
@@ -68,8 +68,8 @@ async function findServers(folder: string, postmaster: number): Promise<number[]
 }
 
 /**
- * Whether the process is a PostgreSQL server, judging by its name. Without /proc, only the server process itself is
- * checked.
+ * Returns whether the process is a PostgreSQL server, judging by its name. Without /proc, only the server process
+ * itself is checked.
  */
 async function isPostgres(pid: number): Promise<boolean> {
   return promisify(execFile)('ps', ['-o', 'comm=', '-p', String(pid)]).then(

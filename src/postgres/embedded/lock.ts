@@ -7,11 +7,11 @@ const busy = 5;
 
 /**
  * Makes this process the only user of `dataDir` until it calls `release` or exits. Throws CannotStart if another
- * process holds it.
+ * process is already using the folder.
  *
  * Node has no flock, but it has SQLite, whose exclusive transaction is a file lock. The kernel releases that lock when
- * the process ends, for whatever reason, so it never becomes stale. A pid file would be stale after every crash, and
- * two processes could take it over at the same time.
+ * the process ends for any reason, so the lock never becomes stale. A pid file would be stale after every crash, and
+ * two processes could both take it over.
  */
 export function lockDataDir(dataDir: string): { release: () => void } {
   const lock = new DatabaseSync(join(dataDir, 'lock'), { timeout: 0 });
@@ -22,7 +22,7 @@ export function lockDataDir(dataDir: string): { release: () => void } {
     lock.close();
     if ((error as { errcode?: number }).errcode !== busy) throw error;
     throw new CannotStart(
-      `Another server is using ${dataDir}. Stop that one first, or give this one its own DATA_DIR.`,
+      `Another server is using ${dataDir}. Stop that server first, or set a different DATA_DIR for this one.`,
     );
   }
   return { release: () => lock.close() };

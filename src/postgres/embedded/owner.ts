@@ -26,7 +26,7 @@ export async function findOwner(folder: string): Promise<Owner> {
 
 /**
  * Returns the options for spawning a PostgreSQL program in `folder` as `owner`. The environment of the program is
- * nearly empty, because the program must see neither our secrets nor the operator's PGPORT or locale.
+ * nearly empty, because the program must see neither the server's secrets nor the operator's PGPORT or locale.
  */
 export function runAs(owner: Owner, folder: string) {
   // Node enters the folder while it is still root, so the owner does not need access to the parent folders.
@@ -34,9 +34,9 @@ export function runAs(owner: Owner, folder: string) {
 }
 
 /**
- * Returns the path that a PostgreSQL server started in `folder` uses for its data. If root started it as another user,
- * it may not be able to access a parent of the folder (for example .data in a clone below /root, or below a `mktemp
- * -d`), so it uses its working directory instead.
+ * Returns the path that a PostgreSQL server started in `folder` uses for its data. If root started the server as
+ * another user, the server may be unable to access a parent of the folder (for example .data in a clone below /root, or
+ * below a `mktemp -d`). In that case, it uses its working directory instead.
  */
 export function nameOwnFolder(owner: Owner, folder: string): string {
   return owner === null || process.platform !== 'linux' ? folder : '/proc/self/cwd';

@@ -32,7 +32,7 @@ export async function startEmbeddedPostgres(
 
   const url = applicationUrl(cluster, port, databaseName);
   const urlFile = join(folder, 'database-url');
-  // Remove the file first: one that a killed server left behind may belong to another user.
+  // Remove the file first, because a file that a killed server left behind may belong to another user.
   await rm(urlFile, { force: true });
   await writeFile(urlFile, `${url}\n`, { mode: 0o600 });
   started.defer(() => rm(urlFile, { force: true }));
@@ -100,8 +100,8 @@ async function createDatabase(cluster: Cluster, port: number): Promise<void> {
     const roles = await client.query('select from pg_roles where rolname = $1', [applicationRole]);
     if (roles.rowCount === 0) {
       const password = client.escapeLiteral(cluster.passwords.application);
-      // Sent as one message, which PostgreSQL runs as one transaction, so that an interrupted start leaves either all
-      // of it or nothing.
+      // This is sent as one message, which PostgreSQL runs as one transaction, so that an interrupted start leaves
+      // either all of it or nothing.
       await client.query(`
         create role ${applicationRole} login createrole password ${password};
         alter role ${applicationRole} set createrole_self_grant = 'set, inherit';

@@ -57,7 +57,7 @@ async function copyPrograms({ postgres }: Programs): Promise<Programs> {
     const draft = await mkdtemp(`${copy}.`);
     await cp(native, draft, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') });
     await openToAll(draft);
-    // If another server was faster, both servers use its copy.
+    // If another server finishes its copy first, both servers use that copy.
     await rename(draft, copy).catch(() => rm(draft, { recursive: true }));
   }
   return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') };

@@ -9,7 +9,7 @@ import { CannotStart } from '../../errors.ts';
 import { applicationRole, type Cluster, superuser } from './cluster.ts';
 import { nameOwnFolder, runAs } from './owner.ts';
 
-/** A PostgreSQL that accepts connections. `ended` resolves when its process exits, whatever the reason. */
+/** A PostgreSQL that accepts connections. `ended` resolves when its process exits for any reason. */
 export type RunningPostgres = { ended: Promise<unknown>; stop: () => Promise<void> };
 
 /**
@@ -19,9 +19,9 @@ export type RunningPostgres = { ended: Promise<unknown>; stop: () => Promise<voi
 const shutdownMs = 5_000;
 
 /**
- * Starts PostgreSQL on the cluster and waits until it accepts connections. After a crash, this may take a while. It
- * listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of the PostgreSQL log if PostgreSQL does
- * not start.
+ * Starts PostgreSQL on the cluster and waits until it accepts connections. After a crash, this may take a while.
+ * PostgreSQL listens only on `port` of 127.0.0.1. Throws CannotStart with the last lines of the PostgreSQL log if
+ * PostgreSQL does not start.
  */
 export async function startServer(cluster: Cluster, port: number, log: Logger): Promise<RunningPostgres> {
   const child = spawnServer(cluster, port);
@@ -41,7 +41,7 @@ export async function startServer(cluster: Cluster, port: number, log: Logger): 
   return { ended, stop: () => stopServer(child, ended) };
 }
 
-/** Returns the URL of a database of the cluster, for the superuser. */
+/** Returns the URL of a database in the cluster, for the superuser. */
 export function databaseUrl({ passwords }: Cluster, port: number, name: string): string {
   return `postgres://${superuser}:${passwords.superuser}@127.0.0.1:${port}/${name}`;
 }
@@ -70,8 +70,8 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Log only events of the server itself. The errors of failed statements reach the application anyway, and their
-    // text may contain user content.
+    // Log only events that concern the server itself. The errors of failed statements reach the application anyway, and
+    // their text may contain user content.
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
@@ -79,8 +79,8 @@ function spawnServer({ folder, owner, programs }: Cluster, port: number) {
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   return spawn(programs.postgres, ['-D', nameOwnFolder(owner, folder), ...flags], {
     ...runAs(owner, folder),
-    // In its own process group, because Ctrl-C signals the terminal's whole group, and the database must outlive the
-    // drain.
+    // PostgreSQL runs in a separate process group, because Ctrl-C signals the terminal's whole group, and the database
+    // must outlive the drain.
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -101,7 +101,10 @@ async function waitUntilReady(child: ChildProcess, url: string): Promise<void> {
   throw new Error('PostgreSQL exited.');
 }
 
-/** Whether the server is not listening yet, or is replaying its log after a crash (cannot_connect_now). */
+/**
+ * Returns whether the server is still starting: it is not listening yet, or it is replaying its log after a crash
+ * (cannot_connect_now).
+ */
 function isStarting(error: unknown): boolean {
   return ['ECONNREFUSED', '57P03'].includes(String((error as { code?: unknown }).code));
 }

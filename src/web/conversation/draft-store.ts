@@ -13,7 +13,7 @@ export type DraftFile = {
   file: FileInfo | null;
 };
 
-/** The parts of an unsent message other than its text, which the client stores. */
+/** The parts of an unsent message other than its text. The client package stores the text. */
 export type Draft = { readonly files: readonly DraftFile[]; readonly replyTo: Message | null };
 
 const empty: Draft = { files: [], replyTo: null };
@@ -48,7 +48,7 @@ export class DraftStore {
     return this.#drafts.get(chatId) ?? empty;
   }
 
-  /** Chooses the message to reply to, or none if it is null. */
+  /** Chooses the message to reply to; null means no message. */
   reply(chatId: string, replyTo: Message | null): void {
     this.#change(chatId, { replyTo });
   }

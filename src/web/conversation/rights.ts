@@ -22,7 +22,8 @@ export function useChatFacts(chatId: string): { rights: ReadonlySet<string>; mem
   const connection = useConnection();
   const chat = useChat(chatId);
   const [facts, setFacts] = useState<{ rights: ReadonlySet<string>; memberCount: number | null }>({
-    // Until the rights are known, the user can write. A message then waits, and is refused later if necessary.
+    // Until the rights are known, the user can write. A message that the user sends then waits, and is refused later if
+    // necessary.
     rights: new Set(['SEND_MESSAGE']),
     memberCount: null,
   });

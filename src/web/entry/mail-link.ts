@@ -1,4 +1,4 @@
-/** The page that a link in an email leads to, and the code in the link; see docs/mail.md. */
+/** The page to which a link in an email leads, and the code in the link; see docs/mail.md. */
 export type MailLink = { page: 'verify-email' | 'reset-password'; token: string };
 
 /** Returns the email link that opened the page, or null if the page was opened in another way. */

@@ -23,7 +23,7 @@ const Context = createContext<MessageActions | null>(null);
 /** Provides a chat's message actions to the components inside it. */
 export const MessageActionsProvider = Context;
 
-/** Returns the actions on messages in the chat around this component. */
+/** Returns the actions for messages in the chat that contains this component. */
 export function useMessageActions(): MessageActions {
   const actions = useContext(Context);
   if (actions === null) throw new Error('This component is outside a chat.');
