@@ -118,9 +118,9 @@ async function finish(store: FileStore, { staged, contentType, found }: Found): 
   }
 }
 
-const notes = {
-  unclear:
-    'Kept as a plain file, because it may reveal where it was taken, and that information could not be removed without damage.',
+/** What users read about a picture that could not be processed completely. The database accepts up to 120 characters. */
+export const notes = {
+  unclear: 'Kept as a plain file, because it may reveal where it was taken and could not be cleaned without damage.',
   undecoded: 'No thumbnails: the picture is too large or too damaged to decode.',
   uncleaned:
     'Kept unchanged, because its metadata could not be removed. No sign of the place where it was taken was found.',

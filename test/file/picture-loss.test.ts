@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
+import { notes } from '../../src/file/picture.ts';
 import { signUp, type Person } from '../support/client.ts';
 import { download, servePicture } from '../support/file.ts';
 import type { TestServer } from '../support/server.ts';
@@ -168,6 +169,10 @@ test('a TIFF with pages of two sizes keeps both', async () => {
     const samples = (bytes: Buffer) => sharp(bytes, { page }).raw().toBuffer();
     expect((await samples(served)).equals(await samples(original))).toBe(true);
   }
+});
+
+test('the database has room for every note', () => {
+  for (const note of Object.values(notes)) expect(note.length, note).toBeLessThanOrEqual(120);
 });
 
 test('a picture that can’t be cleaned and may contain a location becomes a plain file, and its note says why', async () => {
