@@ -7,7 +7,7 @@ WORKDIR /app
 # The files that `npm ci` needs come first, so that a change to the server's code alone does not reinstall everything.
 COPY package.json package-lock.json .npmrc prisma.config.ts ./
 COPY prisma ./prisma
-# `npm ci` also builds the page, from the page's own code and the client package's.
+# `npm ci` also builds the page, from the page's own code and the code of the client package.
 COPY scripts/postinstall.ts scripts/web.ts ./scripts/
 COPY tsconfig.json ./
 COPY src/client ./src/client

@@ -35,7 +35,7 @@ async function measureSize(bench: Bench, size: number): Promise<Report> {
   const figures = new Map<string, Figures>(contestants.map(({ name }) => [name, { single: [], burst: [] }]));
   const postgresMs: number[] = [];
   // The first round is a warm-up. Each round measures every server, so that a slow minute on the machine affects all
-  // servers.
+  // servers equally.
   for (let round = 0; round <= bench.rounds; round += 1) {
     for (const contestant of contestants) {
       const postgresBefore = familyCpuMs(bench.postgres.pid);

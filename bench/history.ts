@@ -132,7 +132,7 @@ async function explain({ pool }: Db, subject: Subject, reader: Person): Promise<
     const execute = `execute ${name} (${parameters.map(literal).join(', ')})`;
     const run = async (format: string) =>
       (await client.query<{ 'QUERY PLAN': never }>(`explain (analyze, buffers, costs off, ${format}) ${execute}`)).rows;
-    // The first run fills the cache, because the comparison is about how many pages are touched, not about whether they
+    // The first run fills the cache, because the comparison is about how many pages are read, not about whether they
     // were in memory.
     await run('format json');
     const [explained] = (await run('format json')).flatMap(

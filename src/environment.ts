@@ -20,7 +20,8 @@ export function readEnvironment(env: Record<string, string | undefined>, names: 
   for (const name of names) {
     const path = values[`${name}_FILE`];
     if (path === undefined) continue;
-    // The environment overrides CONFIG_FILE, whichever of the two forms (`NAME` or `NAME_FILE`) each of them uses.
+    // A setting comes from the environment, from a file that `NAME_FILE` names (which is how container platforms
+    // provide secrets), or otherwise from the file that CONFIG_FILE names, which has the syntax of .env files.
     const isReplaced = env[name] && !env[`${name}_FILE`];
     if (isReplaced) continue;
     const isGivenTwice = values[name] !== undefined && (env[name] || !env[`${name}_FILE`]);

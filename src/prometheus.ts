@@ -12,8 +12,8 @@ import { CannotStart } from './errors.ts';
 const surveyMs = 5_000;
 
 /**
- * Gauges of prom-client that OpenMetrics would mistake for counters. The gauges that count the same things by type
- * remain.
+ * Gauges from prom-client that OpenMetrics would mistake for counters. The gauges that count the same resources by type
+ * are still served.
  */
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
@@ -58,7 +58,7 @@ export async function createPrometheusMetrics(report: Report): Promise<Prometheu
     observe: (name, value, labels) => (instruments.get(name) as Histogram).observe(labels, value),
     watch: (name, read) => void watches.push({ name, read: read as Watch['read'] }),
     survey: (read) => void surveys.push(read),
-    // Scrapes that overlap read the same values.
+    // Concurrent scrapes read the same values.
     print: () => (printing ??= print().finally(() => (printing = null))),
   };
 }

@@ -55,7 +55,7 @@ describe('examples run as they are:', () => {
   beforeAll(async () => {
     server = await startServer();
   });
-  // Each example begins with new users, who may have the same names as earlier ones.
+  // Each example begins with new users, who may have the same names as the users of earlier examples.
   afterEach(() => freeNames(server));
 
   test.skipIf(!isCurlInstalled)('the first conversation, with curl alone (skipped without curl)', async () => {
@@ -757,7 +757,7 @@ function pointAt(url: string, text: string): string {
 
 /**
  * Runs a program until the test is over. `says` waits for a line that contains the given text, and fails if the program
- * ends without one.
+ * ends without printing such a line.
  */
 function run(program: string, args: string[]) {
   const child = spawn(program, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });

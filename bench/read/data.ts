@@ -9,7 +9,7 @@ export type Rows = {
    */
   plainChatId: string;
   richChatId: string;
-  /** A message of the plain chat. */
+  /** A message in the plain chat. */
   messageId: string;
 };
 

@@ -2,11 +2,11 @@ import { encodeId } from '../../src/core/id.ts';
 import type { Person } from '../database.ts';
 import type { Rows } from './data.ts';
 
-/** What is read, which is the same for every server. */
+/** The data that the benchmark reads, which is the same for every server. */
 export const subjects = ['page of 50', 'rich page of 50', 'chat list of 20', 'viewer', 'node'] as const;
 export type Subject = (typeof subjects)[number];
 
-/** The body of a request, as JSON. */
+/** The body of a request, as a JSON string. */
 export type Body = (subject: Subject, reader: Person) => string;
 
 const pageInfo = 'pageInfo { hasPreviousPage hasNextPage startCursor }';

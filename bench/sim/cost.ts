@@ -5,11 +5,11 @@ import { join } from 'node:path';
 export type Costs = {
   /** Sending a message and committing a group, on the node that receives the messages. */
   sendNode: { commit: number; message: number };
-  /** The same on PostgreSQL, not counting reads of the log. */
+  /** The same costs on PostgreSQL, not counting reads of the log. */
   sendPostgres: { commit: number; message: number };
   /** How long a commit delays other commits that notify. */
   commitLock: number;
-  /** Reading the log and passing events on, whether or not the events concern the node. */
+  /** Reading the log and passing events on, including events that do not concern the node. */
   readNode: { batch: number; event: number };
   readPostgres: { batch: number; event: number };
   /** Executing the subscription for an event, without writing the result. */
@@ -45,8 +45,8 @@ const folder = join(import.meta.dirname, '../results');
  */
 const commitLock = 0.5;
 /**
- * How many messages a commit of bench:send contains: one from most of its 64 senders, all of which wait for their
- * answers.
+ * How many messages a commit of bench:send contains: one message from most of the 64 senders, all of which wait for
+ * their answers.
  */
 const sendBatch = 50;
 
@@ -103,8 +103,8 @@ const replayTitle = 'Replay: one reader who missed 50,000 messages';
 
 /**
  * A replay reads and renders events in large batches, so it shows what one event costs. A message that is sent alone
- * also pays for a whole batch. parts.json gives the share of both costs that remains for an event that concerns no one
- * on the node.
+ * also bears the cost of a whole batch. parts.json gives the share of both costs that remains for an event that
+ * concerns no one on the node.
  */
 function readNodeParts(cell: Cell, write: number): Pick<Costs, 'readNode' | 'renderNode' | 'sendNode'> {
   const event = cell('delivery', replayTitle, null, 'CPU of the server, µs per event') / 1_000;

@@ -45,14 +45,14 @@ function retryMs({ random }: System): number {
   return retry.least + random() * (retry.most - retry.least);
 }
 
-/** Makes a stream that ends `ms` from now reconnect after its client's wait, and receive what it missed. */
+/** Makes a stream that ends `ms` from now reconnect after its client's wait and receive the events that it missed. */
 function returnLater(system: System, ms: number): void {
   const { engine, costs, plan, latencies } = system;
   const waitMs = retryMs(system);
   const missed = ((waitMs / 1_000) * plan.messagesPerSecond * plan.audience) / plan.streams;
   engine.after(ms + waitMs, () => {
     const [startedAt, node] = [engine.now, system.pickNode()];
-    // First comes the token and the request, then the statement, then the replay and CaughtUp.
+    // The request with its token comes first, then the statement, and then the replay and CaughtUp.
     node.loop.submit(costs.connectNode / 2, () =>
       system.postgres.submit(costs.connectPostgres + missed * costs.replayPostgres, () =>
         node.loop.submit(costs.connectNode / 2 + missed * costs.replayNode, () =>

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine, Node } from './machine.ts';
 
-/** Something that breaks, and works again after `ms`. */
+/** A fault that ends after `ms`. */
 export type Fault = { name: string; happen: (machine: Machine, ms: number) => Promise<void> };
 
 const nodeAt = ({ nodes }: Machine, index: number): Node => nodes[index] as Node;

@@ -30,5 +30,5 @@ if [ ! -e tls/parley.pem ]; then
   echo 'Browsers will warn about this certificate. Put your own into deploy/compose/secrets/tls.'
 fi
 
-# The users in the containers must be able to read these files, but nobody else can enter the folder.
+# The users in the containers must be able to read these files, but no other user can enter the folder.
 chmod 644 postgres-password database-url jwt-keys

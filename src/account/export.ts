@@ -29,7 +29,7 @@ export async function requireExporter(accounts: Accounts, asker: Asker, secret: 
 
 /**
  * Checks that an export in progress may continue. Throws Unauthenticated if the session has ended, for example
- * because the account was erased or suspended. A session whose token expires in the meantime does not count as ended.
+ * because the account was erased or suspended. A session whose token expires during the export does not count as ended.
  */
 export async function requireStanding({ prisma }: Db, { userId, sessionId }: Asker): Promise<void> {
   const session = await prisma.session.findFirst({ where: { id: sessionId, userId }, select: { id: true } });
@@ -43,15 +43,15 @@ export async function announceExport({ db, mail }: Pick<Accounts, 'db' | 'mail'>
   mail.ring();
 }
 
-/** The database and the store, which contain the bytes of files. */
+/** The database, and the store that contains the bytes of files. */
 type ExportedFiles = Pick<FileStorage, 'db' | 'store'>;
 
 /**
  * Yields a zip of a user's data in chunks: the text files of `personalTexts`, then the files that the user has
- * uploaded. Uses a few megabytes of memory, and about 300 bytes for each file. Continues to read only when the caller
- * asks for the next chunk, and holds no database connection in between. Data that changes during the export therefore
- * appears as it was when it was read. The zip lacks files that are deleted during the export, and files whose bytes the
- * store has lost.
+ * uploaded. Uses a few megabytes of memory, and about 300 bytes for each file. Continues reading only when the caller
+ * asks for the next chunk, and holds no database connection in between. If data changes during the export, the zip
+ * contains the version that existed when the data was read. The zip lacks files that are deleted during the export, and
+ * files whose bytes the store has lost.
  */
 export async function* exportPerson(services: { files: ExportedFiles }, userId: bigint): AsyncGenerator<Uint8Array> {
   const entries = listEntries(services, userId);
@@ -93,8 +93,8 @@ function isStream(bytes: object): bytes is Readable {
 }
 
 /**
- * The size from which a chunk is sent. Smaller chunks are joined, because a zip has five chunks of only a few bytes for
- * each file.
+ * The size that a chunk must have before it is sent. Smaller chunks are joined, because a zip has five chunks of only a
+ * few bytes for each file.
  */
 const minChunkBytes = 64 * 1024;
 

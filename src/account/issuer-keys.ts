@@ -13,20 +13,20 @@ import { IssuerUnavailable } from '../errors.ts';
 import type { Issuer } from './issuer.ts';
 
 /**
- * The limits for a JWK set: it must arrive within this time, and may have at most this many bytes. The sets of large
- * providers take 10 KB.
+ * The limits for a JWK set: the time within which it must arrive, and the number of bytes that it may have. The sets of
+ * large providers take 10 KB.
  */
 const limits = { maxMs: 5_000, maxBytes: 512 * 1024 };
-/** After a failure, the keys are not fetched again during this time, no matter how many tokens need them. */
+/** After a failure, the keys are not fetched again for this long, no matter how many tokens need them. */
 const pauseMs = 5_000;
 
 /** The dependencies for fetching keys. */
 export type KeySource = { egress: Egress; report: Report };
 
 /**
- * Returns a function that finds the issuer's keys. Keys at a URL are cached for 10 minutes. A token that names an
- * unknown key causes another fetch, at most every 30 s (jose's createRemoteJWKSet). Throws IssuerUnavailable while the
- * keys cannot be fetched.
+ * Returns a function that finds an issuer's keys. Keys at a URL are cached for 10 minutes. A token that names an
+ * unknown key causes another fetch, but at most one every 30 s (jose's createRemoteJWKSet). Throws IssuerUnavailable
+ * while the keys cannot be fetched.
  */
 export function findKeysOf({ issuer, keys }: Pick<Issuer, 'issuer' | 'keys'>, source: KeySource): JWTVerifyGetKey {
   if (keys.kind === 'PUBLIC') return createLocalJWKSet({ keys: keys.keys });

@@ -6,7 +6,7 @@ const maxTokenLength = 2_048;
 
 /**
  * Returns the claims of a JWT (RFC 7519) that one of our keys has signed with EdDSA for this audience. Throws jose's
- * JWTExpired for an expired token, and other jose errors for any other invalid text. Accepts only one spelling of a
+ * JWTExpired for an expired token, and other jose errors for any other invalid token. Accepts only one spelling of a
  * signature: the last character of base64url has unused bits, which jose would ignore.
  */
 export async function verifyJwt(

@@ -74,9 +74,9 @@ export class LiveKeys {
 }
 
 async function readKeys(pool: Db['pool'], hashes: readonly Buffer[]): Promise<(KeyGrant | null)[]> {
-  // Reads the unrevoked keys with these secrets, and records their use, to the minute. Raw SQL, because it runs up to
-  // twice a second for each key, and to use the database's clock. Expired keys are included, so that the program learns
-  // why its key was refused.
+  // Reads the unrevoked keys with these secrets, and records their use, to the minute. Raw SQL, because this statement
+  // runs up to twice a second for each key and uses the database's clock. Expired keys are included, so that the
+  // program learns why its key was refused.
   const { rows } = await pool.query<KeyRow>({
     name: 'live_keys',
     text: `with found as (

@@ -6,11 +6,11 @@ import { lockToken } from './foreign-user.ts';
 import { refuseTokens } from './token-refusal.ts';
 
 /**
- * Ends what another system reports as ended (OpenID Connect Back-Channel Logout 1.0). This is either the sessions here
- * that belong to one session of that system, even if its first token has yet to arrive, or all sessions that a subject
- * has here through that issuer. The sessions' streams end at the position of the logout in the log. Tokens issued
- * before the logout cannot revive the sessions. Throws InvalidCredentials if the token is invalid or was used before,
- * and IssuerUnavailable if the issuer's keys cannot be fetched.
+ * Ends the sessions that another system reports as ended (OpenID Connect Back-Channel Logout 1.0). These are either the
+ * sessions here that belong to one session of that system, even if its first token has yet to arrive, or all sessions
+ * that a subject has here through that issuer. The sessions' streams end at the position of the logout in the log.
+ * Tokens issued before the logout cannot revive the sessions. Throws InvalidCredentials if the token is invalid or was
+ * used before, and IssuerUnavailable if the issuer's keys cannot be fetched.
  */
 export async function endForeignSessions(accounts: Accounts, logoutToken: string): Promise<void> {
   const logout = await verify(accounts, logoutToken);
@@ -55,9 +55,9 @@ async function deleteSessions(client: Queryable, { issuer, subject, sessionKey }
     for no key update`,
     [issuer, subject],
   );
-  // Deletes the session with the named key, and sessions of the subject's user from that issuer: all of them if the
-  // token names no session, otherwise only those whose tokens name no session, because any of these could be the
-  // session to end. Raw SQL, to return the deleted rows.
+  // Deletes the session with the named key, and sessions of the subject's user from that issuer. If the token names no
+  // session, all of those sessions are deleted. Otherwise, only those whose tokens name no session are deleted, because
+  // any of these could be the session to end. Raw SQL, to return the deleted rows.
   const { rows } = await client.query<{ id: bigint }>(
     `delete from sessions where id in (
       select id from sessions where issuer = $1 and foreign_key = $3

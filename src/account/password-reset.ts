@@ -33,9 +33,10 @@ export async function requestPasswordReset(
 
 /**
  * Sets a new password with the code from an email, and verifies the address that the email went to. Ends all sessions
- * of the account except those of webhooks, opens a new one, and withdraws the account's other codes. Throws
- * InvalidCredentials for a code that is invalid or no longer valid, InvalidInput for an invalid password (the code then
- * stays valid), RateLimited, and Forbidden if the server has no passwords.
+ * of the account except those of webhooks, opens a new session, and withdraws the account's other codes. Throws
+ * InvalidCredentials for a code that is invalid or no longer valid, and InvalidInput for an invalid password (the code
+ * then stays valid). Throws RateLimited for a network that tries too often, and Forbidden if the server has no
+ * passwords.
  */
 export async function resetPassword(
   accounts: Accounts,

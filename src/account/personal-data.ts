@@ -50,8 +50,8 @@ Ids are those of the server's API. Times are in UTC.
 `;
 
 /**
- * Returns the text files in the export of a user's data. About other users, they contain only ids, and the names of
- * those who share a chat with the user. They contain no secrets, such as invite codes.
+ * Returns the text files in the export of a user's data. About other users, the files contain only ids, and the names
+ * of users who share a chat with the user. They contain no secrets, such as invite codes.
  */
 export function personalTexts(pool: pg.Pool, userId: bigint): ExportedText[] {
   return [

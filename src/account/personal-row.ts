@@ -189,7 +189,7 @@ export function readReports(pool: pg.Pool, userId: bigint): AsyncGenerator<Repor
 /** A network or device that the user signed in from, as a hash. */
 export type SignInPlaceRow = { kind: 'NETWORK' | 'DEVICE'; hash: string; usedAt: Date };
 
-/** Reads where the user has signed in from, as far as the server remembers it. There are only hashes. */
+/** Reads where the user has signed in from, as far as the server has kept a record. There are only hashes. */
 export function readSignInPlaces(pool: pg.Pool, userId: bigint): AsyncGenerator<SignInPlaceRow[]> {
   const read = async (after: SignInPlaceRow | null) => {
     const { rows } = await pool.query<SignInPlaceRow>(

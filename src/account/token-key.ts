@@ -28,9 +28,9 @@ export type PublicJwk = { kty: 'OKP'; crv: 'Ed25519'; x: string; kid: string; al
 const maxKeys = 20;
 
 /**
- * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first key must include its private part; the others may.
- * To rotate keys, follow docs/operating.md. A key without a `kid` gets its thumbprint (RFC 7638) as its `kid`. Throws
- * an Error that says what is wrong, without quoting the keys.
+ * Reads a JWK set (RFC 7517, section 5) of Ed25519 keys. The first key must include its private part, and the other
+ * keys may include theirs. To rotate keys, follow docs/operating.md. A key without a `kid` gets its thumbprint (RFC
+ * 7638) as its `kid`. Throws an Error that says what is wrong, without quoting the keys.
  */
 export function parseKeySet(json: string): AccessTokenKeys {
   const jwks = readSet(json);

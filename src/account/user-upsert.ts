@@ -26,12 +26,12 @@ export type UserUpsert = {
 };
 
 /**
- * Creates or updates the user with this key. Repeating the call, even at the same time, still results in one user. A
- * new user without a username gets one derived from the display name. An email address counts as verified, because the
- * product guarantees it. If the public profile changed, everyone who shares a chat with the user receives UserUpdated.
- * The caller must have checked that the program may write users. Throws InvalidInput; Conflict if another user has the
- * username or the email address; and Forbidden if the user is a moderator or an admin of the server, because no program
- * can change them.
+ * Creates or updates the user with this key. Making the same call twice, even concurrently, still results in one user.
+ * A new user without a username gets one derived from the display name. An email address counts as verified, because
+ * the product guarantees it. If the public profile changed, everyone who shares a chat with the user receives
+ * UserUpdated. The caller must have checked that the program may write users. Throws InvalidInput for input that breaks
+ * the rules, and Conflict if another user has the username or the email address. Throws Forbidden if the user is a
+ * moderator or an admin of the server, because no program can change these users.
  */
 export async function upsertUser(db: Db, program: Program, input: UserUpsert): Promise<User> {
   const wanted = readUpsert(input);

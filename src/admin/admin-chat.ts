@@ -23,7 +23,7 @@ export async function listAllChats(
   return toPage(rows, page);
 }
 
-/** Raw SQL, because Prisma cannot express the indexed expression. Not a prepared statement, as in `listUsers`. */
+/** Raw SQL, because Prisma cannot express the indexed expression. As in `listUsers`, the statement is not prepared. */
 async function readChats(
   client: Queryable,
   { prefix, page }: { prefix: string | null; page: PageRequest },

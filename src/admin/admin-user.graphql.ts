@@ -148,7 +148,7 @@ builder.mutationFields((t) => ({
   }),
   unsuspendUser: t.field({
     type: AdminUserRef,
-    description: 'For those who may suspend the user. Has no effect if the user is not suspended.',
+    description: 'For staff who may suspend the user. Has no effect if the user is not suspended.',
     errors: { types: [NotFound, Forbidden] },
     args: { userId: t.arg.id({ required: true }) },
     resolve: async (_, { userId: id }, context) => {

@@ -25,12 +25,13 @@ const AuditEntryRef = builder.prismaNode('AuditEntry', {
     actor: t.field({
       type: UserRef,
       nullable: true,
-      description: `Who did it. Null if it was the server itself, or someone with access to the database, or a program with a server key that such a person created; also null after the account of the user is erased.`,
+      description: `Who took the action. Null if the action was taken by the server itself, by someone with access to the database, or by a program with a server key that such a person created. Also null after the account of the user is erased.`,
       resolve: ({ actorId }, _, { loaders }) => (actorId === null ? null : loaders.of(userById).load(actorId)),
     }),
     action: t.exposeString('action', {
       extensions: asciiSize(64),
-      description: 'Usually named after a mutation, e.g. SUSPEND_USER or UNSUSPEND_USER. More will be added.',
+      description:
+        'Usually named after a mutation, e.g. SUSPEND_USER or UNSUSPEND_USER. Future versions will add more.',
     }),
     targetId: t.id({
       nullable: true,
@@ -45,7 +46,7 @@ builder.prismaObjectField(AuditEntryRef, 'apiKey', (t) =>
   t.field({
     type: ApiKeyRef,
     nullable: true,
-    description: `The API key of the program that did it; null if it was not a program. If a program did it, \`actor\` is the key's bot or the user who created the key, and \`detail.actedAs\` is the user that the program acted as.`,
+    description: `The API key of the program that took the action; null if no program did. If a program did it, \`actor\` is the key's bot or the user who created the key, and \`detail.actedAs\` is the user that the program acted as.`,
     resolve: ({ apiKeyId }, _, { loaders }) => (apiKeyId === null ? null : loaders.of(apiKeyById).load(apiKeyId)),
   }),
 );

@@ -82,7 +82,7 @@ const NearbyMessageRef = builder.objectRef<NearbyMessage>('NearbyMessage').imple
 
 const ReportRef = builder.prismaNode('Report', {
   id: { field: 'id' },
-  description: `A message that a user reported. Staff can see all of it. The reporter can see that it exists and when it was resolved; all other nullable fields are null for the reporter. The report is deleted 90 days after its first resolution.`,
+  description: `A message that a user reported. Staff can see the whole report. The reporter can see that the report exists and when it was resolved; all other nullable fields are null for the reporter. The report is deleted 90 days after its first resolution.`,
   fields: (t) => ({
     reason: t.expose('reason', { type: ReportReasonRef }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
@@ -156,7 +156,7 @@ the chat. Empty after the chat is deleted. Reading this field adds an entry to t
   note: t.string({
     nullable: true,
     extensions: textSize(maxDescriptionLength),
-    description: 'What staff noted about the resolution.',
+    description: 'The note that staff added about the resolution.',
     resolve: async ({ note }, _, context) => ((await isStaff(context)) ? note : null),
   }),
 }));
@@ -206,7 +206,7 @@ builder.objectField(AdminRef, 'reports', (t) =>
 builder.mutationFields((t) => ({
   reportMessage: t.field({
     type: ReportRef,
-    description: `Reports a message of another user to the server staff, who see it as it is now, even if it is edited or deleted later.
+    description: `Reports a message by another user to the server staff, who see the message as it is now, even if it is edited or deleted later.
 Reporting a message again returns the first report. The sender of the message is not notified.`,
     errors: { types: [InvalidInput, NotFound] },
     args: {

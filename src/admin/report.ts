@@ -35,7 +35,7 @@ export async function reportMessage(db: Db, asker: Asker, input: NewReport): Pro
   return report;
 }
 
-/** Returns why the asker may not report a message that they can see; null if they may. */
+/** Returns why the asker may not report a message that they can see, or null if they may report it. */
 export function refuseReport({ asker, message }: { asker: Asker; message: Message }): InvalidInput | null {
   if (message.senderId !== asker.userId && message.kind === 'USER') return null;
   return new InvalidInput([{ path: ['messageId'], code: 'NOT_ALLOWED', message: 'must be a message of another user' }]);
@@ -60,7 +60,7 @@ function deleted(): NotFound {
 
 /**
  * Lists a page of the reports, newest first. The key in a cursor is the report's id. `isOpen`: true for unresolved
- * reports, false for resolved reports, null for all reports. The caller must have checked that the asker may read
+ * reports, false for resolved reports, or null for all reports. The caller must have checked that the asker may read
  * reports.
  */
 export async function listReports(
@@ -91,7 +91,7 @@ export function findReports(
 export type Verdict = { reportId: bigint; resolution: ReportResolution; note: string | null };
 
 /**
- * Resolves a report. MESSAGE_DELETED also deletes the message, whether or not the caller can see its chat; the other
+ * Resolves a report. MESSAGE_DELETED also deletes the message, even if the caller cannot see its chat. The other
  * resolutions only record the decision. Resolving a report again replaces the resolution and the note. For moderators
  * and admins. Throws Forbidden, NotFound, and InvalidInput for a bad note.
  */
@@ -120,7 +120,7 @@ async function settle(transaction: Transaction, verdict: Verdict, caller: Caller
   );
   const [resolved] = rows;
   if (resolved === undefined) throw new NotFound('There is no such report.');
-  // As with any deletion of a message, a trigger turns the message into a tombstone instead.
+  // As with any deletion of a message, a trigger turns the message into a tombstone instead of deleting its row.
   if (verdict.resolution === 'MESSAGE_DELETED' && resolved.messageId !== null) {
     await transaction.prisma.message.deleteMany({ where: { id: resolved.messageId, deletedAt: null } });
   }

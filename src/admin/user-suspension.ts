@@ -33,7 +33,7 @@ export async function suspendUser({ db, sessions }: Suspending, caller: Caller, 
   for (const id of endedIds) sessions.forget(id);
 }
 
-/** Ends a suspension early, or does nothing if there is none. For those who may suspend the user. */
+/** Ends a suspension early, or does nothing if there is none. For staff who may suspend the user. */
 export async function unsuspendUser({ db }: { db: Db }, caller: Caller, userId: bigint): Promise<void> {
   await inTransaction(
     db,

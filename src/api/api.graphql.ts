@@ -7,7 +7,7 @@ const Api = builder.objectRef<object>('Api').implement({
   fields: (t) => ({
     version: t.string({ extensions: asciiSize(64), resolve: () => apiVersion }),
     level: t.int({
-      description: 'Increases with each addition to the API. Check it before you use something new.',
+      description: 'Increases with each addition to the API. Check the level before you use an addition.',
       resolve: () => apiLevel,
     }),
     features: t.stringList({

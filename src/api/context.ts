@@ -38,8 +38,8 @@ export type Services = {
   /** Groups frequent writes to the database into shared commits. */
   writes: GroupCommit;
   /**
-   * Call this after an erasure has begun, so that the rest of the account's data is removed now instead of at the next
-   * scheduled run.
+   * Call this after an erasure has begun, so that the rest of the account's data is removed immediately instead of at
+   * the next scheduled run.
    */
   continueDeletions: () => void;
   files: FileStorage;
@@ -119,7 +119,7 @@ export function createContext(
 
 /**
  * Identifies the caller by the `Authorization` and `parley-act-as` headers of a request. A refusal is delayed until the
- * caller is needed: only then does the returned function throw Unauthenticated, Forbidden for a user that the program
+ * caller is needed. Only then does the returned function throw Unauthenticated, Forbidden for a user that the program
  * may not act as, or IssuerUnavailable for a token that cannot be verified now. This allows a client to send an expired
  * token when it refreshes its session.
  */
@@ -164,7 +164,7 @@ export function requireCaller(context: Context): Caller {
   return demandCaller(context.asker);
 }
 
-/** Returns whether the error is one that the function returned by `identifyAsker` may throw. */
+/** Returns whether the function returned by `identifyAsker` may throw this error. */
 export function isRefusal(error: unknown): error is Unauthenticated | IssuerUnavailable | Forbidden {
   return error instanceof Unauthenticated || error instanceof IssuerUnavailable || error instanceof Forbidden;
 }
@@ -178,7 +178,7 @@ export function requireAsker(context: Context): Asker {
 }
 
 /**
- * Returns the program that sends a request about the whole server, whether or not it acts as a user. Throws Forbidden
+ * Returns the program that sends a request about the whole server, even if the program acts as a user. Throws Forbidden
  * for a key without the scope, and for a user on a device. Call this for operations that only programs may use.
  */
 export function requireProgram(context: Context, scope: Scope): Program {
@@ -189,8 +189,8 @@ export function requireProgram(context: Context, scope: Scope): Program {
 }
 
 /**
- * Returns the asker in a field that depends on the viewer, such as `viewerMembership`; null for a server key that names
- * no user, for which such a field is empty. Throws Unauthenticated if no one is signed in.
+ * Returns the asker in a field that depends on the viewer, such as `viewerMembership`. Returns null for a server key
+ * that names no user; such a field is then empty. Throws Unauthenticated if no one is signed in.
  */
 export function findViewer(context: Context): Asker | null {
   const caller = demandCaller(context.asker);

@@ -37,7 +37,7 @@ export type PreparedOperation = { document: DocumentNode; operation: OperationDe
 /** The operation, or the errors that prevent it. */
 export type Preparation = PreparedOperation | { errors: readonly GraphQLError[] };
 
-/** Describes who sent a document; `isKnown`: whether the sender is signed in. */
+/** Describes the sender of a document. `isKnown`: whether the sender is signed in. */
 export type Sender = { isKnown: boolean };
 
 /** The documents of the operator's manifest. */
@@ -54,9 +54,10 @@ export type TrustedDocuments = {
 type Cached = { document: DocumentNode; bytes: number; hash?: string };
 
 /**
- * Parses and validates each text only once, no matter how many requests send it, or in which form. Invalid documents
- * are not cached. Documents from clients that are not signed in may use only a small share of the memory, and evict
- * only each other. A registered document can be referred to by its hash as long as it stays in the cache.
+ * Parses and validates each text only once, no matter how many requests send it or in which form they do so. Invalid
+ * documents are not cached. Documents from clients that are not signed in may use only a small share of the memory, and
+ * evict only other documents from such clients. A registered document can be referred to by its hash as long as it
+ * stays in the cache.
  */
 export class DocumentCache {
   /** The documents of the operator's manifest, which are never evicted; null if there is no manifest. */
@@ -173,9 +174,9 @@ function findErrors(schema: GraphQLSchema, document: DocumentNode): readonly Gra
 }
 
 /**
- * Removes from a document what takes most of its memory and is not needed once the document is valid. This is its list
- * of tokens (errors keep their positions), and the pieces that the lexer joined into a string with escapes (32 bytes
- * each). Returns the estimated memory of the remaining nodes, in bytes.
+ * Removes the parts of a document that take most of its memory and are not needed once the document is valid. These
+ * parts are the document's list of tokens (errors keep their positions), and the pieces that the lexer joined into a
+ * string with escapes (32 bytes each). Returns the estimated memory of the remaining nodes, in bytes.
  */
 function slim(document: DocumentNode): number {
   let bytes = 0;

@@ -88,7 +88,7 @@ builder.objectType(Forbidden, {
     until: t.expose('until', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the viewer is no longer refused, if the cause is temporary (a suspension, a ban or a mute).',
+      description: 'When the restriction ends, if it is temporary (a suspension, a ban or a mute).',
     }),
     reason: t.exposeString('reason', {
       nullable: true,

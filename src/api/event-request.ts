@@ -12,7 +12,7 @@ import type { Envelope } from './event.ts';
 export class EventRequest implements AsyncIterable<Envelope> {
   readonly asker: Caller;
   readonly chatId: bigint | null;
-  /** Whether every user could follow that chat when the request was made. */
+  /** Whether the chat was open to every user when the request was made. */
   readonly isPublic: boolean;
   readonly after: Cursor | null;
 

@@ -5,7 +5,7 @@ import { asciiSize } from './field-size.ts';
 
 defineNotice('CaughtUp', {
   description:
-    "All events after this one are live. Repeated every minute while nothing happens, so that an idle client's cursor stays recent.",
+    "All events after this one are live. Sent again every minute while no events occur, so that an idle client's cursor stays recent.",
   fields: (t) => ({ replayed: t.exposeInt('replayed') }),
 });
 

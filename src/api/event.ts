@@ -7,7 +7,10 @@ import type { Loaders } from '../postgres/loader.ts';
 import { builder } from './builder.ts';
 import { primeEventRows } from './event-rows.ts';
 
-/** An event and the rows that it is about, as they are at delivery. `kind` is the name of its GraphQL type. */
+/**
+ * An event and the rows that it is about, as they are when the event is delivered. `kind` is the name of its GraphQL
+ * type.
+ */
 export type EventValue = { kind: string };
 
 /** An event in transit: its position in the log, its time, and the event itself. */
@@ -52,9 +55,9 @@ export function listEventTypes(): readonly ObjectRef<SchemaTypes, EventValue>[] 
 }
 
 /**
- * Loads an event together with the object that it is about. Does so synchronously if the loaders already have it.
- * Returns null for an event that no one receives: its subject no longer exists, or its kind is internal or newer than
- * this version of parley. Rejects if the database does not answer.
+ * Loads an event together with the object that the event is about. Does so synchronously if the loaders already have
+ * the object. Returns null for an event that no client receives, because its subject no longer exists, or because its
+ * kind is internal or newer than this version of parley. Rejects if the database does not answer.
  */
 export function loadEvent(event: LoggedEvent, loaders: Loaders): Soon<EventValue | null> {
   primeEventRows(event, loaders);

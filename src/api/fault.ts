@@ -6,7 +6,7 @@ import { requestScope } from '../core/request-scope.ts';
 import { describeFault, RateLimited, StoreFull, TooLarge } from '../errors.ts';
 import { internalError, toClientError } from './error.ts';
 
-/** Logged for each upload that is refused because a disk is full, whatever protocol the upload used. */
+/** Logged for each upload that is refused because a disk is full, no matter which protocol the upload used. */
 export const diskIsFull = 'a disk is full: an upload was refused';
 
 /**
@@ -19,7 +19,7 @@ export function createMask(
 ): (error: unknown) => GraphQLError {
   return (error) => {
     const told = toClientError(error);
-    // The client receives this error, but only an operator can fix the cause.
+    // The client also receives this error, but only an operator can fix its cause.
     if (originOf(error) instanceof StoreFull) log.error(diskIsFull);
     noteRefusal(originOf(error), report);
     if (told !== null) return told;
@@ -43,8 +43,8 @@ function noteRefusal(error: unknown, report: Report | undefined): void {
 export const refusedByLimit = 'a limit refused a request';
 
 /**
- * Returns the value that a resolver threw. graphql-js wraps it in an error that contains the document with all its
- * literals, which must not reach the log.
+ * Returns the value that a resolver threw. graphql-js wraps this value in an error that contains the document with all
+ * its literals, which must not reach the log.
  */
 export function originOf(error: unknown): unknown {
   return error instanceof Error && 'originalError' in error && error.originalError

@@ -10,7 +10,7 @@ import { rateHeaders } from './usage.ts';
 
 type Args = Record<string, unknown>;
 
-/** The activity that one use of a field counts against, with the number of uses (1 by default) or their weight. */
+/** The activity against which one use of a field counts, with the number of uses (1 by default) or their weight. */
 type Charge = { as: Activity; count?: (args: Args) => number; weight?: (args: Args) => number };
 
 /**
@@ -33,7 +33,7 @@ const mutationCharges: Record<string, Charge[]> = {
   setPresence: [{ as: 'presence' }],
   updateProfile: [{ as: 'profile' }],
   setAvatar: [{ as: 'profile' }],
-  // Uploads are counted when their bytes arrive, whatever protocol they use.
+  // Uploads are counted when their bytes arrive, no matter which protocol they use.
   uploadFile: [],
   createChat: [{ as: 'newChats' }, { as: 'newMembers', count: ({ input }) => countOf(input, 'memberIds') }],
   addMembers: [{ as: 'changes' }, { as: 'newMembers', count: (args) => countOf(args, 'userIds') }],

@@ -23,8 +23,9 @@ import { plainResolver } from './plan/plan.ts';
 
 /**
  * Builds the schema from all types registered on the builder. Throws if a type implements Node but no loader is
- * registered for it (`node` would not find its objects), if a field does not declare its size (operations that select
- * it could not be measured), or if no table entry says which scope a program needs for a field or a type.
+ * registered for it, because `node` would not find its objects. Throws if a field does not declare its size, because
+ * operations that select the field could not be measured. Throws if no table entry says which scope a program needs for
+ * a field or a type.
  */
 export function buildSchema(): GraphQLSchema {
   const schema = builder.toSchema();
@@ -49,7 +50,7 @@ export function buildSchema(): GraphQLSchema {
 }
 
 /**
- * Replaces the resolvers of ids, because the Relay plugin makes them asynchronous. A page of 50 messages with their
+ * Replaces the resolvers for ids, because the Relay plugin makes them asynchronous. A page of 50 messages with their
  * senders would need 100 promises for values that are already known.
  */
 function readIdsAtOnce(nodes: readonly GraphQLObjectType[]): void {
@@ -104,7 +105,7 @@ export function printPossibleTypes(schema: GraphQLSchema): string {
 }
 
 /**
- * Counts each mutation against its limits, and clears the loaders after it. Rows read before a mutation may be stale,
+ * Counts each mutation against its limits, and clears the loaders afterwards. Rows read before a mutation may be stale,
  * so the data selected from its result is read again. A result that may be large is rendered in turns.
  */
 function wrapMutations(schema: GraphQLSchema): void {
@@ -125,7 +126,7 @@ function wrapMutations(schema: GraphQLSchema): void {
 
 /**
  * Refuses a query or a mutation if the program lacks the scope for it, before the use counts against any limit. The
- * refusal is the Forbidden of the field's result union if there is one, and otherwise a top-level error. For
+ * refusal is the Forbidden in the field's result union, if there is one, and otherwise a top-level error. For
  * subscriptions, see http/stream/operation.ts.
  */
 function checkScopes(schema: GraphQLSchema): void {

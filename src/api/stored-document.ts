@@ -4,9 +4,9 @@ import { badRequest } from './error.ts';
 import { hashDocument } from './trusted-document.ts';
 
 /**
- * How a request names its document: by the text, by the id in the manifest or the hash (`documentId`), or by the hash
- * of Apollo's automatic persisted queries. `hash` is the SHA-256 hash in hex, whichever of these two ways the request
- * uses to give it.
+ * How a request names its document: by its text, by its id in the manifest or its hash (`documentId`), or by the hash
+ * that Apollo's automatic persisted queries use. `hash` is the SHA-256 hash in hex, whichever of these two ways the
+ * request uses to give it.
  */
 export type DocumentChoice = { query: string | null; documentId: string | null; hash: string | null };
 

@@ -37,7 +37,7 @@ builder.subscriptionField('chatEvents', (t) =>
 builder.subscriptionField('allEvents', (t) =>
   t.field({
     type: EnvelopeRef,
-    description: `For a program whose key has MESSAGES_READ and that does not act as a user: every event of all chats, except Typing and events for only one person, and UserUpdated of all users. The same rules as for \`events\` apply, but the program sees the whole history. Fields that depend on a viewer are null, false or empty. Lists of messages and files, and the URLs of files, are not available without a user.`,
+    description: `For a program whose key has MESSAGES_READ and that does not act as a user. Includes every event of all chats, except Typing and events for only one person, and UserUpdated for all users. The same rules as for \`events\` apply, but the program sees the whole history. Fields that depend on a viewer are null, false or empty. Lists of messages and files, and the URLs of files, are not available without a user.`,
     args: { after: t.arg.string() },
     subscribe: (_, { after }, context) => {
       const { keyId, scopes, botId, expiresAt, ...program } = requireProgram(context, 'MESSAGES_READ');

@@ -18,7 +18,7 @@ export type YogaSender = {
   response: ServerResponse;
 };
 
-/** What Yoga needs to answer requests. `mask` turns an error into one that the client may see. */
+/** The dependencies that Yoga needs to answer requests. `mask` turns an error into one that the client may see. */
 export type YogaOptions = {
   schema: GraphQLSchema;
   documents: DocumentCache;

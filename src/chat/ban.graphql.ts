@@ -16,7 +16,7 @@ import { ChatRef } from './chat.ref.ts';
 import { may } from './permission.ts';
 
 builder.node(BanRef, {
-  description: 'A ban that is in force. Visible only to those who may ban members of the chat.',
+  description: 'A ban that is in force. Visible only to users who may ban members of the chat.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     user: t.field({
@@ -93,7 +93,7 @@ You can also ban a user who is not a member. Banning a banned user again replace
   unbanMember: t.field({
     type: ChatRef,
     description:
-      'Lifts the ban, so that the user can join again or be added. Has no effect if the user is not banned. For those who may ban members.',
+      'Lifts the ban, so that the user can join again or be added. Has no effect if the user is not banned. For users who may ban members.',
     errors: { types: [NotFound, Forbidden] },
     args: { chatId: t.arg.id({ required: true }), userId: t.arg.id({ required: true }) },
     resolve: (_, { chatId, userId }, context) =>

@@ -45,7 +45,7 @@ defineEvent('AddToChat', {
 
 defineEvent('RemoveFromChat', {
   description:
-    'Sent to the remaining members and to the member who was removed; for the latter, it is the last event of that chat.',
+    'Sent to the remaining members and to the member who was removed. For the removed member, it is the last event from that chat.',
   load: async ({ chatId, userId }) => (chatId === null || userId === null ? null : { chatId, userId }),
   fields: (t) => ({
     chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }),

@@ -56,7 +56,7 @@ builder.mutationField('upsertChat', (t) =>
   t.field({
     type: ChatRef,
     description:
-      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it if it exists, so repeating the call does not create a second chat. The chat has no owner unless you name some, or unless the key acts as a user who is one of the first members. The chat still exists after its last member leaves.',
+      'For API keys with the scope CHATS_WRITE. Creates the chat with this key, or updates it if it exists, so repeating the call does not create a second chat. The chat has no owner unless you name some owners or the key acts as a user who is one of the first members. The chat still exists after its last member leaves.',
     errors: { types: [InvalidInput, NotFound, Forbidden] },
     args: { input: t.arg({ type: UpsertChatInput, required: true }) },
     resolve: (_, { input }, context) =>

@@ -19,16 +19,16 @@ export const maxUpsertMembers = 10_000;
 const maxAttempts = 5;
 
 /**
- * Creates the chat with this key, or updates it. Making the same call twice, even at the same time, creates only one
- * chat. With `memberIds`, exactly these users become the members. Added members receive AddToChat (or NewChat for a new
+ * Creates the chat with this key, or updates it. Making the same call twice, even concurrently, creates only one chat.
+ * With `memberIds`, exactly these users become the members. Added members receive AddToChat (or NewChat for a new
  * chat), and removed members receive RemoveFromChat. If a property changed, the members receive ChatUpdated. The caller
  * must have checked that the program may write chats.
  *
  * A chat with a key belongs to the embedding product. It has no owner unless the program names owners, or creates the
  * chat while it acts for a user and lists that user as a member. The chat is kept when its last member leaves. Throws
- * InvalidInput, with a list of the errors, for input that breaks the rules of the type or names unknown users;
- * Forbidden if one of the new members is banned from the chat; NotFound if an account is deleted in the meantime;
- * RateLimited if another transaction keeps the chat locked.
+ * InvalidInput, with a list of the errors, for input that breaks the rules of the type or names unknown users. Throws
+ * Forbidden if one of the new members is banned from the chat. Throws NotFound if an account is deleted in the
+ * meantime. Throws RateLimited if another transaction keeps the chat locked.
  */
 export async function upsertChat(db: Db, program: Program, input: ChatUpsert): Promise<Chat> {
   const wanted = readUpsert(input);

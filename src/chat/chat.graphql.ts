@@ -25,7 +25,7 @@ builder.prismaObjectFields(ChatRef, (t) => ({
   name: t.exposeString('name', {
     nullable: true,
     extensions: textSize(maxNameLength),
-    description: "Null for a single chat: show the other person's name instead.",
+    description: "Null for a single chat; show the other person's name instead.",
   }),
   description: t.exposeString('description', { nullable: true, extensions: textSize(maxDescriptionLength) }),
   createdAt: t.expose('createdAt', { type: 'DateTime' }),

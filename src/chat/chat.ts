@@ -71,11 +71,11 @@ export async function requireVisibleChat(db: Db, asker: Asker, chatId: bigint): 
 }
 
 /**
- * Creates a chat with its first members. The asker becomes its owner (a SINGLE chat has no owner). All members receive
- * NewChat. Two people have only one SINGLE chat, no matter which of the two asks for it or how many requests run at the
- * same time. If the chat already exists, it is returned unchanged. Throws InvalidInput, with a list of the errors, if
- * the input breaks the rules of its type or names unknown people; Forbidden if one of the other people has blocked the
- * asker; NotFound if the asker's account is deleted in the meantime.
+ * Creates a chat with its first members. The asker becomes the owner of the chat (a SINGLE chat has no owner). All
+ * members receive NewChat. Two people have only one SINGLE chat, no matter which of the two asks for it or how many
+ * requests run at the same time. If the chat already exists, it is returned unchanged. Throws InvalidInput, with a list
+ * of the errors, if the input breaks the rules of its type or names unknown people. Throws Forbidden if one of the
+ * other people has blocked the asker. Throws NotFound if the asker's account is deleted in the meantime.
  */
 export async function createChat(db: Db, asker: Asker, input: NewChat): Promise<Chat> {
   const chat = checkNewChat(asker, input);
@@ -183,8 +183,8 @@ async function claimPair(
 }
 
 /**
- * A single chat has no roles, so no one owns it. Raw SQL: one statement inserts all members, at a thirtieth of the cost
- * of Prisma's createMany.
+ * A single chat has no roles, so no one owns it. Raw SQL, because one statement inserts all members, at a thirtieth of
+ * the cost of Prisma's createMany.
  */
 async function insertMembers(
   { query }: Queryable,

@@ -52,8 +52,8 @@ class CommitLost extends Error {}
 
 /**
  * Combines waiting writes into one short transaction. PostgreSQL runs commits that notify one at a time, about 2,000
- * per second. Commits of 100 messages are slower, but together they reach 40,000 messages per second (measured, see
- * docs/architecture.md). See BatchCommit.
+ * per second. Commits of 100 messages are slower, but together they reach a rate of 40,000 messages per second
+ * (measured, see docs/architecture.md). See BatchCommit.
  *
  * A chat that another transaction (for example, one left open in psql) has locked would block the writes to all other
  * chats. The writes to such a chat therefore wait in a separate lane, in order.
@@ -138,16 +138,17 @@ function remedyFor(error: unknown, writes: readonly Write[], failures: number): 
   const state = sqlStateOf(error) ?? '';
   // A lost commit may have succeeded. Without resources or write access, each half of the batch would also fail.
   if (error instanceof CommitLost || /^(25|53|54|58)/.test(state)) return 'REJECT';
-  // Dividing would not help, because all writes of a lane wait for the same lock, and a lost connection fails all of
-  // them.
+  // Dividing the batch would not help, because all writes of a lane wait for the same lock, and a lost connection fails
+  // all of them.
   if (state === lockNotAvailable || (isTransient(error) && !isUndone(error))) return failures > 1 ? 'REJECT' : 'REPEAT';
   if (writes.length > 1) return 'DIVIDE';
   if (isConflict(error)) return failures < maxConflicts ? 'REPEAT' : 'REJECT';
-  // Another transaction has just inserted the row that this one was about to insert. The next attempt finds that row.
+  // Another transaction has just inserted the row that this transaction was about to insert. The next attempt finds
+  // that row.
   return state === uniqueViolation && failures === 1 ? 'REPEAT' : 'REJECT';
 }
 
-/** Returns the chats that exist but that another transaction has locked. */
+/** Returns the chats that exist but are locked by another transaction. */
 async function findBusyChats(
   client: Queryable,
   writes: Write[],

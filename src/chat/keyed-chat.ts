@@ -10,8 +10,8 @@ import { lockPeople, refuseUnknownPeople } from './chat.ts';
 import { unnest } from '../postgres/unnest.ts';
 
 /**
- * A chat as the embedding product describes it. Undefined leaves a property, or the members, as they are. Null removes
- * a property.
+ * A chat as the embedding product describes it. An undefined value leaves a property, or the members, unchanged. Null
+ * removes a property.
  */
 export type ChatUpsert = {
   key: string;
@@ -52,7 +52,7 @@ export async function createKeyedChat(
 
 /**
  * Creates a single chat. If the two people already have a single chat without a key, that chat gets this key, because
- * two people have at most one single chat. Returns null if another request has just created a chat with this key, or a
+ * two people can have only one single chat. Returns null if another request has just created a chat with this key, or a
  * single chat for the pair. Throws InvalidInput.
  */
 export async function createKeyedSingle(
@@ -96,7 +96,7 @@ export function readPair(memberIds: readonly bigint[]): [bigint, bigint] {
   return one < other ? [one, other] : [other, one];
 }
 
-/** Throws InvalidInput if `ownerIds` is empty or names anyone who is not a member. */
+/** Throws InvalidInput if `ownerIds` is empty or names a user who is not a member. */
 export function refuseOwners(ownerIds: readonly bigint[] | undefined, memberIds: ReadonlySet<bigint>): void {
   if (ownerIds === undefined) return;
   if (ownerIds.length === 0) {

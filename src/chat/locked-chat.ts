@@ -12,16 +12,16 @@ import { may, type Action, type ChatAccess } from './permission.ts';
 import type { Asker } from '../core/asker.ts';
 
 /**
- * A chat whose row this transaction has locked, and the asker's access to it: `visibleFrom` is the first seq that they
- * see.
+ * A chat whose row this transaction has locked, and the access that the asker has to the chat: `visibleFrom` is the
+ * first seq that the asker sees.
  */
 export type LockedChat = { asker: Asker; chat: Chat; access: ChatAccess & { visibleFrom: number } };
 
 /**
  * Runs `work` in a transaction that has locked the chat's row. Every change to the chat, its messages, or its members
  * and their roles takes this lock, so the data that `work` reads stays valid until the commit. Throws NotFound for a
- * chat that the asker cannot see; LastOwner if the database refuses a change that would leave the chat's members
- * without an owner; RateLimited if another transaction (psql, for example) keeps the chat locked for more than 5
+ * chat that the asker cannot see. Throws LastOwner if the database refuses a change that would leave the chat's members
+ * without an owner. Throws RateLimited if another transaction (psql, for example) keeps the chat locked for more than 5
  * seconds.
  */
 export async function inChat<T>(
@@ -65,7 +65,8 @@ export async function readLockedChat({ prisma }: Transaction, { chat }: LockedCh
 }
 
 /**
- * Deletes the chat. Its members receive ChatDeleted and no other event. Deleting millions of messages takes minutes.
+ * Deletes the chat. The chat's members receive ChatDeleted and no other event. Deleting millions of messages takes
+ * minutes.
  */
 export async function deleteLockedChat(transaction: Transaction, { chat }: LockedChat): Promise<void> {
   await allowMinutes(transaction);
@@ -86,12 +87,13 @@ export async function holdChat(client: Queryable, chatId: bigint): Promise<void>
 }
 
 /**
- * Raw SQL: Raw SQL, because Prisma has no row locks, and because the visibility rule belongs in the statement that
+ * Raw SQL, because Prisma has no row locks, and because the visibility rule belongs in the statement that
  * reads the rows.
  */
 async function lockChat({ query }: Transaction, asker: Asker, chatId: bigint): Promise<LockedChat> {
   await holdChat({ query }, chatId);
-  // A separate statement: the statement that waited for the lock still sees the members as they were before.
+  // This must be a separate statement, because a statement that has waited for the lock still sees the members as they
+  // were before the wait.
   const { rows } = await query<Chat & Omit<ChatAccess, 'type'>>({
     name: 'hold_chat',
     text: `select ${columns.chat('c')}, m.role, ${visibleFrom('c', '$2')} as "visibleFrom",

@@ -12,7 +12,7 @@ builder.queryField('publicChannels', (t) =>
   t.field({
     type: ChatConnectionRef,
     description:
-      'The public channels, ordered by name, except those that the viewer is banned from. With `search`, only the channels that match: each word of it must be the beginning of a word in the name.',
+      'The public channels, ordered by name, except those that the viewer is banned from. With `search`, only the channels that match: each word of the search text must be the beginning of a word in the name.',
     args: { search: t.arg.string(), first: t.arg.int(), after: t.arg.string() },
     complexity: ({ search, ...args }) => ({ ...pageComplexity(args), field: search == null ? 1 : searchCost }),
     resolve: async (_, { search, ...args }, context) => {

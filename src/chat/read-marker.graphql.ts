@@ -16,7 +16,8 @@ import { decodeId } from '../core/id.ts';
 builder.mutationField('markRead', (t) =>
   t.field({
     type: MemberRef,
-    description: 'Moves the read marker forward. Moving it back is refused unless `rewind` is true (mark as unread).',
+    description:
+      'Moves the read marker forward. Moving the marker back is refused unless `rewind` is true (mark as unread).',
     errors: { types: [InvalidInput, NotFound] },
     args: {
       chatId: t.arg.id({ required: true }),

@@ -32,7 +32,7 @@ const names = Object.keys(chatActions) as [ChatAction, ...ChatAction[]];
 
 const ChatActionRef = builder.enumType('ChatAction', {
   description:
-    'More will be added. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE apply to members who are neither owners nor admins; only owners can also do this to owners and admins.',
+    'Future versions will add more. REMOVE_MEMBER, BAN_MEMBER, MUTE_MEMBER and SET_MEMBER_ROLE apply to members who are neither owners nor admins. Only owners can also take these actions on owners and admins.',
   values: names,
 });
 

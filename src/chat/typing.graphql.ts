@@ -14,7 +14,7 @@ defineFeature('TYPING');
 builder.mutationField('startTyping', (t) =>
   t.boolean({
     description:
-      'Shows the other members for a few seconds that the viewer is typing. Call it again while the viewer continues to type. Returns false if the viewer may not write there because they are not a member, are blocked or are muted.',
+      'For a few seconds, shows the other members that the viewer is typing. Call it again while the viewer continues to type. Returns false if the viewer may not write there because they are not a member, are blocked or are muted.',
     args: { chatId: t.arg.id({ required: true }) },
     resolve: async (_, { chatId: id }, context) => {
       const asker = requireAsker(context);
@@ -30,7 +30,7 @@ builder.mutationField('startTyping', (t) =>
 
 defineNotice('Typing', {
   description:
-    'Neither stored nor replayed; the envelope repeats the last cursor of the stream. Show it for 5 seconds: the event is repeated every 3 seconds while the person is typing.',
+    'Neither stored nor replayed; the envelope repeats the last cursor of the stream. Show it for 5 seconds, because the event is sent again every 3 seconds while the person is typing.',
   fields: (t) => ({
     chatId: t.id({ resolve: ({ chatId }) => encodeId('Chat', chatId) }),
     userId: t.id({ resolve: ({ userId }) => encodeId('User', userId) }),

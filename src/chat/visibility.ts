@@ -37,14 +37,14 @@ export function visibleMembers(asker: Asker): Prisma.MemberWhereInput {
 }
 
 /**
- * Returns an SQL condition for whether signed-in users can see `person` (an alias of users). They can until the
- * account's erasure begins.
+ * Returns an SQL condition for whether signed-in users can see `person` (an alias of users). They can see `person`
+ * until the erasure of the account begins.
  */
 export function isVisiblePerson(person: string): string {
   return `${person}.deleted_at is null`;
 }
 
-/** The same condition, as a Prisma filter. */
+/** Returns the same condition as a Prisma filter. */
 export const visiblePeople: Prisma.UserWhereInput = { deletedAt: null };
 
 /**

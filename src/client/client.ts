@@ -45,7 +45,7 @@ export class Client {
     this.server = this.#engine.server;
   }
 
-  /** Everything that the client currently knows. */
+  /** The current state: all data that the client has. */
   get state(): State {
     return this.#engine.store.state;
   }
@@ -72,7 +72,7 @@ export class Client {
 
   /**
    * Ends the session on this device (with `everywhere`, the sessions on all of the user's devices) and forgets
-   * everything. If the server cannot be reached, still forgets everything, and then throws.
+   * everything. If the server cannot be reached, the client still forgets everything, and then throws.
    */
   async signOut(options: { everywhere?: boolean } = {}): Promise<void> {
     try {
@@ -83,7 +83,7 @@ export class Client {
   }
 
   /**
-   * Connects and stays in sync until `stop`. Resolves once the client is live or signed out, or when the stored state
+   * Connects and stays in sync until `stop`. Resolves once the client is live or signed out, or once the stored state
    * is loaded.
    */
   start(): Promise<void> {
@@ -128,7 +128,8 @@ export class Client {
    * stored and sent later. Files are uploaded first. A message with files is not stored until its files are uploaded.
    *
    * Rejects with a ParleyError if the server refuses the message. `NOT_FOUND` means that the user has lost access to
-   * the chat. If the connection broke before that, the server may have the message, and the client cannot tell.
+   * the chat. If the connection broke before the server answered, the server may have the message, and the client
+   * cannot tell.
    */
   async sendMessage(
     chatId: string,

@@ -1,6 +1,6 @@
 import type { Chat } from './state.ts';
 
-/** The count of unread messages stops here, as in the API. */
+/** The largest number of unread messages that is counted, as in the API. */
 const maxUnread = 1_000;
 
 type Counts = Partial<Pick<Chat, 'lastReadSeq' | 'unreadCount' | 'unreadMentionCount'>>;
@@ -11,9 +11,9 @@ type Counts = Partial<Pick<Chat, 'lastReadSeq' | 'unreadCount' | 'unreadMentionC
 export type CountChange = (chat: Chat) => { counts: Counts; isExact: boolean };
 
 /**
- * Counts the event at this position once, however often the event is applied. Returns the chat, and whether its counts
- * are now uncertain because the event may have been counted already, or because the event does not say how it changes
- * the counts.
+ * Counts the event at this position once, no matter how often the event is applied. Returns the chat, and whether its
+ * counts are now uncertain because the event may have been counted already, or because the event does not say how it
+ * changes the counts.
  */
 export function count(chat: Chat, position: number, change: CountChange): { chat: Chat; isUncertain: boolean } {
   if (position <= chat.countedAt) return { chat, isUncertain: false };
@@ -41,7 +41,10 @@ export const newMessage =
     });
   };
 
-/** A deleted message is no longer counted as unread. It does not show any more whether it mentioned the viewer. */
+/**
+ * A deleted message is no longer counted as unread. The deleted message no longer shows whether it mentioned the
+ * viewer.
+ */
 export const deletedMessage =
   (seq: number, { isOwn }: Origin): CountChange =>
   ({ lastReadSeq, unreadCount, unreadMentionCount }) => {

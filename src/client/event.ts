@@ -40,7 +40,7 @@ export function applyEvent(state: State, { cursor, event }: Envelope): State {
   return apply?.(state, event, positionOf(cursor)) ?? state;
 }
 
-/** Returns whether, because of this event, data of the chat that was read earlier may show too much or too little. */
+/** Returns whether, because of this event, data that was read earlier from the chat may show too much or too little. */
 export function changesAccess({ event }: Envelope, chatId: string, viewerId: string | undefined): boolean {
   const { __typename: kind } = event;
   if (kind === 'AddToChat') return event.chat.id === chatId && event.members.some(({ user }) => user.id === viewerId);
@@ -70,7 +70,7 @@ export function loseChat(state: State, chatId: string): State {
   };
 }
 
-/** Records that a user is no longer typing in a chat. */
+/** Records that a user has stopped typing in a chat. */
 export function stopTyping(state: State, chatId: string, userId: string | null): State {
   const typing = state.typing[chatId]?.filter((id) => id !== userId) ?? [];
   if (typing.length === (state.typing[chatId]?.length ?? 0)) return state;

@@ -19,7 +19,7 @@ export type Following = {
 /**
  * Follows one of the app's own subscriptions. Whenever the stream breaks or the token expires, resumes after the last
  * event. Resolves when the signal is aborted, when the subscription is complete, or when the subscription is refused.
- * In the last case, `onResult` first receives a result with the reason.
+ * If the subscription is refused, `onResult` first receives a result with the reason.
  */
 export async function followSubscription(client: Client, body: Subscription, following: Following): Promise<void> {
   const { signal } = following;

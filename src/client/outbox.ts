@@ -23,7 +23,7 @@ const storageKey = 'outbox';
 
 /**
  * What the outbox needs to work. Tabs with the same `lockName` share their stored messages. Each tab sends its own
- * messages, and those that it finds in the store when it opens.
+ * messages, and the messages that it finds in the store when it opens.
  */
 export type OutboxOptions = {
   store: Store;

@@ -48,7 +48,7 @@ export function useParley<Part>(select: (state: State) => Part): Part {
   return useSyncExternalStore(client.subscribe, read, read);
 }
 
-/** Returns whether events arrive; see `State.connection`. */
+/** Returns whether events are arriving; see `State.connection`. */
 export function useConnection(): Connection {
   return useParley(({ connection }) => connection);
 }
@@ -94,7 +94,7 @@ export type Messages = MessageWindow & {
   /** The messages, followed by the pending messages. */
   readonly items: readonly Item[];
   readonly isLoading: boolean;
-  /** Why the last attempt to load failed, or null if it did not fail. */
+  /** Why the last attempt to load failed, or null if it succeeded. */
   readonly error: unknown;
   /** Loads another page. Does nothing while a page is loading, or if there are no more messages. */
   readonly loadOlder: () => void;

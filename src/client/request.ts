@@ -40,7 +40,7 @@ export function headersWith(token: string | null, accept: string): Record<string
   };
 }
 
-/** Converts the refusal of a request into an error. */
+/** Converts a refused request into an error. */
 export function toError({ message, extensions }: Refusal): ParleyError {
   return new ParleyError(extensions?.code ?? 'INTERNAL', message, {
     retryAfterSeconds: extensions?.retryAfterSeconds ?? null,

@@ -25,7 +25,7 @@ export function appendMessage(before: MessageWindow, message: Message): MessageW
 }
 
 /**
- * Joins a page and the window of its chat. If the two do not touch, an older or newer page is ignored, and any other
+ * Joins a page and the window of its chat. If the two do not touch, an older or newer page is ignored, while any other
  * page replaces the window.
  */
 export function putPage(state: State, chatId: string, { kind, page }: { kind: PageKind; page: WirePage }): State {

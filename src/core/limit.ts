@@ -8,7 +8,7 @@ export type Quota = { count: number; windowSeconds: number };
  */
 type LimitRule = { setting: string; quota: string; isShared: boolean; message: string; meaning: string };
 
-/** An activity, which has three limits. Without Redis, each node counts separately in memory. */
+/** An activity, to which three limits apply. Without Redis, each node counts separately in memory. */
 type ActivityRule = {
   setting: string;
   quotas: { account: string; session: string; address: string };
@@ -197,7 +197,10 @@ export const activityRules = {
   },
 } as const satisfies Record<string, ActivityRule>;
 
-/** Something that signed-in users do. It is counted per session, per account and per address. */
+/**
+ * Something that signed-in users do, which is counted per session, per account and per address. It is counted per
+ * session, per account and per address.
+ */
 export type Activity = keyof typeof activityRules;
 
 /**

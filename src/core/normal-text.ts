@@ -6,8 +6,8 @@
 export type NormalText = { text: string; placeOf: (position: number) => number };
 
 /**
- * Runs of more than 16 combining marks are cut, because ordering them takes quadratic time. No language needs nearly as
- * many.
+ * Runs of more than 16 combining marks are cut, because ordering them takes quadratic time. No language needs nearly
+ * that many.
  */
 const tooManyMarks = /(\p{M}{16})\p{M}+/gu;
 
@@ -48,7 +48,7 @@ export function normalizeText(text: string): string {
   return ascii.test(text) ? text : normalizePart(text);
 }
 
-/** A section of a text, with its start in the original and in the normalized text. */
+/** A section of a text, with the positions at which it begins in the original and in the normalized text. */
 type Stretch = { original: string; text: string; place: number; position: number; places?: readonly number[] };
 
 /** Normalizes a text and also maps positions back to the original, which costs more than `normalizeText`. */
@@ -115,8 +115,8 @@ function normalizePart(text: string): string {
 const digits = new Map<string, string>();
 
 /**
- * Converts a decimal digit of any script to ASCII. The digits 0 to 9 of each script are consecutive code points; there
- * are a few hundred digits in total.
+ * Converts a decimal digit of any script to ASCII. The digits 0 to 9 of each script are consecutive code points, and
+ * there are only a few hundred digits in total.
  */
 function asciiDigit(digit: string): string {
   const known = digits.get(digit);

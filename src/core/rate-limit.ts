@@ -35,8 +35,7 @@ type Result = { rows: Record<string, unknown>[]; rowCount: number | null };
 
 /**
  * Counters in Redis that all nodes share: `client` has the methods of ioredis that rate-limiter-flexible calls, and
- * each key begins with `prefix`. While Redis is failing, each limit falls back to the counter that it would use without
- * Redis.
+ * each key begins with `prefix`. While Redis is failing, each limit uses the counter that it would use without Redis.
  */
 export type SharedCounters = { client: object; prefix: string };
 
@@ -236,8 +235,8 @@ async function queryWithNumbers(store: LimitStore, statement: Parameters<LimitSt
 }
 
 /**
- * Returns a short key. In PostgreSQL and Redis, email addresses and network addresses are stored only as hashes; in
- * memory they are not hashed, because that would cost more than the counting.
+ * Returns a short key. In PostgreSQL and Redis, email addresses and network addresses are stored only as hashes. In
+ * memory, they are not hashed, because hashing them would cost more than counting the requests.
  */
 function keyOf({ userId, sessionId, keyId, address, email }: Counted, isHashed: boolean): string {
   const text = [userId, sessionId, keyId, address, email?.toLowerCase()].map((part) => String(part ?? '')).join('\n');

@@ -46,7 +46,7 @@ export function readName(value: string, path: string[], maxLength: number, error
 }
 
 /**
- * Reads multi-line text that has at least one visible character: normalizes line ends to newlines, and refuses control
+ * Reads multi-line text that has at least one visible character. Normalizes line ends to newlines, and refuses control
  * characters other than tab and newline. The database's `is_text` applies the same rule.
  */
 export function readText(value: string, path: string[], maxLength: number, errors: FieldError[]): string {

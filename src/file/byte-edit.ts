@@ -5,7 +5,8 @@ import type { StagedBytes } from './store/store.ts';
 export type Span = { start: number; end: number };
 
 /**
- * A part of a file and its replacement. The replacement is empty, other bytes, or null for the same number of zeros.
+ * A part of a file and its replacement. The replacement is empty, consists of other bytes, or is null, which stands for
+ * the same number of zeros.
  */
 export type Edit = Span & { bytes: Uint8Array | null };
 

@@ -12,10 +12,10 @@ import type { Asker } from '../core/asker.ts';
 type Unit = { uploaderId: bigint; files: PreparedFile[]; partialId: string | null };
 
 /**
- * The maximum number of files that one transaction saves (it saves more only if a single unit has more), and the
- * maximum number of units that wait. While the database processes one batch, this process prepares the next. With a
- * batch size of 64, all 64 concurrent uploads went into a single batch, so the database and this process waited for
- * each other, which was a fifth slower (measured).
+ * The maximum number of files that one transaction saves (a single unit may have more), and the maximum number of units
+ * that wait. While the database processes one batch, this process prepares the next. With a batch size of 64, all 64
+ * concurrent uploads went into a single batch, so the database and this process waited for each other, which made
+ * uploads a fifth slower (measured).
  */
 const maxBatch = 32;
 const lockNotAvailable = '55P03';
@@ -23,9 +23,9 @@ const maxWaiting = 10_000;
 
 /**
  * Saves files in short transactions; see BatchCommit. Files whose bytes are inline are saved together in one statement,
- * even if they belong to different users. A user's files go through a separate lane if their bytes must first go to a
- * store, if they arrived in parts, or if saving them together with the files of other users fails because the user is
- * over their quota or another transaction is adding to that user's files.
+ * even if they belong to different users. A user's files go through a separate lane in three cases: their bytes must
+ * first go to a store; they arrived in parts; or saving them together with the files of other users fails, because the
+ * user is over their quota or another transaction is adding to that user's files.
  */
 export class FileCommit {
   readonly #db: Db;
@@ -128,7 +128,7 @@ function allOrNull(files: (SharedFile | null)[]): SharedFile[] | null {
 
 /**
  * Returns how many units, counted from the first, the next transaction saves. A partial upload gets its own
- * transaction, so that no other upload fails with it.
+ * transaction, so that other uploads do not fail with it.
  */
 function countTogether(waiting: readonly Unit[]): number {
   let files = 0;
@@ -140,8 +140,8 @@ function countTogether(waiting: readonly Unit[]): number {
 }
 
 /**
- * Like Promise.all, but rejects only after every promise has settled. The rollback that follows releases the locks, and
- * by then no bytes may still be on their way to the store.
+ * Like Promise.all, but rejects only after every promise has settled. The rollback that follows releases the locks. By
+ * then, no bytes may still be on their way to the store.
  */
 async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(promises);

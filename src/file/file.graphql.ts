@@ -50,7 +50,7 @@ builder.node(FileRef, {
       nullable: true,
       extensions: asciiSize(120),
       description:
-        'A sentence for the uploader about what the server could not do for the file: why it has no thumbnails, or why a picture is treated as a plain file. Null if there is nothing to report.',
+        'A sentence that tells the uploader what went wrong: why the file has no thumbnails, why a picture is treated as a plain file, or that the metadata could not be removed. Null if there is nothing to report.',
     }),
     thumbnailUrl: t.string({
       extensions: asciiSize(maxFileUrlBytes),

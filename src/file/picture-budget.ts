@@ -1,7 +1,9 @@
 import { createLru } from '../core/lru.ts';
 import { RateLimited } from '../errors.ts';
 
-/** The processing time of about a hundred phone photos. A user regains used time at the rate of `regainedPerMs`. */
+/**
+ * The processing time that about a hundred phone photos take. A user regains used time at the rate of `regainedPerMs`.
+ */
 const budgetMs = 120_000;
 const regainedPerMs = 0.1;
 const maxPeople = 100_000;

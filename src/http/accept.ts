@@ -4,7 +4,7 @@ import { parseMediaType, splitOutsideQuotes, type MediaType } from './media-type
 /** One entry of an Accept header with its weight, from 0 (refused) to 1. */
 type MediaRange = MediaType & { weight: number };
 
-/** The media types of a single result. Clients that name neither of them get the first one. */
+/** The media types of a single result. Clients that name neither of the two types get the first one. */
 const jsonTypes = ['application/json', 'application/graphql-response+json'] as const;
 
 type JsonType = (typeof jsonTypes)[number];
@@ -18,8 +18,8 @@ export function acceptsStream(accept: string | undefined): boolean {
 }
 
 /**
- * Returns the kind of stream that an Accept header names first, including through wildcards; null if the header accepts
- * neither kind.
+ * Returns the kind of stream that an Accept header names first, including through wildcards, or null if the header
+ * accepts neither kind.
  */
 export function chooseStream(accept: string | undefined): 'EVENT_STREAM' | 'MULTIPART' | null {
   if (accept === undefined) return 'EVENT_STREAM';

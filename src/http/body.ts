@@ -44,8 +44,8 @@ export async function readForm(request: IncomingMessage, maxBytes: number): Prom
 
 /**
  * Reads a request's body as UTF-8 text. Throws HttpError: 413 for a body over `maxBytes`, and 400 for a body that ends
- * early. The function uses events, because asynchronous iteration would leave its listeners on the request, which takes
- * 1 KB for as long as a stream is open.
+ * early. The function uses events, because asynchronous iteration would leave its listeners on the request, where they
+ * would take 1 KB for as long as a stream is open.
  */
 export function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const tooLarge = () => new HttpError(413, `The body is larger than ${maxBytes} bytes.`);

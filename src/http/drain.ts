@@ -50,6 +50,12 @@ export class Drain {
     if (!this.#server.listening) endConnectionWith(response);
   }
 
+  /** Whether a request on the connection has not been answered completely. */
+  isBusy(socket: Duplex): boolean {
+    for (const response of this.#underWay) if (response.req.socket === socket) return true;
+    return false;
+  }
+
   /** Whether the connection has not sent a request yet. */
   isUnused(socket: Duplex): boolean {
     return this.#unused.has(socket);

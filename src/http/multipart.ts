@@ -44,7 +44,7 @@ export async function* readParts(request: IncomingMessage, boundary: string): As
   }
 }
 
-/** Reads the text of a part that has at most `maxBytes`. Throws BadMultipart if the part is longer. */
+/** Reads the text of a part, which may have at most `maxBytes`. Throws BadMultipart if the part is longer. */
 export async function readText({ name, body }: Part, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -14,6 +14,7 @@ import { Drain } from './drain.ts';
 import { ConnectionDoor, type ConnectionLimits } from './connection-door.ts';
 import { applyCors } from './cors.ts';
 import { readTraceParent, requestIdOf } from './request-id.ts';
+import { lingerMs } from './refusal.ts';
 import { problem, sendProblem } from './rest/problem.ts';
 import { sendJson } from './respond.ts';
 import { headerLimits, refuseUnreadable } from './unreadable.ts';
@@ -71,6 +72,11 @@ export async function openHttpServer(
   const answers = new UnreadAnswers(options.unread ?? unreadLimits, options);
   const access = options.accessLog === true ? new AccessLog(options.log, options.addressOf) : null;
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
+    // The rest of a request that was refused with 408: it must not have an effect after all.
+    if (request.socket.writableEnded) {
+      request.socket.destroy();
+      return;
+    }
     drain.watchRequest(request, response);
     answers.limit(request, response);
     const { scope, span } = openScope(request, options);
@@ -83,7 +89,7 @@ export async function openHttpServer(
   server.on('connection', (socket) => {
     if (door.admit(socket)) drain.watchConnection(socket);
   });
-  server.on('connect', refuseTunnel);
+  server.on('connect', (_, socket) => refuseTunnel(socket, { isBusy: drain.isBusy(socket) }));
   server.on('clientError', (error, socket) => {
     refuseUnreadable(error, socket, {
       keepAliveMs: options.keepAliveMs,
@@ -187,10 +193,17 @@ function hasHungUp(response: ServerResponse, error: unknown): boolean {
 const internalError = { errors: [{ message: 'Internal server error.', extensions: { code: 'INTERNAL' } }] };
 
 /**
- * Refuses CONNECT. Node provides no response object for CONNECT, and would close the connection without a response.
+ * Refuses CONNECT. Node provides no response object for it, and would close the connection without an answer. If an
+ * earlier request on the connection has not been answered yet, the refusal would be mistaken for that answer, so the
+ * connection is closed.
  */
-function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
+function refuseTunnel(socket: Duplex, { isBusy }: { isBusy: boolean }): void {
   socket.on('error', () => undefined);
+  if (isBusy) {
+    socket.destroy();
+    return;
+  }
   const refusal = 'HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD, POST\r\ncontent-length: 0\r\nconnection: close';
   socket.end(`${refusal}\r\n\r\n`, () => socket.destroy());
+  setTimeout(() => void socket.destroy(), lingerMs).unref();
 }

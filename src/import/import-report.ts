@@ -1,6 +1,6 @@
 /** How many refused lines and how many notes a report describes; the report counts all of them. */
 const maxDescribed = 1_000;
-/** How many chats with refused lines the builder remembers. */
+/** The maximum number of chats with refused lines that the builder remembers. */
 const maxFaulty = 10_000;
 
 /**
@@ -9,7 +9,7 @@ const maxFaulty = 10_000;
  */
 export type Remark = { line: number; path: string; message: string };
 
-/** How many lines of a kind created something, and how many described something that already existed. */
+/** How many lines of one kind created something, and how many described something that already existed. */
 export type Count = { created: number; skipped: number };
 
 /** The results of an import. */
@@ -66,7 +66,7 @@ export class ReportBuilder {
     return this.report;
   }
 
-  /** Whether a line of this chat was refused; true for every chat once there are too many to remember. */
+  /** Whether a line of this chat was refused. Returns true for every chat once there are too many chats to remember. */
   isFaulty(chat: string): boolean {
     return this.#faulty.size >= maxFaulty || this.#faulty.has(chat);
   }

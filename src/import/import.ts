@@ -23,9 +23,9 @@ const writers: { [Each in Kind]: Writer<Each> } = {
 
 /**
  * Imports JSON lines (docs/import.md) as they arrive. Refuses lines that are not JSON, break a rule or name something
- * unknown, and imports the other lines. If the body is cut off, what has been written stays; sending the same lines
- * again changes nothing. `identify` returns the program, and throws if the program is not allowed, or no longer
- * allowed, to import: an import may take hours, and ends when its API key does.
+ * unknown, and imports the other lines. If the body is cut off, the lines that have been written stay. Sending the same
+ * lines again changes nothing. `identify` returns the program, and throws if the program is not, or no longer, allowed
+ * to import. An import may take hours, and ends once its API key is no longer valid.
  */
 export async function importLines(
   db: Db,

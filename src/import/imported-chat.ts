@@ -8,8 +8,8 @@ import { refused, type Result } from './batch.ts';
 export type NamedChat = { id: bigint; key: string; lastSeq: number; isImported: boolean; isOpen: boolean };
 
 /**
- * Returns the chats with these keys, by key, and locks their rows, so that no import ends in the meantime. Raw SQL,
- * because of the row locks, which all code takes in the order of the ids.
+ * Returns the chats with these keys, by key, and locks their rows, so that none of their imports ends in the meantime.
+ * Raw SQL, because of the row locks, which all code acquires in the order of the ids.
  */
 export async function lockNamedChats(
   client: Queryable,
@@ -24,7 +24,7 @@ export async function lockNamedChats(
   return new Map(rows.map((chat) => [chat.key, chat]));
 }
 
-/** Returns why a line may not write to the chat; null if it may. */
+/** Returns why a line may not write to the chat, or null if it may. */
 export function refuseChat(chat: NamedChat | undefined, path: string[]): Result | null {
   if (chat === undefined) return refused(path, 'there is no chat with this key');
   if (!chat.isImported) return refused(path, 'this chat was not created by an import');

@@ -44,7 +44,7 @@ function channelKey({ team, channel }: Json): string {
   return toKey('mattermost:', `${textOf(team)}/${textOf(channel)}`);
 }
 
-/** Returns the key of a direct channel, which has no name, only members. */
+/** Returns the key of a direct channel, which has no name but only members. */
 function directKey(members: readonly string[]): string {
   return `mattermost:direct-${hash(members.toSorted().join('\n'))}`;
 }

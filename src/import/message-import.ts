@@ -47,7 +47,9 @@ function nameOf(chatId: bigint, key: string): string {
   return `${chatId} ${key}`;
 }
 
-/** Returns the seqs of the existing messages that lines repeat or reply to, by `nameOf`. */
+/**
+ * Returns the seqs of the existing messages that the lines repeat or reply to, under the keys that `nameOf` returns.
+ */
 async function readSeqs(
   client: Queryable,
   chats: ReadonlyMap<string, NamedChat>,

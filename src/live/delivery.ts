@@ -45,7 +45,7 @@ export function bytesOf(batch: Batch): number {
 /** A listener that receives rendered events. */
 export interface Receiver extends Listener {
   readonly asker: Caller;
-  /** False while the receiver would drop every event; nothing is executed for the receiver in that state. */
+  /** False while the receiver would drop every event. In that state, nothing is executed for the receiver. */
   readonly isReceiving: boolean;
   receive(batch: Batch): void;
   /** Call this when events were dropped for this receiver, so that it resumes from the log. */
@@ -55,15 +55,15 @@ export interface Receiver extends Listener {
    * `isToldOfLoss` is true, a receiver that misses the notice receives CaughtUp instead.
    */
   receiveTransient(print: (cursor: string) => string, options: { isToldOfLoss: boolean }): void;
-  /** Ends the subscription at event `at`; nothing follows. */
+  /** Ends the subscription at event `at`, after which nothing is sent. */
   finish(reason: EndReason, at: bigint): void;
   /** Closes the stream, so that its client reconnects. */
   interrupt(): void;
 }
 
 /**
- * One rendering for all of the receivers, so that consecutive events can be sent together; or an action that runs when
- * its turn comes.
+ * Either one rendering for all of the receivers, so that consecutive events can be sent together, or an action that
+ * runs when its turn comes.
  */
 export type Delivery = { receivers: readonly Receiver[]; rendering: Rendering } | (() => void) | null;
 

@@ -19,8 +19,8 @@ export type FanOutOptions = {
 
 /**
  * Executes each distinct subscription once per event, and gives the encoded result to every subscriber that has this
- * subscription. Subscribers share a result exactly when its execution did not depend on the asker; otherwise each asker
- * gets their own result.
+ * subscription. Subscribers share a result exactly when its execution did not depend on the asker. Otherwise, each
+ * asker gets a separate result.
  */
 export class FanOut {
   readonly #options: SharedSubscriptionOptions;
@@ -52,8 +52,8 @@ export class FanOut {
   }
 
   /**
-   * Call this when earlier renderings of a chat (null: of all chats) must no longer be shown, not even by a replay that
-   * overtakes the queue.
+   * Call this when earlier renderings of a chat (or of all chats, if null) must no longer be shown, not even by a
+   * replay that overtakes the queue.
    */
   forget(chatId: bigint | null): void {
     this.#options.outdated.begin(chatId);

@@ -4,7 +4,7 @@ import type { Loaders } from '../postgres/loader.ts';
 
 /**
  * The maximum number of groups that this process reads ahead of their turns. A group can contain 512 events with their
- * rows, so a thousand readers of different documents must not all read ahead.
+ * rows, so a thousand readers of different documents must not all read ahead at the same time.
  */
 const maxAhead = 8;
 /**
@@ -44,7 +44,7 @@ export class GroupRows {
     return ahead.size < maxAhead ? new GroupRows(group, read()) : null;
   }
 
-  /** Returns the rows if they belong to this group and are recent; returns them only once. */
+  /** Returns the rows if they belong to this group and are recent. A second call returns null. */
   take(group: readonly Segment[]): Rows | null {
     const rows = this.#rows;
     this.drop();
@@ -52,7 +52,7 @@ export class GroupRows {
     return isSame ? rows : null;
   }
 
-  /** Allows the next group to be read ahead. Call this if no one needs the rows. */
+  /** Allows the next group to be read ahead. Call this if the rows are not needed. */
   drop(): void {
     clearTimeout(this.#timer);
     ahead.delete(this);

@@ -14,7 +14,7 @@ export type Price = { complexity: number; isRepeated: boolean };
  * limit off.
  *
  * Repeated subscriptions are refused only above twice the limit. After a network failure, a client reopens all of its
- * streams before the server notices that the earlier ones are dead, and a refusal would tell the client not to come
+ * streams before the server notices that the earlier streams are dead. A refusal would tell the client not to come
  * back.
  */
 export class SubscriptionBudget {
@@ -27,8 +27,8 @@ export class SubscriptionBudget {
   }
 
   /**
-   * Adds a subscription. If that would exceed the limit, adds nothing and throws a RateLimited that names the limit and
-   * the total with this subscription.
+   * Adds a subscription. If the new total would exceed the limit, adds nothing and throws a RateLimited that names the
+   * limit and the total with this subscription.
    */
   take(userId: bigint, { complexity, isRepeated }: Price): void {
     const sum = (this.#spent.get(userId) ?? 0) + complexity;

@@ -5,14 +5,14 @@
 export type Audience = 'CHAT' | 'PERSON' | 'CHAT_AND_PERSON' | 'ACQUAINTANCES' | 'INTERNAL';
 
 /**
- * The audiences whose events also reach a program that reads the whole server; audiences that concern only one person
+ * The audiences whose events also reach a program that reads the whole server. Audiences that concern only one person
  * are not among them.
  */
 export const serverAudiences: readonly Audience[] = ['CHAT', 'CHAT_AND_PERSON', 'ACQUAINTANCES'];
 
 /**
  * A row of the log, which describes what happened in terms of ids. `kind` is open-ended: readers skip kinds that they
- * do not know. `seq` and `messageId` are set when the event is about a message; `detail` has small facts that are
+ * do not know. `seq` and `messageId` are set when the event is about a message. `detail` contains small facts that are
  * specific to the kind, but never content.
  */
 export type LoggedEvent = {
@@ -41,13 +41,13 @@ export type SharedRows = { rows: unknown; until: number };
 export const eventColumns = `e.id, e.at, e.kind, e.audience, e.chat_id as "chatId", e.user_id as "userId",
   e.actor_id as "actorId", e.message_id as "messageId", e.seq, e.version, e.detail`;
 
-/** Returns the ids in a list in the event's `detail`; empty when the list is absent. */
+/** Returns the ids from a list in the event's `detail`, or an empty array if there is no such list. */
 export function idsIn(event: LoggedEvent, field: string): bigint[] {
   const list = event.detail?.[field];
   return Array.isArray(list) ? list.map((id) => BigInt(id as number | string)) : [];
 }
 
-/** Returns a number in the event's `detail`; 0 when the number is absent. */
+/** Returns a number from the event's `detail`, or 0 if there is no such number. */
 export function numberIn(event: LoggedEvent, field: string): number {
   const value = event.detail?.[field];
   return typeof value === 'number' ? value : 0;

@@ -2,7 +2,7 @@ import type { LoggedEvent } from './event.ts';
 
 /**
  * A stretch of the log as it was read: the events in (after, through], and whether the log ended at `through` when
- * PostgreSQL was queried, at the time `readAt` (by `performance.now()`).
+ * PostgreSQL was queried at the time `readAt` (by `performance.now()`).
  */
 export type Passage = { events: LoggedEvent[]; after: bigint; through: bigint; isEnd: boolean; readAt: number };
 
@@ -14,8 +14,8 @@ export type FeedReader = {
    */
   publish: (passage: Passage) => Promise<void>;
   /**
-   * Called when the log has been replaced (restored, failed over, or pruned past the feed's position); nothing that was
-   * read before can be trusted.
+   * Called when the log has been replaced (restored, failed over, or pruned past the feed's position). Data that was
+   * read before can then no longer be trusted.
    */
   restart: () => void;
   /** Called when the log is readable again after an outage. */
@@ -23,17 +23,19 @@ export type FeedReader = {
 };
 
 /**
- * What the broadcast did with the next events. PASSED: it has passed everything up to `through` to the reader; if
- * `endedAt` is not null, the log ended there at that time (by `performance.now()`). WAITING: it expects the rest of the
- * events within `ms`. INCOMPLETE: the next events must be read from the log. SILENT: it knows of no later events. OFF:
- * it is not in use.
+ * What the broadcast did with the next events. PASSED: the broadcast has passed all events up to `through` to the
+ * reader. If `endedAt` is not null, the log ended at `through` at that time (by `performance.now()`). WAITING: the
+ * broadcast expects the rest of the events within `ms`. INCOMPLETE: the next events must be read from the log. SILENT:
+ * the broadcast knows of no later events. OFF: the broadcast is not in use.
  */
 export type Broadcasted =
   | { state: 'PASSED'; through: bigint; endedAt: number | null }
   | { state: 'WAITING'; ms: number }
   | { state: 'INCOMPLETE' | 'SILENT' | 'OFF' };
 
-/** A source of the log's events other than PostgreSQL. It may lose messages; if it does, the feed reads the log. */
+/**
+ * A source of the log's events other than PostgreSQL. The source may lose messages. If it does, the feed reads the log.
+ */
 export type FeedBroadcast = {
   /** Passes the next events after `position` on to the reader, if all of those that concern this node have arrived. */
   pass: (position: bigint) => Promise<Broadcasted>;

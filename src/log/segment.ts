@@ -5,7 +5,7 @@ const meanLength = 64;
 export const maxLength = 4 * meanLength;
 
 /**
- * Neighbouring events of a reader's part of the log, represented by their ids. Two segments have the same `key` only if
+ * Neighbouring events in a reader's part of the log, represented by their ids. Two segments have the same `key` only if
  * they have the same ids.
  */
 export class Segment {
@@ -40,7 +40,8 @@ export type Segments = { segments: Segment[]; isFull: boolean };
  * Cuts at most `limit` ids, separated by commas, into segments of at most `most` ids. Whether a segment shorter than
  * `most` ends at an id depends on that id alone. Readers with different cursors and different chats therefore get the
  * same segments where they have the same events (content-defined chunking: Muthitacharoen et al., A Low-bandwidth
- * Network File System, SOSP 2001). A list that reaches the limit ends with a whole segment if it contains one.
+ * Network File System, SOSP 2001). A list that reaches the limit ends with a whole segment, provided that it contains
+ * one.
  */
 export function cutSegments(list: string, { limit, most }: { limit: number; most: number }): Segments {
   if (list === '') return { segments: [], isFull: false };

@@ -22,13 +22,13 @@ export type QueuedMail = {
   attempts: number;
 };
 
-/** For how long the server tries to send an email, as a PostgreSQL interval. */
+/** How long the server keeps trying to send an email, as a PostgreSQL interval. */
 const patience = '3 days';
 
 /**
- * Puts an email into the outbox; the email is sent if the transaction commits. Whether anyone receives the email, and
- * who, is decided when it is sent, so this call takes the same time for an address with an account and for an address
- * without one.
+ * Puts an email into the outbox; the email is sent if the transaction commits. The recipient, if there is one, is
+ * determined only when the email is sent, so this call takes the same time for an address with an account and for an
+ * address without one.
  */
 export async function queueMail(client: Queryable, mail: NewMail): Promise<void> {
   // Raw SQL, like all statements of the outbox, because the layers below the API do not know about Prisma transactions.
@@ -65,7 +65,7 @@ export async function removeMail(client: Queryable, { id }: Pick<QueuedMail, 'id
   await client.query('delete from mails where id = $1', [id]);
 }
 
-/** Counts a failed attempt. The next attempt is made no earlier than after `delayMs`. */
+/** Counts a failed attempt. The next attempt is made after `delayMs` at the earliest. */
 export async function postponeMail(client: Queryable, { id }: Pick<QueuedMail, 'id'>, delayMs: number): Promise<void> {
   await client.query(
     `update mails set attempts = attempts + 1, next_attempt_at = clock_timestamp() + $2 * interval '1 ms' where id = $1`,

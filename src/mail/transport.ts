@@ -14,8 +14,8 @@ export type MailTransport = { send: (mail: Mail) => Promise<void> };
 export type FailureKind = 'SERVER' | 'LATER' | 'REFUSED';
 
 /**
- * The error for an email that was not sent. Contains only what may be logged; the mail server's response is left out,
- * because it quotes addresses.
+ * The error for an email that was not sent. Contains only data that may be logged. The mail server's response is left
+ * out, because it quotes addresses.
  */
 export class MailFailure extends Error {
   readonly kind: FailureKind;

@@ -7,9 +7,9 @@ import { unnest } from '../postgres/unnest.ts';
 type Sending = { asker: Asker; fileIds: readonly bigint[] };
 
 /**
- * The unused files that the messages of a batch attach; each file can be taken once. The rows of these files are
- * locked. If another transaction has locked a file, it is attaching or deleting that file, so the file counts as in
- * use; waiting for the lock would block the batch.
+ * The unused files that the messages of a batch attach. Each file can be taken only once. The rows of these files are
+ * locked. If another transaction has locked a file, that transaction is attaching or deleting the file, so the file
+ * counts as in use. Waiting for the lock would block the batch.
  */
 export class Attachments {
   readonly #uploaderOf: Map<bigint, bigint>;

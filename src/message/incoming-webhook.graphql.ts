@@ -21,7 +21,7 @@ import {
 const IncomingWebhookRef = builder.objectRef<IncomingWebhook>('IncomingWebhook');
 
 builder.node(IncomingWebhookRef, {
-  description: 'A URL that programs can use to post to one chat. Visible to those who may change the chat.',
+  description: 'A URL that programs can use to post to one chat. Visible to users who may change the chat.',
   id: { resolve: ({ id }) => String(id) },
   fields: (t) => ({
     chat: t.field({

@@ -46,8 +46,8 @@ const parts: Record<Companion, { columns: string; from: string }> = {
 /**
  * Returns the asker's chats, newest activity first; the key of a cursor is (time of the last activity in ms, id). The
  * same statement also reads the asker's memberships and the requested companions, and gives them to the loaders. Every
- * client reads this list when it starts, and these reads took two thirds of the time when each of them was a separate
- * statement.
+ * client reads this list when it starts, and these reads accounted for two thirds of the time when each of them was a
+ * separate statement.
  */
 export async function listChats(
   { db, loaders }: { db: Db; loaders: Loaders },

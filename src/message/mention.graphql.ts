@@ -34,7 +34,7 @@ builder.prismaObjectField(MemberRef, 'unreadMentionCount', (t) =>
   t.int({
     nullable: true,
     description:
-      'The number of unread messages that mention this member or everyone, without messages by the member. Null for other members. Counted up to 1,000.',
+      'The number of unread messages that mention this member or everyone, excluding messages by the member. Null for other members. Counted up to 1,000.',
     resolve: ({ chatId, userId }, _, context) =>
       context.asker()?.userId === userId ? context.loaders.of(unreadMentionCountOf).load({ chatId, userId }) : null,
   }),

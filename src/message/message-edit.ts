@@ -25,7 +25,7 @@ import { unnest } from '../postgres/unnest.ts';
 /** How many times a message can be edited; there is a limit because every version is stored. */
 export const maxEdits = 100;
 
-/** What a message said from `createdAt` until the next version. */
+/** The text of a message from `createdAt` until the next version. */
 export type Revision = { version: number; content: string; createdAt: Date };
 
 type Edit = MessageVerb & { content: string };
@@ -33,8 +33,8 @@ type Edit = MessageVerb & { content: string };
 /**
  * Replaces the text of the asker's own message and stores the previous version; the chat receives MessageEdited.
  * Sending the same text again changes nothing. Throws NotFound if the asker cannot see the message or the message is
- * deleted: a deletion wins over an edit, even at the same moment. Throws Forbidden for another user's message, if the
- * asker may not write in the chat, and after `maxEdits` edits.
+ * deleted. A deletion wins over an edit, even if both happen at the same moment. Throws Forbidden for another user's
+ * message, if the asker may not write in the chat, and after `maxEdits` edits.
  */
 export async function editMessage(
   { db, writes }: { db: Db; writes: GroupCommit },
@@ -48,7 +48,7 @@ export async function editMessage(
   return submitVerb(writes, messageEdits, { asker, chatId, messageId: id, content });
 }
 
-/** Loads what each message said before its edits, oldest version first. */
+/** Loads the earlier versions of each message, oldest version first. */
 export const revisionsOf = defineLoader({ load: listRevisions, keyOf: messageKeyOf });
 
 /** Raw SQL, which costs half as much as Prisma: events and pages run this, for many messages in one statement. */
@@ -90,7 +90,7 @@ function firstOfEach(edits: readonly Edit[]): Edit[] {
   return [...firsts.values()];
 }
 
-/** Returns why the asker may not edit the message; null if they may. */
+/** Returns why the asker may not edit the message, or null if they may edit it. */
 export function refuseEdit({ asker, message, access }: MessageCase): Error | null {
   if (message.deletedAt !== null) return new NotFound('The message has been deleted.');
   if (message.senderId !== asker.userId || message.kind !== 'USER') {

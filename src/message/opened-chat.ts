@@ -11,7 +11,7 @@ import { unnest } from '../postgres/unnest.ts';
 const chat = nested.chat('c');
 const sender = nested.user('s');
 
-/** On a page without messages, the only row has null in the columns of the message. */
+/** On a page without messages, the only row has null in the message columns. */
 type OpenedRow = { index: number; isFirst: true | null; chat: unknown; sender: unknown } & (
   | Message
   | { [Key in keyof Message]: null }
@@ -20,7 +20,7 @@ type OpenedRow = { index: number; isFirst: true | null; chat: unknown; sender: u
 /** A chat, and a page of its messages that the asker can see. */
 type OpenedChat = { chat: Chat; messages: Page<Message> };
 
-/** Loads the chats that clients open; null for a chat that the asker cannot see. */
+/** Loads the chats that clients open, or null for a chat that the asker cannot see. */
 const openedChatIn = definePageLoader({ load: openChats, keyOf: chatReaderKey });
 
 /**

@@ -49,7 +49,7 @@ builder.mutationFields((t) => ({
   }),
   unpinMessage: t.field({
     type: MessageRef,
-    description: 'For those who may pin messages in the chat. Has no effect if the message is not pinned.',
+    description: 'For users who may pin messages in the chat. Has no effect if the message is not pinned.',
     errors: { types: [NotFound, Forbidden] },
     args: { messageId: t.arg.id({ required: true }) },
     resolve: (_, { messageId: id }, context) =>

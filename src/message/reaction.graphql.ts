@@ -46,8 +46,7 @@ builder.mutationFields((t) => ({
       messageId: t.arg.id({ required: true }),
       emoji: t.arg.string({
         required: true,
-        description:
-          'A single emoji, including sequences, that Unicode recommends for interchange. Stored fully qualified.',
+        description: 'A single emoji, or a sequence, that Unicode recommends for interchange. Stored fully qualified.',
       }),
     },
     resolve: (_, { messageId: id, emoji }, context) =>

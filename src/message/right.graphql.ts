@@ -5,7 +5,7 @@ import { MessageRef } from './message.ref.ts';
 import { actionsOn, messageActions, type MessageAction } from './right.ts';
 
 const MessageActionRef = builder.enumType('MessageAction', {
-  description: 'More will be added. PIN includes unpinning.',
+  description: 'Future versions will add more. PIN includes unpinning.',
   values: messageActions,
 });
 

@@ -21,8 +21,8 @@ export type MessageAction = keyof typeof refusals;
 export const messageActions = Object.keys(refusals) as [MessageAction, ...MessageAction[]];
 
 /**
- * Returns the actions that the asker may perform on the message. There are none if the message is deleted or the asker
- * cannot see it.
+ * Returns the actions that the asker may perform on the message, or none if the message is deleted or the asker cannot
+ * see it. There are none if the message is deleted or the asker cannot see it.
  */
 export function actionsOn(about: MessageCase): MessageAction[] {
   const { message, access } = about;

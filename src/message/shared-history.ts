@@ -7,8 +7,8 @@ import { unnest } from '../postgres/unnest.ts';
 type ChatInEvent = { chatId: bigint; eventId: bigint };
 
 /**
- * The maximum number of later events of a chat that are examined. If there are that many events, the chat is treated as
- * one to which some user has lost access.
+ * The maximum number of later events of a chat that are examined. If there are that many later events, the chat is
+ * treated as a chat to which some user has lost access.
  */
 const maxLaterEvents = 100;
 

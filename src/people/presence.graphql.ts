@@ -75,7 +75,7 @@ defineNotice('PresenceChanged', {
       type: UserRef,
       nullable: true,
       description:
-        'The `presence` of this user is the one in this event, which is the same for every receiver. If you select it, a normalized cache updates the user.',
+        'The `presence` of this user is the presence that this event reports, which is the same for every receiver. If you select it, a normalized cache updates the user.',
       resolve: async ({ userId, presence }, _, { loaders }): Promise<User | null> => {
         const user = await loaders.of(userById).load(userId);
         if (user === null) return null;

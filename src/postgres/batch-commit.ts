@@ -4,8 +4,8 @@ import { RateLimited } from '../errors.ts';
 export type Outcome<Output> = { value: Output } | { error: Error };
 
 /**
- * What to do about a batch that failed: fail all its items, divide it to find the item that makes it fail, or try the
- * whole batch again.
+ * What to do about a batch that failed: fail all its items, divide the batch to find the item that makes it fail, or
+ * retry the whole batch.
  */
 export type Remedy = 'REJECT' | 'DIVIDE' | 'REPEAT';
 
@@ -46,8 +46,9 @@ type Pending<Item, Output> = {
  * There is no timer, so a single item is committed immediately. An item whose lock is held by another transaction
  * leaves its batch and waits in its own lane.
  *
- * A batch that fails is split in half repeatedly, and each good half is committed immediately. One bad item among n is
- * thus isolated after log2 n failures, and the others are written again once on average instead of one by one.
+ * A batch that fails is split in half repeatedly, and each half that succeeds is committed immediately. One bad item
+ * among n is thus isolated after log2 n failures. The other items are written again once on average, instead of one by
+ * one.
  */
 export class BatchCommit<Item, Output> {
   readonly #options: BatchOptions<Item, Output>;
@@ -120,7 +121,8 @@ export class BatchCommit<Item, Output> {
   }
 
   /**
-   * Also moves items that have since arrived for the same lanes, because they would otherwise overtake the held items.
+   * Also moves items that have since arrived for the same lanes, because these items would otherwise overtake the held
+   * items.
    */
   #leaveToLanes(held: Pending<Item, Output>[]): void {
     const { laneOf } = this.#options;

@@ -18,7 +18,7 @@ import { announceTraces, readTransactionId } from './commit-trace.ts';
  */
 export type Db = { prisma: PrismaClient; pool: pg.Pool; searchPool: pg.Pool };
 
-/** What executes a hand-written statement: a pooled connection, inside a transaction or not. */
+/** The object that executes a hand-written statement: a pooled connection, inside a transaction or not. */
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
 /** int8 is parsed as a bigint, so that ids have the same type in Prisma's rows and in ours. */
@@ -83,7 +83,7 @@ export function connectDatabase(options: {
   statementTimeoutMs: number | null;
   onError: (error: Error) => void;
   isTraced?: boolean;
-  /** Whether to write even though the database defaults to read-only; see SessionOptions. */
+  /** Whether to write even though the database is read-only by default; see SessionOptions. */
   overridesReadOnly?: boolean;
 }): Db {
   const { directUrl, statementTimeoutMs: statementMs, overridesReadOnly = false, ...rest } = options;
@@ -112,13 +112,16 @@ export async function disconnectDatabase(db: Db): Promise<void> {
 /** A transaction on one connection. Use `query` for SQL and `prisma` for everything else. */
 export type Transaction = Queryable & { prisma: Prisma.TransactionClient };
 
-/** Longer than any statement in a transaction may take, because PostgreSQL's own limits end whatever takes too long. */
+/**
+ * Longer than any statement in a transaction may take, because PostgreSQL's own limits end statements that take too
+ * long.
+ */
 const prismaTransaction = { maxWait: 15_000, timeout: 60 * 60_000 };
 
 /**
  * Runs `work` in one transaction on one connection. Commits the transaction when `work` resolves and rolls it back when
  * `work` throws. Runs `work` again, from the beginning, if PostgreSQL has rolled the transaction back because of a
- * conflict with another one.
+ * conflict with another transaction.
  *
  * Prisma begins the transaction, and the hand-written statements use the connection that Prisma acquired for it. If
  * they ran through Prisma's `$queryRaw`, they would lose their names, their row counts and pg's types. If you pass only
@@ -214,7 +217,7 @@ async function inPlainTransaction<T>({ pool }: Pick<Db, 'pool'>, work: (client: 
     await client.query('rollback').catch((rollbackError: Error) => (broken = rollbackError));
     throw error;
   } finally {
-    // A connection that could not even roll back must not be reused.
+    // A connection on which not even the rollback worked must not be reused.
     client.release(broken);
   }
 }

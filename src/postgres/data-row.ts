@@ -5,8 +5,9 @@ import type { BackendMessage } from 'pg-protocol/dist/messages.js';
 const dataRowCode = 'D'.charCodeAt(0);
 
 /**
- * A row as PostgreSQL sends it: two bytes with the number of columns, and then, for each column, four bytes with its
- * length (-1 means null) and its text. Valid only until the next message arrives, because the driver reuses the bytes.
+ * A row as PostgreSQL sends it. It begins with two bytes that contain the number of columns. Each column follows with
+ * four bytes for its length (-1 means null) and its text. Valid only until the next message arrives, because the driver
+ * reuses the bytes.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-DATAROW
  */
 export class DataRow {

@@ -83,6 +83,7 @@ export class NamedStatement {
   }
 
   handleDataRow({ columnCount, bytes, offset }: DataRow): void {
+    if (this.#failure !== null) return;
     const shape = this.#shape ?? noColumns;
     try {
       // Behind a pooler, another client may have prepared the statement again after a migration.

@@ -41,7 +41,7 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether PostgreSQL itself reported that a statement failed, in which case the statement has changed nothing. If the
+ * Whether PostgreSQL itself reported that a statement failed. In that case, the statement has changed nothing. If the
  * connection broke or was terminated (57P01), the commit may have succeeded and only the answer was lost.
  */
 export function isUndone(error: unknown): boolean {
@@ -53,9 +53,10 @@ export function isUndone(error: unknown): boolean {
 export const maxConflicts = 3;
 
 /**
- * Whether PostgreSQL rolled the transaction back because of another one (serialization_failure, deadlock_detected), so
- * that the same transaction may succeed if it is retried. Deadlocks can occur because two transactions may lock the
- * same rows in different orders. A statement in psql, for example, need not follow this server's order.
+ * Whether PostgreSQL rolled the transaction back because of another transaction (serialization_failure,
+ * deadlock_detected), so that the same transaction may succeed if it is retried. Deadlocks can occur because two
+ * transactions may lock the same rows in different orders. A statement in psql, for example, need not follow this
+ * server's order.
  */
 export function isConflict(error: unknown): boolean {
   const state = sqlStateOf(error);

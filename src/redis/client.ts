@@ -8,8 +8,8 @@ import type { RedisHost, RedisTarget } from './redis-url.ts';
 export const redisTimes = { connect: 2_000, command: 1_000, retry: 1_000 };
 
 /**
- * Creates connections to Redis. No connection connects before `connect` is called, queues commands while Redis is
- * unavailable, or sends a command twice.
+ * Creates connections to Redis. A connection does not connect before `connect` is called, does not queue commands while
+ * Redis is unavailable, and never sends a command twice.
  */
 export type RedisClients = {
   /** The hosts that a subscriber may connect to first, or null if there is only one server. */
@@ -69,7 +69,7 @@ function sentinelOptions({ hosts, service, database, sentinel, tls }: RedisTarge
     db: database,
     sentinelRetryStrategy: retryDelay,
     sentinelCommandTimeout: redisTimes.command,
-    // Follows a failover at once, even if the old server still answers.
+    // Follows a failover at once, even if the old server still responds.
     failoverDetector: true,
     ...(sentinel.username !== undefined && { sentinelUsername: sentinel.username }),
     ...(sentinel.password !== undefined && { sentinelPassword: sentinel.password }),
@@ -78,7 +78,7 @@ function sentinelOptions({ hosts, service, database, sentinel, tls }: RedisTarge
 }
 
 /**
- * Returns the pause before an attempt, which grows up to a second and is random, because a thousand nodes must not
+ * Returns the pause before an attempt. The pause grows up to a second and is random, because a thousand nodes must not
  * reconnect at the same moment.
  */
 function retryDelay(times: number): number {

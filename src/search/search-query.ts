@@ -126,8 +126,8 @@ function readPhrase(text: string, { isExcluded, isOpen }: Pick<Part, 'isExcluded
 }
 
 /**
- * Parses words that have no space between them. Words that a joint connects form one phrase, and the others are
- * separate phrases.
+ * Parses words that have no space between them. Words that a joint connects form one phrase, and each other word is a
+ * separate phrase.
  */
 function readChunk(text: string, isExcluded: boolean): Term[] {
   const groups: Piece[][] = [];
@@ -150,7 +150,7 @@ function readPhrases(text: string, group: readonly Piece[], isWhole: boolean): P
   const others = listReadings(text, group);
   const [first] = group;
   const dotted = others.find(([word]) => word?.start === 0 && word.text.startsWith('.'));
-  // Match only words with the dot, because a search for .net should not find every net.
+  // Match only words with the dot, because a search for .net should not find every occurrence of net.
   if (group.length === 1 && dotted !== undefined && first?.start === 1) return [{ words: dotted, isWhole }];
   const isWholeReading = (words: readonly Word[]) =>
     words[0]?.start === first?.start && words.at(-1)?.end === group.at(-1)?.end;

@@ -16,7 +16,7 @@ export type SearchFilter = {
 };
 
 /**
- * What to search for. An empty query matches every message. `chats` contains the index keys of the chats that the
+ * What to search for. An empty query matches all messages. `chats` contains the index keys of the chats that the
  * viewer can see, or is null if there are too many chats to list. `unindexed` contains the chats whose messages may not
  * be in the index yet.
  */
@@ -65,7 +65,7 @@ export async function listHits(pool: Queryable, search: Search, request: HitRequ
   return [...near, ...far];
 }
 
-/** Returns the range of the ids beyond `after`, in reading order. */
+/** Returns the range of ids beyond `after`, in reading order. */
 export function toStretch({ isOldestFirst, after }: HitRequest): Stretch {
   return isOldestFirst ? { above: after, below: null } : { above: null, below: after };
 }

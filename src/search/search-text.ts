@@ -8,7 +8,7 @@ import { listPieces, type Piece } from '../core/word.ts';
 export type Word = Pick<Piece, 'text' | 'isRun' | 'start' | 'end'> & { original?: string };
 
 /**
- * In a word with more parts than this, a search finds each part on its own, but nothing else that begins inside the
+ * If a word has more parts than this, a search finds each part on its own, but no other sequence that begins inside the
  * word.
  */
 const maxCamelParts = 8;
@@ -132,8 +132,8 @@ const special = /[^\x00-\x7f]|['`+#]|\.[A-Za-z]|[A-Za-z0-9][A-Z]/;
 const longWord = /[A-Za-z0-9]{65}/;
 
 /**
- * Formats a text as the index stores it. Most messages are formatted in a tenth of the time that the others need,
- * because they contain nothing special.
+ * Formats a text as the index stores it. Most messages contain nothing special, so formatting them takes a tenth of the
+ * time that other messages need.
  */
 export function printText(text: string): string {
   if (special.test(text) || (text.length > 64 && longWord.test(text))) return printReadings(readText(text));

@@ -53,7 +53,7 @@ const MessageFilter = builder.inputType('MessageFilter', {
     sentBefore: t.field({ type: 'DateTime' }),
     has: t.field({ type: MessagePartRef }),
     mentionsViewer: t.boolean({
-      description: 'Whether the message mentions the viewer, or everyone in one of the chats of the viewer.',
+      description: 'Whether the message mentions the viewer, or everyone in a chat that the viewer is a member of.',
     }),
     isPinned: t.boolean(),
   }),

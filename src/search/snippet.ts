@@ -5,7 +5,7 @@ import { locateText, type Span } from './search-text.ts';
 /** A part of a message, and the ranges to highlight in it, in code points with exclusive ends. */
 export type Snippet = { text: string; ranges: Span[] };
 
-/** In UTF-16 units: the maximum length of a snippet, and how much of it comes before the first hit. */
+/** The maximum length of a snippet, and the usual length of the text before the first hit, in UTF-16 units. */
 const size = { all: 200, before: 60 };
 /** In code points. */
 export const maxSnippetLength = size.all + 2;

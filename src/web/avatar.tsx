@@ -31,7 +31,7 @@ export function Avatar({
   );
 }
 
-/** The picture of a chat, or that of the peer in a conversation between two people. */
+/** The picture of a chat, or of the other person in a conversation between two people. */
 export function ChatAvatar({ chat, size = 40 }: { chat: Chat; size?: number }) {
   if (chat.type === 'SINGLE') return <Avatar user={chat.peer} size={size} hasDot />;
   if (chat.avatar !== null || chat.type === 'GROUP') {
@@ -69,7 +69,10 @@ function first(word = '?'): string {
   return [...word][0] ?? '?';
 }
 
-/** Returns a hue that is always the same for an id. The hues of similar ids are far apart (by the golden angle). */
+/**
+ * Returns a hue for an id, which is always the same for the same id. The hues of similar ids are far apart (by the
+ * golden angle).
+ */
 function hueOf(id: string): number {
   let sum = 0;
   for (const character of id) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 65_521;

@@ -39,7 +39,7 @@ const paths = {
 /** The name of an icon. */
 export type IconName = keyof typeof paths;
 
-/** An icon next to, or instead of, a text. It has no accessible name. */
+/** An icon next to a text, or instead of a text. It has no accessible name. */
 export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">

@@ -18,7 +18,7 @@ const Context = createContext<(text: string, isFailure?: boolean) => void>(() =>
 const BoardContext = createContext<Board>({ notices: [], remove: () => {}, coverBy: () => {} });
 const shownMs = 7_000;
 
-/** Shows short notices at the edge of the page, or in the dialog that covers it. */
+/** Shows short notices at the edge of the page, or inside a dialog that covers the page. */
 export function NoticeBoard({ children }: { children: ReactNode }) {
   const [notices, setNotices] = useState<readonly Notice[]>([]);
   const [coverCount, setCoverCount] = useState(0);

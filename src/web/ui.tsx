@@ -7,7 +7,7 @@ type Ui = {
   panel: Panel | null;
   showPanel: (panel: Panel | null) => void;
   dialog: ReactNode;
-  /** Opens a dialog, which replaces an open one; null closes the open dialog. */
+  /** Opens a dialog, which replaces any dialog that is already open; null closes the open dialog. */
   showDialog: (dialog: ReactNode) => void;
 };
 

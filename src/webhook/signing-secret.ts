@@ -7,7 +7,9 @@ const tagBytes = 16;
 const secretBytes = 32;
 const purpose = 'parley webhook secrets';
 
-/** A new signing secret: the bytes that sign deliveries, and the text with which the receiver is configured. */
+/**
+ * A new signing secret: the bytes with which deliveries are signed, and the text with which the receiver is configured.
+ */
 export type NewSigningSecret = { bytes: Buffer; text: string };
 
 /** Creates a secret in the format of Standard Webhooks: `whsec_` followed by the base64 of 256 random bits. */
@@ -25,8 +27,8 @@ export class SecretBox {
   readonly #opening: readonly KeyObject[];
 
   /**
-   * The first key encrypts, and each key can decrypt what it has encrypted. Keys can therefore be rotated like those of
-   * access tokens.
+   * The first key encrypts new secrets, and each key can decrypt the secrets that it has encrypted. These keys can
+   * therefore be rotated in the same way as the keys of access tokens.
    */
   constructor(keys: AccessTokenKeys) {
     this.#sealing = deriveKey(keys, purpose);
@@ -41,8 +43,8 @@ export class SecretBox {
   }
 
   /**
-   * Returns the secret, or null if none of the keys has encrypted it. `isOld` means that a key other than the first has
-   * encrypted it.
+   * Returns the secret, or null if it was not encrypted with any of the keys. `isOld` means that the secret was
+   * encrypted with a key other than the first.
    */
   open(sealed: Buffer): { secret: Buffer; isOld: boolean } | null {
     for (const [index, key] of this.#opening.entries()) {

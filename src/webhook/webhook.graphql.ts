@@ -40,7 +40,7 @@ const WebhookStatusRef = builder.enumType('WebhookStatus', {
     },
     FAILING: {
       description:
-        'Five attempts in a row have failed. The server keeps trying, with pauses of at most five minutes, and nothing is lost while the cursor is in the log.',
+        'Five attempts in a row have failed. The server keeps trying, with pauses of at most five minutes, and no events are lost while the cursor is in the log.',
     },
   },
 });
@@ -167,7 +167,7 @@ const UpdateWebhookInput = builder.inputType('UpdateWebhookInput', {
     isPaused: t.boolean(),
     after: t.string({
       description:
-        'Continue after this cursor: an earlier cursor delivers events again, and a later cursor skips events.',
+        'Continue after this cursor. An earlier cursor delivers events again, and a later cursor skips events.',
     }),
   }),
 });

@@ -115,8 +115,8 @@ test.each(ends)('%s ends a session and its stream for good, on every node', asyn
 test('where tokens say nothing about their session, signing out refuses those issued until then', async () => {
   const token = await issuer.issue({ sub: 'auth0' });
   await sessionOf(token);
-  // Issued before the sign-out, because token times are in whole seconds and the next second might begin in the
-  // meantime.
+  // This token is issued before the sign-out, because token times are in whole seconds and the next second might begin
+  // in the meantime.
   const another = await issuer.issue({ sub: 'auth0', jti: 'another' });
   await server.ask('mutation { signOut }', {}, token);
   expect(await viewerOf(server, another)).toBe('UNAUTHENTICATED');
@@ -166,7 +166,7 @@ test('two sessions of the same tokens can be ended at the same time', async () =
         node.post('mutation { signOut }', {}, { token: index === 0 ? token : accessToken }),
       ),
     );
-    // The second sign-out either finds that its session has ended, or ends the session.
+    // The second sign-out either finds that its session has already ended, or ends it.
     for (const { errors } of answers)
       expect(errors?.[0]?.extensions?.['code'] ?? 'UNAUTHENTICATED').toBe('UNAUTHENTICATED');
   }

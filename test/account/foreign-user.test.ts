@@ -184,7 +184,7 @@ test('an issuer grants roles on the server by a claim, and a role that was grant
   expect(await roleOf('staff', 90, ['customer', 'chat-moderator'])).toBe('MODERATOR');
   expect(await roleOf('staff', 80, ['chat-moderator', 'chat-admin'])).toBe('ADMIN');
   expect(await roleOf('staff', 85, ['chat-moderator'])).toBe('ADMIN');
-  // The last admin keeps the role until there is another admin.
+  // The last admin keeps the admin role until there is another admin.
   expect(await roleOf('staff', 75)).toBe('ADMIN');
   await server.sql.query(`update users set server_role = 'ADMIN' where username = 'grace'`);
   expect(await roleOf('staff', 70)).toBe('USER');
@@ -271,7 +271,7 @@ test('an account without a password gets its first password with a recent token,
     changePassword: { __typename: 'InvalidCredentials' },
   });
   const recent = await issuer.issue(claims);
-  // The session for which this token was exchanged ends, like all other sessions; the current session stays.
+  // The session for which this token was exchanged ends, and so do all other sessions except the current one.
   const { accessToken } = await exchange(server, recent);
   const { changePassword } = await server.ask(change, { input: { newPassword } }, recent);
   expect(changePassword).toMatchObject({ __typename: 'SignedIn', viewer: { hasPassword: true } });

@@ -269,7 +269,8 @@ test('a key that is revoked on one node is refused by the other within a second,
   expect(frames.some((frame) => eventOf(frame)?.message?.content === 'before')).toBe(true);
   expect(frames.some((frame) => eventOf(frame)?.message?.content === 'after')).toBe(false);
   await botStream.ended();
-  // After a second, both keys are refused at the first attempt. No earlier attempt made the node check them.
+  // After a second, both keys are refused at the first attempt. Before these attempts, the node had no reason to check
+  // the keys.
   await sleep(revokedAt + 1_000 - performance.now());
   for (const refused of [there?.as(grace.userId), botThere]) {
     expect(codeOf((await refused?.post('{ viewer { id } }')) as Answer)).toBe('UNAUTHENTICATED');

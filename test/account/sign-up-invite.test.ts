@@ -9,7 +9,7 @@ const password = 'the engine weaves';
 let mail: MailServer;
 /** A node on which anyone can sign up, so that there can be a first user. */
 let open: TestServer;
-/** Two nodes that accept sign-ups only by invite. The second one also requires that sign-ups be confirmed by email. */
+/** Two nodes that accept sign-ups only by invite. The second node also requires that sign-ups be confirmed by email. */
 let invited: TestServer;
 let confirmed: TestServer;
 let ada: Person;

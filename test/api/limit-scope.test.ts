@@ -194,7 +194,8 @@ describe('a program with an API key', () => {
     }
     const [ofSession, ofAccount] = ['RATE_LIMIT_SENDS_PER_SESSION', 'RATE_LIMIT_SENDS'];
     expect(outcomes).toEqual([null, null, null, ofSession, null, null, ofAccount]);
-    // The same key acts for another user, from an address that has sent more than the limit for addresses allows.
+    // The same key acts for another user, from an address that has already sent more requests than the limit for
+    // addresses allows.
     for (let count = 0; count < 3; count += 1) {
       expect(limitOf(await one.as(linus.userId).post(send, { id: chatId }))).toBeNull();
     }

@@ -243,7 +243,7 @@ describe('an operation that is too large is refused before any of it is executed
       body: form,
     });
   };
-  /** Sends a query in single connection mode, in which its result arrives on the stream. */
+  /** Sends a query in single connection mode, in which the result of the query arrives on the stream. */
   const single = async (query: string) => {
     const reserved = await fetch(`${server.url}/graphql/stream`, { method: 'PUT', headers: json });
     const headers = { ...json, 'x-graphql-event-stream-token': await reserved.text() };

@@ -50,7 +50,7 @@ async function createConversation(length: number): Promise<string> {
   return chat;
 }
 
-/** Reads the whole list in pages of `size`, forward or backward, and returns it in the order of the list. */
+/** Reads the whole list in pages of `size`, forward or backward, and returns it in list order. */
 async function walk(document: string, variables: Variables, size: number, isBackward: boolean): Promise<Data[]> {
   const pages: Data[][] = [];
   let cursor: string | null = null;

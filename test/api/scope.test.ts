@@ -16,8 +16,8 @@ let server: TestServer;
 let ada: Person;
 let grace: Person;
 /**
- * For each scope, there are two programs that act as Grace. The key of one has all scopes except this one, and the key
- * of the other has only ACT_AS and this scope.
+ * For each scope, there are two programs that act as Grace. The key of the first program has all scopes except this
+ * one, and the key of the second program has only ACT_AS and this scope.
  */
 const without = new Map<Scope, Program>();
 const withOnly = new Map<Scope, Program>();
@@ -34,7 +34,7 @@ beforeAll(async () => {
 
 /** Returns a document that uses one root field with valid arguments, and selects nothing that needs a scope. */
 function documentOf(root: 'Query' | 'Mutation', name: string): string {
-  // Without a chat, it would change the user's own avatar, which needs USERS_WRITE.
+  // Without a chat, the mutation would change the user's own avatar, which needs USERS_WRITE.
   if (name === 'setAvatar')
     return 'mutation { outcome: setAvatar(chatId: "x") { __typename ... on Error { code message } } }';
   const type = schema.getType(root);
@@ -98,7 +98,7 @@ type Case = { program: Program | undefined; isActing: boolean; refusal: string |
 
 /**
  * Returns the cases to test for a field. As the table specifies, either any one of its scopes suffices or all of them
- * are needed. Without them, the field is refused.
+ * are needed. Without the required scopes, the field is refused.
  */
 function casesOf(access: Access): Case[] {
   if (access === 'ANYONE') return [{ program: withOnly.get('ACT_AS'), isActing: true, refusal: null }];
@@ -158,7 +158,8 @@ test('what a program selects needs scopes too, however deep it is', async () => 
 });
 
 test('fragments that spread each other twice are looked at once', async () => {
-  // Without its variable, the operation cannot be measured, so it is not refused because of its size.
+  // Without its variable, the complexity of the operation cannot be measured, so the operation is not refused because
+  // of its size.
   const doublings = Array.from({ length: 40 }, (_, at) => `fragment F${at + 1} on Query { ...F${at} ...F${at} }`);
   const answer = await without.get('MODERATE')?.post(
     `query ($first: Int!) { ...F40 } ${doublings.join(' ')}

@@ -36,7 +36,10 @@ async function costOf(by: Person, document: string, variables: Variables = {}): 
   return new Set(counts.keys());
 }
 
-/** Makes Prisma's statements for lists of any length the same, because Prisma writes lists out, as in `IN ($1,$2)`. */
+/**
+ * Rewrites Prisma's statements so that they are the same for lists of any length, because Prisma writes out the
+ * elements of a list, as in `IN ($1,$2)`.
+ */
 function withoutLengths(statement: string): string {
   if (!statement.includes('"public"."')) return statement;
   return statement.replace(/ IN \([$\d,]+\)/g, ' IN (…)').replace(/\$\d+/g, '$');
@@ -112,7 +115,7 @@ test('a page of messages costs the same for one and for fifty', async () => {
   const once = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(once);
 
-  // If a member's history begins later, each reply is checked, but still all of them in one statement.
+  // If a member's history begins later, the server checks each reply, but still checks all replies in one statement.
   await addMembers(server, chat, latecomers, 61);
   const guarded = await costOf(ada, document, { id: chat, last: 1 });
   expect(await costOf(ada, document, { id: chat, last: 50 })).toEqual(guarded);

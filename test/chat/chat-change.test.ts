@@ -176,8 +176,8 @@ test('a channel that becomes public is open to everyone, from its beginning', as
   await editMessage(ada, old, 'edited in private');
   await updateChat(ada, channel, { type: 'PUBLIC_CHANNEL' });
   await editMessage(ada, old, 'edited in public');
-  // Linus can read what everyone can read, and receives events about it both on a new stream and on the one that was
-  // already open.
+  // Linus can read the content that everyone can read, and receives events about it both on a new stream and on the
+  // stream that was already open.
   expect(await contentsIn(channel, linus)).toEqual(['edited in public']);
   expect(await contentsIn(channel, grace)).toEqual(['edited in public']);
   const { cursor } = newcomer;

@@ -13,8 +13,8 @@ import {
 import type { TestServer } from '../support/server.ts';
 import { sharedNode, sharedServer } from '../support/shared-server.ts';
 
-// A member can never give others access to more of a chat's history than they see themselves, nor make more of it
-// public.
+// A member can never give others access to more of a chat's history than the member sees, and cannot make more of the
+// history public.
 
 let server: TestServer;
 let otherNode: TestServer;
@@ -31,8 +31,8 @@ beforeAll(async () => {
 const types = ['GROUP', 'PRIVATE_CHANNEL'];
 
 /**
- * Creates a chat of Ada’s with the message `before`. Then Linus joins, in this role and without the history, and
- * receives `since`.
+ * Creates one of Ada’s chats, which contains the message `before`. Then Linus joins, in this role and without the
+ * history, and receives `since`.
  */
 async function create(type: string, role = 'ADMIN'): Promise<string> {
   const { id } = await createChat(ada, { type, name: 'a past', memberIds: [grace.userId] });

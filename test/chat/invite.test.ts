@@ -339,7 +339,7 @@ test('the invite of an admin of a channel ends for good when they are demoted, a
 });
 
 test('an invite lets no one in while its creator is suspended', async () => {
-  // This test needs a user of its own, because a suspension ends all sessions.
+  // This test needs its own user, because a suspension ends all sessions.
   const radia = await signUp(server, 'radia');
   const chat = await create('GROUP');
   await addPeople(ada, chat, [radia.userId]);

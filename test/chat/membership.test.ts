@@ -287,7 +287,8 @@ test('an invalid id is refused, and so is a user who hasn’t signed in', async 
       ? [data.outcome.__typename, data.outcome.message]
       : [errors[0]?.extensions?.['code'], errors[0]?.message];
   };
-  // If a mutation’s result type does not include InvalidInput, an invalid id causes the top-level error BAD_REQUEST.
+  // If the result type of a mutation does not include InvalidInput, an invalid id causes the top-level error
+  // BAD_REQUEST.
   const refused = await Promise.all(mutations(ada.userId, chat).map((mutation) => ask(mutation, ada.token)));
   expect(refused).toEqual([
     ...Array.from({ length: 5 }, () => ['BAD_REQUEST', 'chatId: is not the id of a Chat']),

@@ -21,12 +21,12 @@ beforeAll(async () => {
 
 const sendDocument = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename ... on Message { id } } }`;
 
-/** Sends a message. Returns the whole answer. */
+/** Sends a message. Returns the whole response. */
 function send(by: Person, chatId: string, more: object = {}, node: TestServer = server): Promise<Answer> {
   return post(node.url, sendDocument, { input: { chatId, content: 'hello', ...more } }, { token: by.token });
 }
 
-/** Creates a group of Ada and Grace in which members must wait `seconds` seconds between messages. */
+/** Creates a group with Ada and Grace in which members must wait `seconds` seconds between messages. */
 async function createSlowGroup(seconds: number): Promise<string> {
   const chat = await createGroup(ada, [grace]);
   expect(await updateChat(ada, chat, { slowModeSeconds: seconds })).toMatchObject({ __typename: 'Chat' });

@@ -21,7 +21,7 @@ type Operation =
   | { does: 'leave' | 'rejoin'; by: number; in: number };
 
 const by = fc.nat({ max: 2 });
-/** Members who may leave. Ada owns the chats, so she stays. */
+/** The members who may leave. Ada owns the chats, so she stays. */
 const guest = fc.integer({ min: 1, max: 2 });
 const chat = fc.nat({ max: 1 });
 const content = fc.constantFrom('hello', 'hello @grace', '@linus and @ada', '@everyone');
@@ -97,7 +97,7 @@ async function perform(done: Operation, chats: string[]): Promise<void> {
 }
 
 /**
- * Returns the server's counts for a user, and the counts that the test computes from the messages that the user can
+ * Returns the server's counts for a user, and the counts that the test computes from the messages that this user can
  * see.
  */
 async function countFor(person: Person, chats: string[]): Promise<{ told: Data; counted: Data }> {

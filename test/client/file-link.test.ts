@@ -36,7 +36,7 @@ test('links that many parts of an app need at the same time are requested once',
 test('when there are very many links, the most recently used ones are kept', async () => {
   const grace = await signUp(server, 'grace');
   const asked: string[] = [];
-  // The test would need too many files to upload, so it makes up the links here. Everything else comes from the server.
+  // The test would need to upload too many files, so it makes up the links here. Everything else comes from the server.
   const link: typeof fetch = async (input, init) => {
     if (typeof init?.body !== 'string' || !init.body.includes('thumbnailUrl')) return fetch(input, init);
     const { ids }: { ids: string[] } = JSON.parse(init.body).variables;

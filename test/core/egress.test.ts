@@ -11,7 +11,7 @@ import { authority, certificate, otherAuthority } from '../support/certificate.t
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Makes the name servers resolve no names from now on, so that the system resolver is asked. */
+/** Makes the name servers resolve no more names, so that the system resolver is asked. */
 function forgetNames(): void {
   const unknown = Object.assign(new Error('unknown'), { code: 'ENOTFOUND' });
   vi.spyOn(dns.Resolver.prototype, 'resolve4').mockRejectedValue(unknown);
@@ -59,7 +59,7 @@ test('the socket connects to the address that was checked, even when the name le
     response.end('hello');
   });
   forgetNames();
-  // The name first resolves to an allowed address, and from then on to a forbidden one.
+  // The name resolves to an allowed address at first, and to a forbidden address after that.
   const lookup = vi
     .spyOn(dns, 'lookup')
     .mockResolvedValueOnce([{ address: '127.0.0.1', family: 4 }] as never)
@@ -106,7 +106,7 @@ test('a response that is too large or too slow is a failure', async () => {
   await expect(local.send(stuck, { ...limits, maxMs: 50 })).rejects.toThrow('no response within 50 ms');
   forgetNames();
   const { promise, resolve } = Promise.withResolvers<never>();
-  // Otherwise the lookup would still count as in progress in the tests that follow.
+  // Otherwise, later tests would treat the lookup as still in progress.
   onTestFinished(() => resolve([] as never));
   vi.spyOn(dns, 'lookup').mockReturnValue(promise);
   const lost = new URL('https://nowhere.example/');

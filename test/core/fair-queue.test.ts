@@ -5,7 +5,7 @@ import { RateLimited } from '../../src/errors.ts';
 
 const roomy = { work: 'searches', concurrency: 1, maxWaitingPerPerson: 1_000, maxWaiting: 10_000 };
 
-/** A turn of the simulation: its user, when it was requested, and when it started and ended. */
+/** A turn of the simulation: its user, and the times at which it was requested, started and ended. */
 type Ran = { person: string; askedAt: number; startedAt: number; endedAt: number };
 
 /** Simulates turns with given durations, on a clock that advances only when a turn ends. */
@@ -37,7 +37,7 @@ class Simulation {
     this.#asked.push(turn);
   }
 
-  /** Ends the turn that is due next. Returns false if none is running. */
+  /** Ends the turn that is due next. Returns false if no turn is running. */
   async step(): Promise<boolean> {
     await settle();
     const next = this.#running.toSorted((one, other) => one.endsAt - other.endsAt)[0];
@@ -103,7 +103,7 @@ test('users whose work never ends share the time in proportion to their weights'
         await simulation.step();
         const done = (person: string) => simulation.ran.filter((turn) => turn.person === person).length;
         if (done('ada') === 60 || done('grace') === 60) break;
-        // By the theorem of start-time fair queueing, the gap is at most the sum over both users of the longest turn
+        // By the theorem of start-time fair queueing, the gap is at most the sum, over both users, of the longest turn
         // divided by the user’s weight.
         const gap = Math.abs(simulation.usedBy('ada') - simulation.usedBy('grace') / weight);
         expect(gap).toBeLessThanOrEqual(100 + 100 / weight);

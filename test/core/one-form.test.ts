@@ -16,8 +16,8 @@ import { sharedServer } from '../support/shared-server.ts';
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /**
- * Returns alterations of a text: each character changed or left out, every other final character, every additional
- * final character, and a few other spellings.
+ * Returns variants of a text: with each character changed or left out, with every other final character, with every
+ * additional final character, and with a few other spellings.
  */
 function listAlterations(text: string): string[] {
   const changedAt = (index: number, character: string) => text.slice(0, index) + character + text.slice(index + 1);

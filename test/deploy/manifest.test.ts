@@ -121,7 +121,7 @@ test.runIf(existsSync('/usr/bin/systemd-analyze'))(
     const folder = await mkdtemp(join(tmpdir(), 'parley-systemd-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     const unit = await read('deploy/systemd/parley@.service');
-    // The unit contains the paths of an installation, which do not exist on this machine.
+    // The unit contains paths that exist in an installation, but not on this machine.
     const here = unit.replace('/opt/parley/node_modules/node/bin/node', '/bin/true').replace(/^Documentation=.*$/m, '');
     const path = join(folder, 'parley@4001.service');
     await writeFile(path, here);

@@ -71,7 +71,7 @@ test('typing is the first thing to be dropped for a reader who lags behind', asy
   stalled.resume();
   await expectWhole(server.sql, [chatId], { readers: [stalled, eager], writers: [] });
   expect(stalled.typingCount).toBe(0);
-  // Everything came over the same connection, because the reader never had to go back to the log.
+  // All events came over the same connection, because the reader never had to go back to the log.
   expect(stalled.caughtUpCount).toBe(1);
   await startTyping(linus, chatId);
   await stalled.until(() => stalled.typingCount === 1);
@@ -100,7 +100,7 @@ test.each([
   await flood(chatId, 1_500, 9_000);
   await eager.until(() => eager.heardCount === 1_500);
   await then(alan);
-  // The third stream had no slot until another stream released one.
+  // The third stream had no slot until one of the other streams released its slot.
   await third.live();
   expect(eager.streamCount).toBe(1);
 });

@@ -35,7 +35,7 @@ test('a write that waited long for its chat still waits for its message', async 
       await expect.poll(() => countWaiting(server)).toBe(1);
       await messageHolder.query('begin');
       await lock(messageHolder, ['select from messages where id = $1 for share', keyOf(messageId)]);
-      // This is longer than a write waits for the lock on its message.
+      // This pause is longer than the time for which a write waits for the lock on its message.
       await chatHolder.query('select pg_sleep(3.5)');
       await chatHolder.query('commit');
       await expect.poll(() => countWaiting(server)).toBe(0);

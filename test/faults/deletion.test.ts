@@ -88,7 +88,8 @@ test.each<[string, (scene: Scene) => Promise<Outcome>]>([
   const scene = await setScene();
   const race = await whileDeleting('users', scene.grace.userId, () => ask(scene));
   expect(race).toEqual({ code: 'NOT_FOUND', errors: undefined, faults: [] });
-  // Other test files use this server too, so the query counts only chats that were created after the scene was set.
+  // Other test files use this server too, so the query counts only chats that were created after the test data was set
+  // up.
   const empty = 'select from chats where member_count = 0 and id > $1';
   expect(await server.sql.query(empty, [keyOf(scene.channel)])).toMatchObject({ rowCount: 0 });
 });

@@ -12,7 +12,7 @@ import { writeWithMutation, writeWithSql } from '../support/writer.ts';
 
 const dayMs = 86_400_000;
 
-/** Starts a server with an event log of its own, and three users in a group. */
+/** Starts a server with its own event log and with three users in a group. */
 async function startWorld() {
   const server = await startServer();
   const [ada, grace, linus] = [
@@ -115,7 +115,7 @@ test('a cursor from before the pruned events gets Reset, the cursor of the last 
   const inTime = await new Reader(server, grace, { cursor: last }).live();
   expect(inTime.resets).toEqual([]);
   expect(inTime.heardIn(chatId)).toEqual([{ seq: 2, content: 'kept' }]);
-  // The reader resumes from the cursor of its Reset as from any other cursor.
+  // The reader resumes from the cursor of its Reset as it would from any other cursor.
   late.cut();
   await insertMessage(server, chatId, ada, 'new');
   for (const reader of [late, lateInChat, inTime]) await reader.until(() => reader.heardIn(chatId).at(-1)?.seq === 3);
@@ -166,8 +166,8 @@ test('when pruning overtakes a node, its readers start over or miss nothing', as
     { seq: 1, content: 'never read by this node' },
     { seq: 2, content: 'nor this' },
   ];
-  // If nodes tell each other about events, another node may have read the log in time and published the events that
-  // this node lacks.
+  // If nodes tell each other about events, another node may have read the log in time, and may have published the
+  // events that this node lacks.
   const isWhole = () => !exchangesByLog() && reader.heardIn(chatId).length === lacking.length;
   await reader.until(() => reader.resets.length === 1 || isWhole());
   const heard = isWhole() ? lacking : [];

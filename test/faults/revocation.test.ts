@@ -52,7 +52,7 @@ async function readLog(chatId: string): Promise<{ id: bigint; kind: string }[]> 
 const toldOf = (reader: Reader, chatId: string) =>
   reader.told.filter((told) => told.chatId === chatId).map(({ id, kind }) => ({ id, kind }));
 
-/** Resolves when these readers have received everything that they should have received by now. */
+/** Resolves when these readers have received everything that they should have received so far. */
 async function settle(readers: Reader[]) {
   const marker = await createGroup(ada, [grace, linus], 'a marker');
   await Promise.all(

@@ -12,7 +12,7 @@ const ada = await signUp(server, 'ada');
 const grace = await signUp(server, 'grace');
 const linus = await signUp(server, 'linus');
 
-/** For a document that needs a statement that the usual document does not need. */
+/** Serves a document that needs a statement that the usual document does not need. */
 const needsReactions = { ofMessage: 'reactions { emoji }' };
 
 test('a document that hangs delays no other, holds a bounded number of events, and misses none', async () => {

@@ -27,7 +27,7 @@ test.each(Object.keys(readers))('%s is read in time linear in its length', (name
   for (const part of hostile) {
     const text = part.repeat(16_000);
     const [short, long] = [bestOf(3, () => read(text.slice(0, 4_000))), bestOf(3, () => read(text.slice(0, 64_000)))];
-    // The long text is sixteen times as long as the short one, so a quadratic function takes 256 times as long.
+    // The long text is sixteen times as long as the short text, so a quadratic function takes 256 times as long.
     expect({ part, isLinear: long < short * 64 + 5 }).toEqual({ part, isLinear: true });
   }
 });

@@ -39,7 +39,7 @@ async function filesOf(by: Person, messageId: string): Promise<Data[]> {
 
 const namesOf = (files: Data[]): string[] => files.map(({ name }) => name);
 
-/** Returns the input paths in the error when the server refuses a message with these files. */
+/** Returns the input paths that the error contains when the server refuses a message with these files. */
 async function refusedAt(by: Person, fileIds: string[], content = 'hello'): Promise<string[]> {
   const outcome = await sendMessage(by, chatId, content, { fileIds });
   expect(outcome).toMatchObject({ __typename: 'InvalidInput' });

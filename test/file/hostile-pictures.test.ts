@@ -13,7 +13,10 @@ import { box } from '../support/boxes.ts';
 import { atFileEnd } from '../support/file-end.ts';
 import { rounds } from '../support/rounds.ts';
 
-/** The maximum cost of one file, regardless of what it claims. On a busy machine, the test measures again. */
+/**
+ * The maximum cost of inspecting one file, regardless of what the file claims. On a busy machine, the test measures
+ * again.
+ */
 const maxMs = 500;
 const maxHeldBytes = 64 * 1024 * 1024;
 

@@ -218,8 +218,8 @@ test('files that the database stored before its response was lost are not added 
   const answer = proxy.hold('only once');
   const sent = postFiles(node, hedy, [{ name: 'a.txt', content: 'only once' }]);
   await answer.caught;
-  // This loses only the answer to that statement. If other answers were lost as well, the node might retry because of
-  // those.
+  // Only the answer to that statement is lost. If other answers were lost as well, the node might retry because of the
+  // other answers.
   await server.sql.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and query like '%add_files%' and state = 'idle' and pid <> pg_backend_pid()
@@ -283,7 +283,7 @@ test('uploads in progress take little memory, even if they are very small', asyn
   const staged = await stageAll();
   expect(staged.map(({ hash }) => hash)).toEqual(contents.map(hashOf));
   expect(staged.map(({ content }) => typeof content)).toEqual(['object', 'object', 'string', 'string']);
-  // Each is discarded twice, because an upload that fails may discard its files twice.
+  // Each file is discarded twice, because an upload that fails may discard its files twice.
   for (const each of [...staged, ...staged]) await each.discard();
   const again = await stageAll();
   expect(again.map(({ content }) => typeof content).toSorted()).toEqual(['object', 'object', 'string', 'string']);

@@ -92,7 +92,7 @@ test.each<Format>(['jpeg', 'png', 'webp', 'gif'])('a picture as %s with no metad
 });
 
 /**
- * Returns a file like those of a phone, except for the codec. Nothing here can write HEVC, but an AVIF has the same
+ * Returns a file like those of a phone, except for the codec. No library here can write HEVC, but an AVIF has the same
  * boxes.
  */
 async function drawHeic(): Promise<Buffer> {

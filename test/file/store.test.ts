@@ -24,7 +24,7 @@ const makers: [string, (folder: string) => Promise<FileStore>][] = [
   ],
 ];
 
-/** Tests what every store must do. */
+/** Tests the behaviour that every store must have. */
 describe.each(makers)('%s', (_name, makeStore) => {
   let folder: string;
   let store: FileStore;

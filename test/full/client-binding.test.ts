@@ -32,9 +32,9 @@ beforeAll(async () => {
 
 /** An app that uses the cache of another GraphQL client (Apollo Client or urql). */
 type App = {
-  /** Shows a query until the end of the test. Returns a function that returns what is currently shown. */
+  /** Shows a query until the end of the test. Returns a function that returns the result that is currently shown. */
   show: (document: string) => () => Data;
-  /** Runs a query, as an app does when it opens a screen. */
+  /** Runs a query as an app does when it opens a screen. */
   query: (document: string) => Promise<Data>;
   mutate: (document: string, variables: Record<string, unknown>) => Promise<Data>;
   listen: (document: string, onData: (data: Data) => void, onError: (error: unknown) => void) => void;
@@ -249,7 +249,7 @@ test('Apollo Client keeps the loaded part of a chat as one stretch, to which eve
   await receive(5);
   expect(known()).toEqual([1, 2, 3, 4, 5]);
   for (const text of ['six', 'seven']) await say(grace, chatId, text);
-  // If "seven" were shown without "six", there would be a gap.
+  // If "seven" were shown without "six", the list would have a gap.
   await receive(7);
   expect(known()).toEqual([1, 2, 3, 4, 5]);
   await load(3);

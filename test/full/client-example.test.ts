@@ -21,7 +21,7 @@ async function createFolder(): Promise<string> {
   return folder;
 }
 
-/** Creates a folder in which the packed package is installed, along with the given packages that it works with. */
+/** Creates a folder in which the packed package is installed, together with the given packages. */
 async function installPackage(...names: string[]): Promise<string> {
   const folder = await createFolder();
   const file = await pack();
@@ -89,7 +89,7 @@ test('the examples with React, urql, Apollo Client and gql.tada have the types t
     'urql.ts': await exampleOf('urql'),
     'apollo.ts': await exampleOf('Apollo Client'),
     'tada.ts': tada,
-    // A field that does not exist is a type error. So is the use of a nullable field without a check.
+    // A field that does not exist is a type error. The use of a nullable field without a check is also a type error.
     'wrong-field.ts': tada.replace('username\n', 'nickname\n'),
     'wrong-null.ts': tada.replace('sender?.', 'sender.'),
     'tsconfig.json': JSON.stringify({ compilerOptions: options, include: ['*.ts', '*.tsx'] }),
@@ -133,7 +133,7 @@ describe.skipIf(!isChromiumInstalled)('in Chromium (skipped where /usr/bin/chrom
     await graces.getByPlaceholder('Message').press('Enter');
     await adas.getByText('grace: Hello').waitFor();
 
-    // A second tab is signed in as well, and shares the stream of the first tab.
+    // A second tab is also signed in, and shares the stream of the first tab.
     const streams = new Set<unknown>();
     context.on('request', (request) => {
       if (request.headers()['accept'] === 'text/event-stream') streams.add(request);

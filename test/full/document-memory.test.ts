@@ -54,7 +54,7 @@ test.each(shapes)('the document cache keeps no more memory than it counts: %s', 
   const documents = new DocumentCache(schema);
   const before = usedBytes();
   for (let k = 1; k <= 20; k += 1) {
-    // A separate, flat string, like one from a request.
+    // A separate, flat string, like a string from a request.
     documents.prepare(Buffer.from(make(k)).toString(), null, { isKnown: true });
   }
   const keptBytes = usedBytes() - before;

@@ -70,7 +70,7 @@ test('a file costs the same when there are twenty thousand others, even with pla
       step,
       expect.toSatisfy((rows: number) => rows <= (before[step]?.rows ?? 0) + 500),
     ]);
-    // The B-trees have grown by a level or two. Reading the whole table of blobs would take over 300 blocks.
+    // The B-trees have grown by a level or two. Reading the whole blob table would take over 300 blocks.
     expect([step, cost.blocks <= (before[step]?.blocks ?? 0) * 1.5 + 100]).toEqual([step, true]);
   }
 });

@@ -58,7 +58,8 @@ test('a large file passes to S3 and back without being held in memory', async ()
     AWS_SECRET_ACCESS_KEY: 'S3RVER',
   });
   const url = await child.url;
-  // The first file leaves buffers and compiled code in memory permanently. A larger file adds no more of them.
+  // The first file permanently adds buffers and compiled code to the memory in use. A larger file does not add any
+  // more.
   expect((await postPieces(url, ada.token, largeForm(size / 2))).status).toBe(201);
   const before = await readPeakBytes(child.pid);
   const { status, body } = await postPieces(url, ada.token, largeForm(size));

@@ -61,9 +61,9 @@ beforeAll(async () => {
 }, 120_000);
 
 /**
- * Expects that an operation costs about the same in both chats. It allows for a B-tree that is one level higher, for
- * concurrent reads by the feed, and for different good plans for a thousand users. Reading a whole chat would cost
- * thousands of times as much.
+ * Expects that an operation costs about the same in both chats. The limit allows for a B-tree that is one level higher,
+ * for concurrent reads by the feed, and for other efficient query plans with a thousand users. Reading a whole chat
+ * would cost thousands of times as much.
  */
 function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
   const told = `${name}: ${JSON.stringify({ once, crowded })}`;
@@ -74,7 +74,7 @@ function expectAsCheap(name: string, crowded: Cost, once: Cost): void {
 
 /**
  * Returns operations in a chat that run one after another, each with its expected result. The last ids belong to
- * newcomers: one user, and then a thousand users.
+ * newcomers: first a single user, and then a thousand users.
  */
 function operationsOf(
   { ada, grace, linus }: People,

@@ -92,7 +92,7 @@ test.runIf(hasNginx)('1,000 streams over HTTP/2 receive a message, on both nodes
   await Promise.all(streams.map(({ receive }) => receive('Hello through nginx')));
   const counts = await Promise.all(nodes.map(countStreams));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(streamCount);
-  // This shows that nginx balances by the number of connections: the result is not a coincidence.
+  // This shows that nginx balances by the number of connections, and that the result is not a coincidence.
   expect(Math.min(...counts)).toBeGreaterThan(streamCount / 3);
 });
 

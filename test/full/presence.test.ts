@@ -68,7 +68,8 @@ test('a database that crashes forgets who is present, and users do not notice', 
   await adas.next(changed(linus, 'ONLINE'));
   await setPresence(linus, 'AWAY');
   await adas.next(changed(linus, 'AWAY'));
-  // A crash may lose writes that did not wait for the disk. The checkpoint puts these writes on the disk.
+  // A crash may lose writes that did not wait for the disk. The checkpoint writes these changes to the disk, so that
+  // the crash cannot lose them.
   await database.sql.query('checkpoint');
 
   await postgres.end('SIGQUIT');

@@ -14,7 +14,7 @@ test('a node that was away while a newer version removed what it uses stops when
   const node = runServer({ DATABASE_URL: database.url, JWT_KEYS: generateKeySet(), DATA_DIR: dataDir });
   await node.url;
   await database.sql.query(removal);
-  // This has the same effect as if the node had been away for ten minutes.
+  // This has the same effect as an absence of the node for ten minutes.
   await database.sql.query(`delete from leases where name like 'node:%'`);
   const { status, output } = await node.ended;
   expect(status, output).toBe(1);

@@ -16,7 +16,7 @@ import {
   type Frame,
 } from '../support/stream.ts';
 
-/** The time within which everything must be live again after connections have become silent. */
+/** The time within which all streams must be live again after connections have become silent. */
 const patienceMs = 15_000;
 
 const document = `subscription { events { cursor event {

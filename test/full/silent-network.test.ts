@@ -88,7 +88,7 @@ test('users whose network fails are offline within a minute, whatever the phase 
     else beats.set(name, [...(beats.get(name) ?? []), Number(at)]);
   });
   await expect.poll(() => opened.size, { timeout: streamCount * openEveryMs + 10_000 }).toBe(streamCount);
-  // Two heartbeats per stream show the interval between heartbeats.
+  // Two heartbeats per stream show how long the interval between heartbeats is.
   const beatCounts = () => people.map(({ name }) => beats.get(name)?.length ?? 0);
   await expect.poll(() => Math.min(...beatCounts()), { timeout: 60_000 }).toBeGreaterThan(1);
   for (const [first = 0, second = 0] of beats.values()) {

@@ -21,7 +21,7 @@ test('the streams of a killed node are lost with its lease', async () => {
   victim.kill('SIGKILL');
   await victim.ended;
   expect((await give(node, linus, token, { id: '1', query })).status).toBe(202);
-  // Once its lease has expired, the node's streams count as lost.
+  // Once the node's lease has expired, its streams count as lost.
   await expireLeaseOfStreams(database);
   expect((await give(node, linus, token, { id: '2', query })).status).toBe(404);
   await expect(openReserved(node, linus, token)).rejects.toThrow('400');

@@ -22,7 +22,7 @@ test('an upload survives a server that is killed while a piece arrives', async (
   await expect.poll(() => storedOf(server, url)).toBe(150_000);
   killed.kill('SIGKILL');
   await killed.ended;
-  // This simulates the passage of time: no one renews the dead server's lease.
+  // This simulates the passage of time, in which the dead server's lease is not renewed.
   await server.sql.query(`update leases set until = now() - interval '1 second' where name = $1`, [
     `upload:${uploadIdOf(url)}`,
   ]);

@@ -35,3 +35,13 @@ test('a connection that sends only empty lines cannot stay open for longer than 
   await evasive.closed;
   expect(evasive.answer()).toBe('');
 });
+
+test('a request whose headers came too late has no effect, even if the rest of it arrives', async () => {
+  await using server = await startServer();
+  const connection = openRaw(server.url);
+  connection.socket.write('GET /livez HTTP/1.1\r\nhost: x\r\n');
+  await expect.poll(connection.answer, { timeout: 15_000 }).toContain('HTTP/1.1 408');
+  connection.socket.write('\r\n');
+  await connection.closed;
+  expect(connection.answer().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 408']);
+});

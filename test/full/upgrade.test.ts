@@ -16,7 +16,7 @@ import { findFreePort } from '../../src/postgres/embedded/server.ts';
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** The last release. A shallow clone (`--depth 1`) does not contain its commit. */
+/** The last release. A shallow clone (`--depth 1`) does not contain the commit of this release. */
 const { commit } = JSON.parse(await readFile(join(import.meta.dirname, 'last-release.json'), 'utf8')) as {
   commit: string;
 };

@@ -30,7 +30,7 @@ describe.skipIf(!isChromiumInstalled)('the chat by keyboard (skipped without /us
     await at(page, 'button', 'Create account');
     await keys('Enter');
 
-    // Finds another user, and sends them a message.
+    // Finds another user, and sends a message to that user.
     await page.getByRole('heading', { name: 'Choose a chat, or start one' }).waitFor();
     await keys('Control+k');
     await at(page, 'searchbox', 'Find people, channels and chats');

@@ -40,7 +40,7 @@ function isInSight(page: Page, seq: number): Promise<boolean> {
   })()`);
 }
 
-/** Returns the CPU time of each task on the page's main thread, in ms. Other work on the machine does not count. */
+/** Returns the CPU time of each task on the page's main thread, in ms. Work outside these tasks does not count. */
 function tasksIn(trace: Buffer): number[] {
   type Event = { name: string; ph: string; pid: number; tid: number; tdur?: number; args: { name?: string } };
   const { traceEvents: events } = JSON.parse(trace.toString()) as { traceEvents: Event[] };

@@ -29,8 +29,7 @@ const numbered = (name: string, count: number) => Array.from({ length: count }, 
 const minuteMs = 60_000;
 
 test('a receiver that is down for an hour gets every event once it is back, in order', async () => {
-  // The pauses between attempts are as long as in production, that is up to five minutes, but the test advances the
-  // clock.
+  // The pauses between attempts are as long as in production (up to five minutes), but the test advances the clock.
   let aheadMs = 0;
   const times = { tick: 50, answer: 1_000, ahead: () => aheadMs };
   await using server = await startServer({ env: webhookEnv, overrides: { webhookTimes: times } });
@@ -44,8 +43,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   receiver.answer = refuseWith(503);
 
   /**
-   * Waits until the last attempt has been saved as a failure and, by the advanced clock, the next attempt is not due
-   * yet.
+   * Waits until the last attempt has been saved as a failure and the next attempt is not yet due by the advanced clock.
    */
   const untilIdle = async () => {
     await expect
@@ -72,7 +70,7 @@ test('a receiver that is down for an hour gets every event once it is back, in o
   }
   await untilIdle();
   const attempts = receiver.received.length - accepted;
-  // After the first few, the attempts are between two and a half and five minutes apart.
+  // After the first few attempts, the pauses are between two and a half and five minutes long.
   expect(attempts).toBeGreaterThan(12);
   expect(attempts).toBeLessThan(40);
   // Each attempt has sent only the first event that was not delivered yet.

@@ -16,7 +16,8 @@ test('a browser gets GraphiQL, and everything it needs comes from this server', 
   expect(page).toContain('<title>parley</title>');
   expect(page).toContain('mutation Enter');
   expect(page.match(/<(script|link|img|iframe)[^>]* (src|href)="(https?:)?\/\/[^"]*"/g)).toBe(null);
-  // Whatever the page's script tries to load, the browser loads nothing from elsewhere and connects to no other host.
+  // The browser loads nothing from elsewhere and connects to no other host, regardless of what the page's script tries
+  // to load.
   const policy = response.headers.get('content-security-policy') ?? '';
   expect(policy).toContain("default-src 'none'");
   expect(policy).toContain("connect-src 'self'");
@@ -63,7 +64,7 @@ test.each(['identity', 'gzip'])(
       socket[hangUp]();
       await closed;
     }
-    // Resolves when all requests are over.
+    // Resolves when all requests have ended.
     await node.close();
     expect(complaintsOf(node)).toEqual([]);
   },

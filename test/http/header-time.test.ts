@@ -33,7 +33,10 @@ const readers: Record<string, (text: string) => unknown> = {
   addressOf: (text) => addressOf(requestWith({ 'x-forwarded-for': text }), 2),
   readEmoji,
 };
-/** Building blocks of headers, which the test repeats alone or alternates. No reader may backtrack over any of them. */
+/**
+ * Building blocks of headers, which the test repeats individually or alternates. No reader may backtrack over any of
+ * them.
+ */
 const pieces = [
   ',',
   ';',
@@ -97,7 +100,7 @@ test.each(Object.entries(readers))('%s takes time linear in the length of a head
   }
 });
 
-/** Reads a form whose first part has the given text as its headers. */
+/** Reads a form in which the headers of the first part are the given text. */
 async function readPart(headers: string): Promise<unknown> {
   const form = Readable.from([Buffer.from(`--x\r\n${headers}\r\n\r\nbody\r\n--x--`)]);
   const parts = readParts(form as unknown as IncomingMessage, 'x');

@@ -12,7 +12,7 @@ const { hostname, port } = new URL(server.url);
 const open = (): Socket => connect(Number(port), hostname).on('error', () => undefined);
 
 /**
- * Sends some bytes. Returns everything that comes back until the server closes the connection, or sends nothing for 5
+ * Sends some bytes. Returns all data that comes back until the server closes the connection or sends nothing for 5
  * seconds.
  */
 async function answerTo(text: string): Promise<string> {
@@ -193,12 +193,12 @@ describe('a connection with unread responses', () => {
   const head = (forwardedFor: string) =>
     `POST /graphql HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: ${forwardedFor}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
 
-  /** Sends the request repeatedly on one connection, and reads none of the answers. */
+  /** Sends the request repeatedly on one connection, and reads none of the responses. */
   const askDeaf = ({ url }: { url: string }, forwardedFor = '192.0.2.1'): Socket => {
     const { port: at, hostname: host } = new URL(url);
     const socket = connect(Number(at), host).on('error', () => undefined);
     socket.write((head(forwardedFor) + body).repeat(times));
-    // A client that does not read must write to learn that its connection is closed.
+    // A client that does not read notices that its connection is closed only when it writes.
     const trickle = setInterval(() => void (socket.writable && socket.write('\r\n')), 200);
     socket.once('close', () => clearInterval(trickle));
     return socket.pause();

@@ -13,8 +13,8 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-// There are few pieces, so that even on a busy machine all of them are sent within the 2 s for which the server keeps
-// reading.
+// The pieces are few enough that, even on a busy machine, all of them are sent within the 2 s for which the server
+// keeps reading.
 const pieces = { count: 8, size: 125_000 };
 
 /**

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { signUp } from '../support/client.ts';
+import { startServer } from '../support/server.ts';
 import { openRaw as open, refusalOf } from '../support/raw-http.ts';
 import { sharedServer } from '../support/shared-server.ts';
 
@@ -58,4 +59,24 @@ test('a stream ends without a second response when something unreadable follows 
   connection.socket.write('\0\0\r\n\r\n');
   await connection.closed;
   expect(connection.answer().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200']);
+});
+
+test('CONNECT behind a request that has not been answered closes the connection, and the server can still stop', async () => {
+  const stopping = await startServer();
+  const ada = await signUp(stopping, 'ada');
+  const connection = open(stopping.url);
+  const body = JSON.stringify({ query: 'subscription { events { __typename } }' });
+  const headers = [
+    'host: x',
+    'accept: text/event-stream',
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+    `authorization: Bearer ${ada.token}`,
+  ];
+  connection.socket.write(`POST /graphql/stream HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
+  await expect.poll(connection.answer).toContain('EventEnvelope');
+  connection.socket.write('CONNECT elsewhere.test:443 HTTP/1.1\r\nhost: elsewhere.test\r\n\r\n');
+  await connection.closed;
+  expect(connection.answer().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200']);
+  await stopping.close();
 });

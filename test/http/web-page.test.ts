@@ -61,7 +61,7 @@ test('a browser that refuses an encoding gets another one', async () => {
 
 test('a browser that has the page does not receive it again', async () => {
   const first = await fetch(server.url);
-  // A proxy may pass the tag on like this: in a list, and without the prefix of a weak tag.
+  // A proxy may pass the tag on in a list, and without the prefix of a weak tag.
   const headers = { 'if-none-match': `"another", ${first.headers.get('etag')?.replace('W/', '')}` };
   const again = await fetch(server.url, { headers });
   expect(again.status).toBe(304);

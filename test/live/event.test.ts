@@ -34,7 +34,7 @@ type Listeners = AsyncDisposable & { heard: () => Promise<Data[][]> };
  * call (at first, since `listen`), in the order of the users.
  */
 async function listen(...people: Person[]): Promise<Listeners> {
-  // Half of the users are on each node, because the same must hold on every node.
+  // Half of the users are on each node, because every node must behave in the same way.
   const streams = await Promise.all(
     people.map((person, index) => followEvents(index % 2 === 0 ? server : otherNode, person)),
   );

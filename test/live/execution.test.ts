@@ -50,7 +50,10 @@ beforeEach(() => executions.clear());
 
 type Resolver = GraphQLFieldResolver<{ cursor: string }, unknown>;
 
-/** Wraps a field of the schema that the servers in this process share. The returned function restores the field. */
+/**
+ * Wraps a field of the schema that the servers in this process share. The returned function restores the original
+ * field.
+ */
 function replaceResolver(typeName: string, fieldName: string, wrap: (original: Resolver) => Resolver): () => void {
   const type = schema.getType(typeName);
   const field = type instanceof GraphQLObjectType ? type.getFields()[fieldName] : undefined;
@@ -123,7 +126,7 @@ test('the peer and the newest message of a chat are executed once, except where 
   }
   expect(executions.get(frames[0]?.id ?? '')).toBe(1);
 
-  // A member who can see only the newest message still sees everything that the event shows.
+  // A member who can see only the newest message still receives everything that the event shows.
   const { rows } = await server.sql.query('select last_seq from chats where id = $1', [keyOf(chatId)]);
   const latecomer = await signUp(server, 'latecomer');
   await addMembers(server, chatId, [latecomer], rows[0].last_seq + 1);
@@ -230,7 +233,7 @@ test('when everyone reconnects to a new server, each with another cursor, an eve
   for (const [turn, frames] of missed.entries()) {
     expect(frames.map(({ id }) => id)).toEqual([...cursors.slice(turn + 1), cursors.at(-1)]);
   }
-  // There are 1,335 deliveries of 59 events. The last cursor is left out, because each stream's own CaughtUp has the
+  // There are 1,335 deliveries of 59 events. The last cursor is left out, because the CaughtUp of each stream has the
   // same cursor.
   const replayed = cursors.slice(1, -1).map((cursor) => executions.get(cursor) ?? 0);
   expect(Math.min(...replayed)).toBe(1);

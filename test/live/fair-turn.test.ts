@@ -106,7 +106,7 @@ const document = fc.record({
 });
 const scenario = fc.record({
   documents: fc.array(document, { minLength: 1, maxLength: 40 }),
-  /** How many events each burst has, and how many turns of the event loop pass after it. */
+  /** How many events each burst has, and how many turns of the event loop pass after each burst. */
   bursts: fc.array(fc.record({ events: fc.integer({ min: 1, max: 20 }), pause: fc.nat(3) }), {
     minLength: 1,
     maxLength: 5,

@@ -194,7 +194,7 @@ test('objects that were deleted in the meantime do not appear again', async () =
 
 test('what a message said is not replayed after its edit or deletion, which no one in the chat was there to receive', async () => {
   const chat = await createGroup(ada, [grace]);
-  // This stream keeps the document and its recent renderings in the server's memory.
+  // This stream keeps its document and the document's recent renderings in the server's memory.
   await using stream = await followEvents(server, linus);
   for (const change of [editMessage, deleteMessage]) {
     const cursor = await cursorNow(grace);
@@ -294,7 +294,7 @@ test('a page read with its cursor, and the events since, leave nothing out while
       await Promise.all(upTo(4).map((lane) => insertMessage(server, chat, ada, `message ${index + lane}`)));
     }
   })();
-  // Readers connect while messages are being written. In the end, each reader must have received everything.
+  // Readers connect while messages are being written. In the end, each reader must have received all messages.
   const readers = upTo(15).map(async () => {
     const { chat: page, viewer } = await grace.ask(query, { id: chat });
     const shown: number[] = page.messages.edges.map(({ node }: Data) => node.seq);
@@ -327,7 +327,8 @@ test('a client that connects while others write misses nothing between the start
     reading.abort();
     await Promise.all(writing);
   });
-  // In each round, the user is new to this node, because only an open stream loads their memberships.
+  // In each round, the user is new to this node, because only an open stream makes the node load the user's
+  // memberships.
   for (const round of upTo(4)) {
     await Promise.all(
       people.map(async (person) => {

@@ -67,7 +67,10 @@ class Document {
     return { asker, reader: Symbol('reader'), findEvents: this.#findEvents };
   }
 
-  /** Lets another reader read an event that precedes all others, so that from now on there is someone to share with. */
+  /**
+   * Lets another reader read an event that precedes all others, so that from now on there is a reader to share
+   * executions with.
+   */
   async begin(): Promise<void> {
     await this.replay(askerOf(99n), [0n]);
     this.executed.length = 0;
@@ -274,7 +277,7 @@ test('an edit concerns the renderings of its chat and of events without a chat, 
   expect((await document.replay(askerOf(2n), first)).texts).toEqual(shown(first, 'second text'));
   expect((await document.replay(askerOf(2n), second)).texts).toEqual(shown(second, 'first text'));
   expect((await document.replay(askerOf(2n), chatless)).texts).toEqual(shown(chatless, 'second text'));
-  // These are more chats than the fan-out tracks separately.
+  // There are more chats here than the fan-out tracks separately.
   document.text = 'third text';
   for (let chatId = 10n; chatId < 1_500n; chatId += 1n) document.fanOut.forget(chatId);
   for (const list of [first, second]) {

@@ -24,7 +24,7 @@ beforeAll(async () => {
   [ada, grace, linus] = await signUpAll(server, 'ada', 'grace', 'linus');
 });
 
-/** Selects fields that differ for each viewer, and fields that are the same for all. */
+/** Selects some fields that differ between viewers, and some fields that are the same for all viewers. */
 const personalDocument = `subscription ($after: String) {
   events(after: $after) {
     cursor
@@ -141,7 +141,7 @@ test('the same document with different variables gives different results', async
   await say(ada, chat, 'first');
   await using byDefault = await followEvents(server, grace, { document });
   await using without = await followEvents(server, grace, { document, variables: { withSeq: false, count: 2 } });
-  // The text is the same except for the default values, so it must not be mistaken for the same document.
+  // Only the default values differ, but they make it a different document.
   const other = document.replace(
     '$withSeq: Boolean = true, $count: Int! = 1',
     '$withSeq: Boolean = false, $count: Int! = 2',

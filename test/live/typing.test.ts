@@ -106,8 +106,8 @@ test('only members can report that they are typing', async () => {
   expect(eventOf(await inChannel.next('Typing')).__typename).toBe('Typing');
   await reader.next('Typing');
 
-  // The chats are a hidden one, one that any user may read, and one that does not exist: Linus is not a member of any
-  // of them.
+  // The chats are a hidden chat, a chat that any user may read, and a chat that does not exist. Linus is not a member
+  // of any of them.
   for (const chatId of [groupId, channelId, encodeId('Chat', 999_999n)]) {
     expect(await startTyping(server, linus, chatId)).toBe(false);
   }
@@ -136,7 +136,7 @@ test('typing is reported at most every three seconds per user and chat, by all n
   expect(eventOf(await reader.next())).toMatchObject({ chatId: anotherId, userId: ada.userId });
   expect(await readToNow(reader, server, chatId)).toEqual([]);
 
-  // Ada continues to type, and her requests go to both nodes in turn.
+  // Ada continues to type, and her requests go alternately to the two nodes.
   let turn = 0;
   const keys = setInterval(() => void startTyping((turn += 1) % 2 === 0 ? server : other, ada, chatId), 50);
   const again = await reader.next('Typing').finally(() => clearInterval(keys));

@@ -180,7 +180,7 @@ test('no one can change an entry, or delete one while older ones remain', async 
   const refused = { code: '23514' };
   await expect(server.sql.query(`update audit_entries set actor_id = 1`)).rejects.toMatchObject(refused);
   const remove = `delete from audit_entries where target_key = '77' and created_at < now() - $1 * interval '1 day'`;
-  // This would leave the first entry, which is too young to be deleted.
+  // This deletion would leave the first entry, which is too young to be deleted.
   await expect(server.sql.query(remove, [250])).rejects.toMatchObject(refused);
   await expect(server.sql.query('delete from audit_entries')).rejects.toMatchObject(refused);
   await expect(server.sql.query('truncate audit_entries')).rejects.toMatchObject({ code: '0A000' });

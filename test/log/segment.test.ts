@@ -19,7 +19,7 @@ test('segments together have the ids of a list, each once and in order', () => {
       const all = segments.flatMap((segment) => segment.ids);
       expect(isFull).toBe(ids.length >= limit);
       expect(all).toEqual(ids.slice(0, all.length));
-      // A full list may leave the beginning of its last segment to the next list, but it must not leave everything.
+      // A full list may leave the beginning of its last segment to the next list, but must not leave all of its events.
       expect(isFull ? all.length > 0 : all.length === ids.length).toBe(true);
       for (const segment of segments) {
         expect(segment.ids).toHaveLength(segment.length);

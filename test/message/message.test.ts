@@ -17,7 +17,7 @@ beforeAll(async () => {
   chatId = await createGroup(ada, [grace]);
 });
 
-/** Returns the same user, whose `ask` goes to the other node. */
+/** Returns the same user with an `ask` that sends requests to the other node. */
 const onOtherNode = (person: Person): Person => ({
   ...person,
   ask: (document, variables) => otherNode.ask(document, variables, person.token),

@@ -36,7 +36,7 @@ const follow = (person: Person) => followEvents(server, person, { document: mess
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 /** Returns the emoji with this index, so that a test can use any number of different emojis. */
 const emojiAt = (index: number) => String.fromCodePoint(0x1f400 + index);
-/** Formats reactions: `👍 2 mine` stands for two thumbs, one of them the reader's. */
+/** Formats reactions: `👍 2 mine` stands for two 👍 reactions, one of which is the reader's. */
 const show = (reactions: Data[]) =>
   reactions.map(({ emoji, count, viewerReacted }) => `${emoji} ${count}${viewerReacted ? ' mine' : ''}`);
 

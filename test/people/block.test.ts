@@ -138,7 +138,7 @@ test('the existing chat of the two stays, and the blocked user can send nothing 
   expect(await type()).toBe(false);
   expect(await heardBy(grace, stream)).toEqual([]);
 
-  // Both users still see the existing messages, and the blocking user may still write.
+  // Both users still see the existing messages, and the user who blocks may still write.
   expect(await openSingle(linus, grace)).toMatchObject({ __typename: 'Chat', id: chat });
   expect(await sendMessage(grace, chat, 'that is all')).toMatchObject({ __typename: 'Message', seq: 3 });
   expect(await act('deleteMessage(messageId: $id)', old)).toEqual({ __typename: 'Message' });
@@ -192,7 +192,7 @@ test('a blocked user cannot pin anything in the single chat of the two, and gets
   expect(await unpinMessage(linus, message)).toMatchObject(refused);
   expect(await editMessage(linus, message, 'again')).toMatchObject(refused);
   expect(await addReaction(linus, message, '👍')).toMatchObject(refused);
-  // The blocking user can still pin and unpin.
+  // The user who blocks can still pin and unpin.
   expect(await unpinMessage(grace, message)).toMatchObject({ __typename: 'Message' });
   await unblock(grace, linus.userId);
   expect(await pinMessage(linus, message)).toMatchObject({ __typename: 'Message' });

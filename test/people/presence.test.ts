@@ -155,7 +155,7 @@ test('a user is away when all of their devices are, until they become active on 
   // The active device disconnects, and the remaining device is inactive.
   await phone.close();
   await adas.next(changed(grace, 'AWAY'));
-  // A device that reconnects is active.
+  // A device that has reconnected is active.
   await laptop.close();
   await adas.next(changed(grace, 'OFFLINE'));
   await using _ = await attend(server, grace);

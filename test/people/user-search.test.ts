@@ -100,7 +100,7 @@ test('a long list is paged, with each user once', async () => {
   }
   expect(found).toHaveLength(35);
   expect(new Set(found).size).toBe(35);
-  // Users whose name has "page" as a whole word come first.
+  // Users whose names contain "page" as a whole word come first.
   const isWhole = (name: string) => name.startsWith('other') || Number(name.slice(4)) % 3 === 0;
   const wholeCount = found.filter(isWhole).length;
   expect(found.slice(0, wholeCount).every(isWhole)).toBe(true);

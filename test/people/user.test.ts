@@ -133,8 +133,8 @@ test('a user who was away receives the profiles of those they share a chat with 
   await removeMember(server, chat, linus);
   expect(await hear(linus)).not.toContainEqual(updated('joan', 'Joan Clarke'));
 
-  // A change from before the two users shared a chat is not sent, because the new name was already visible when the
-  // chat was created.
+  // A change that was made before the two users shared a chat is not sent, because the new name was already visible
+  // when the chat was created.
   await createGroup(joan, [grace]);
   expect(await hear(grace)).not.toContainEqual(updated('joan', 'Joan Clarke'));
   await using stream = await followEvents(server, grace, { document });

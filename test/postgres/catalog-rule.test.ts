@@ -83,7 +83,7 @@ test("no function that runs with its owner's rights accepts rows of a table othe
   try {
     for (const { name, table, definition } of triggers.rows) {
       await client.query('begin');
-      // The new trigger is a copy of an existing trigger without its condition, so that any row fires it.
+      // The new trigger is a copy of an existing trigger, but without its condition, so that any row fires it.
       await client.query(`create temp table made_up (like public.${table})`);
       const event = /(insert|update|delete)/i.exec(definition)?.[1] ?? '';
       const transitions = /REFERENCING (.+) FOR EACH/.exec(definition)?.[1];

@@ -42,7 +42,7 @@ function answerWith(rows: readonly (string | null)[][]): Buffer {
   ]);
 }
 
-/** Returns the rows that a statement reads from these bytes, which arrive in pieces that end at these positions. */
+/** Returns the rows that a statement reads from these bytes when they arrive in pieces that end at these positions. */
 function readInPieces(bytes: Buffer, ends: readonly number[]): { rows: unknown[]; texts: (string | null)[][] } {
   const target = new EventEmitter() as EventEmitter & MessageTarget;
   target._emitMessage = false;

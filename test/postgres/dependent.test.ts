@@ -5,10 +5,10 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { atFileEnd } from '../support/file-end.ts';
 
 /**
- * Everything that depends on a message, a chat or a user refers to it by a foreign key that declares what happens to
- * the dependent row when the other row is deleted: `on delete cascade` deletes it too, `on delete set null` keeps it
- * without an owner. seal_schema() makes sure that writing a tombstone removes the rows that refer to its message. All
- * other references are listed here, each with its reason.
+ * Everything that depends on a message, a chat or a user refers to it by a foreign key. The key declares what happens
+ * to the dependent row when the referenced row is deleted: `on delete cascade` deletes it too, `on delete set null`
+ * keeps it without an owner. seal_schema() makes sure that writing a tombstone removes the rows that refer to its
+ * message. All other references are listed here, each with its reason.
  */
 const otherKeys: Record<string, string> = {
   'messages.messages_chat_id_reply_to_seq_fkey':
@@ -211,8 +211,8 @@ async function countReferring({ table, columns, owner }: Key, id: string): Promi
 }
 
 /**
- * Returns the keys whose rows are deleted together with the row that they refer to, or lose their reference to that
- * row.
+ * Returns the foreign keys whose rows are deleted together with the row that they refer to, or whose rows lose their
+ * reference to it.
  */
 async function dependentKeysTo(owner: string): Promise<Key[]> {
   return (await keysTo(owner)).filter(({ table, name }) => otherKeys[`${table}.${name}`] === undefined);

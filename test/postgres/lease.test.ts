@@ -96,7 +96,7 @@ test('a holder that is cut off loses its lease to another when the lease expires
   expect(performance.now() - cutAt).toBeLessThan(times.expiry + 1_000);
   await expect.poll(() => lease.signal.aborted).toBe(true);
   expect(lease.signal.reason).toBeInstanceOf(LeaseLost);
-  // The former holder is back, and still tries to write.
+  // The former holder has returned, and still tries to write.
   await expect(write(lease)).rejects.toBeInstanceOf(LeaseLost);
   expect(next?.token).toBeGreaterThan(lease.token);
   expect(await countWrites()).toBe(1);

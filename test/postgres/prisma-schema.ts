@@ -23,7 +23,8 @@ const actions: Record<string, string> = {
 };
 
 /**
- * Reads the database that the text of schema.prisma describes, with Prisma's default names. Leaves out views.
+ * Returns the structure of the database that the text of schema.prisma describes, with Prisma's default names. Leaves
+ * out views.
  */
 export function readPrismaSchema(text: string): Shape {
   const blocks = [...text.replaceAll(/^\s*\/\/.*$/gm, '').matchAll(/^(model|view|enum) (\w+) \{\n([^]*?)^\}/gm)];

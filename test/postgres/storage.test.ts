@@ -45,7 +45,7 @@ async function addFiles(uploaderIds: readonly string[], size: number): Promise<v
   );
 }
 
-/** Deletes about this share of all files at random. */
+/** Deletes about this share of all files, chosen at random. */
 const removeFiles = (share: number) =>
   database.sql.query(
     'delete from files where id in (select id from files where random() < $1 for update skip locked)',

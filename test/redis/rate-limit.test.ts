@@ -10,7 +10,7 @@ import { startRedis, type TestRedis } from '../support/redis.ts';
 
 const redis = await startRedis();
 
-/** Creates the rate limits of one node. Without Redis, `store` counts the limits that the nodes share. */
+/** Creates the rate limits for one node. Without Redis, `store` counts the limits that the nodes share. */
 async function createNode({ url }: TestRedis, env: Record<string, string>) {
   const { link } = await connect(url);
   const store: LimitStore = {

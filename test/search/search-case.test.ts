@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { finds, findsByPattern } from '../support/search-text.ts';
 
-/** A text, the queries that find it, and the queries that do not. */
+/** A text, the queries that find it, and the queries that do not find it. */
 const cases: [text: string, found: string[], notFound?: string[]][] = [
   // Apostrophes, including those that Unicode counts as letters.
   ['обʼєкт', ["об'єкт", 'об’єкт', 'обєкт']],
@@ -53,10 +53,10 @@ const cases: [text: string, found: string[], notFound?: string[]][] = [
   ['コンピュータ・テスト', ['テスト', 'コンピュータ・テスト'], ['コンピューター']],
   ['한국어를 공부해요 ㅋㅋㅋ', ['한국어', '공부', 'ㅋㅋ'], ['국어', '를']],
   ['C언어(강남)', ['c언어', '강남', '언어']],
-  // Thai, Lao, Khmer, Burmese.
+  // Thai, Lao, Khmer and Burmese.
   ['ราคา ๕๐ บาท สวัสดี2024', ['50', 'บาท', '2024', 'วัสดี'], ['ราคี']],
   ['ສະບາຍດີ កម្ពុជា ကျေးဇူး', ['ບາຍ', 'ពុជា', 'ကျေး']],
-  // Arabic, Persian, Urdu, Hebrew.
+  // Arabic, Persian, Urdu and Hebrew.
   ['أُسْتَاذٌ إلى مكتبة', ['استاذ', 'الى', 'مكتبه', 'أستاذ']],
   ['خانهٔ ۀ ہے ۱۲۳', ['خانه', 'ه', 'هے', '123']],
   ['می‌روم', ['میروم', 'می‌روم']],

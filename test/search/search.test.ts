@@ -230,7 +230,7 @@ const term: fc.Arbitrary<Term> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('not' as const), words: fc.tuple(word) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('phrase' as const), words: fc.tuple(word, word) }) },
 );
-/** A search query: alternatives that have several conditions each. */
+/** A search query, which consists of alternatives with several conditions each. */
 const query = fc.array(fc.array(term, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 2 });
 
 function write(alternatives: Term[][]): string {
@@ -303,7 +303,7 @@ test(
         [chats.map(keyOf), keyOf(ada.userId), vocabulary, offset],
       );
     await write40(0);
-    // One user joins a chat late, another is removed from a chat, a channel becomes private, and some messages are
+    // One user joins a chat late, another user is removed from a chat, a channel becomes private, and some messages are
     // deleted.
     await addMembers(server, chats[0] as string, [linus], 41);
     await removeMember(server, chats[1] as string, ada);

@@ -4,9 +4,9 @@ import type { Data, Person, Variables } from './client.ts';
 import type { TestServer } from './server.ts';
 import { eventOf, matching, type EventStream } from './stream.ts';
 
-/** The fields of a chat that most tests need. */
+/** The chat fields that most tests need. */
 export const chatFields = 'id type name description lastSeq memberCount';
-/** The fields of a message that most tests need. */
+/** The message fields that most tests need. */
 const messageFields = 'id seq content clientMessageId sender { username } replyTo { id content }';
 
 const createMutation = `mutation ($input: CreateChatInput!) {
@@ -36,7 +36,7 @@ export async function sendMessage(by: Person, chatId: string, content: string, m
   return (await by.ask(sendMutation, { input: { chatId, content, ...more } })).sendMessage;
 }
 
-/** Creates a group with the owner and these users. Returns its id. */
+/** Creates a group with the owner and these users as members. Returns its id. */
 export async function createGroup(owner: Person, others: Pick<Person, 'userId'>[], name = 'a group'): Promise<string> {
   return requireId(await createChat(owner, { type: 'GROUP', name, memberIds: others.map(({ userId }) => userId) }));
 }
@@ -51,14 +51,17 @@ export async function say(by: Person, chatId: string, content: string, more: Var
   return requireId(await sendMessage(by, chatId, content, more));
 }
 
-/** Returns the row's id in the database that belongs to a global id. */
+/** Returns the id of the database row to which a global id refers. */
 export function keyOf(globalId: string): string {
   const parsed = parseId(globalId);
   if (parsed === null) throw new Error(`${globalId} is not an id`);
   return parsed.key;
 }
 
-/** Adds users to a chat, directly in the database. `visibleFromSeq` is the seq of the first message that they see. */
+/**
+ * Adds users to a chat, directly in the database. `visibleFromSeq` is the seq of the first message that these users
+ * see.
+ */
 export async function addMembers(server: TestServer, chatId: string, people: Person[], visibleFromSeq = 1) {
   await server.sql.query(
     'insert into members (chat_id, user_id, visible_from_seq) select $1, unnest($2::bigint[]), $3',
@@ -107,9 +110,9 @@ export async function insertMessages(
 
 /**
  * Returns the events that have arrived so far on a user's stream of all their events, without those that an earlier
- * call returned. To make sure that no more events are on their way, the user creates a channel: when its event arrives,
- * all earlier events have arrived too. The document of the stream must therefore select `... on NewChat { chat { name }
- * }`.
+ * call returned. To make sure that no more events are on their way, the user creates a channel. When the event for this
+ * channel arrives, all earlier events have arrived too. The document of the stream must therefore select `... on
+ * NewChat { chat { name } }`.
  */
 export async function heardBy(person: Person, stream: EventStream): Promise<Data[]> {
   const name = `mark ${randomBytes(6).toString('hex')}`;

@@ -18,7 +18,7 @@ export type Person = {
   token: string;
   refreshToken: string;
   ask: (document: string, variables?: Variables) => Promise<Data>;
-  /** Like `ask`, for an operation that may fail: returns the whole answer. */
+  /** Runs an operation that may fail, and returns the whole answer. */
   post: (document: string, variables?: Variables) => Promise<Answer>;
 };
 
@@ -71,7 +71,7 @@ export async function ask(url: string, document: string, variables?: Variables, 
   return data;
 }
 
-/** Signs a user up under that name. */
+/** Signs up a user with that name. */
 export async function signUp(server: TestClient, name: string): Promise<Person> {
   const email = `${name}@example.com`;
   // The password is short, because the time for estimating how easy a password is to guess is quadratic in its length.
@@ -100,7 +100,7 @@ export async function signUp(server: TestClient, name: string): Promise<Person> 
   };
 }
 
-/** Signs the same user in on another device, with another session. */
+/** Signs in the same user on another device, which opens another session. */
 export async function signIn(server: TestClient, person: Person): Promise<Person> {
   const { signIn: signedIn } = await server.ask(
     'mutation ($input: SignInInput!) { signIn(input: $input) { ... on SignedIn { accessToken refreshToken } } }',
@@ -116,12 +116,12 @@ export async function signIn(server: TestClient, person: Person): Promise<Person
   };
 }
 
-/** Signs several users up in parallel. Returns them in the order of the names. */
+/** Signs up several users in parallel. Returns the users in the order of their names in the call. */
 export async function signUpAll<const Names extends readonly string[]>(
   server: TestClient,
   ...names: Names
 ): Promise<{ -readonly [Index in keyof Names]: Person }> {
   const people = await Promise.all(names.map((name) => signUp(server, name)));
-  // There is one person for each name.
+  // The cast is safe because there is one person for each name.
   return people as { -readonly [Index in keyof Names]: Person };
 }

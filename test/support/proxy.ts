@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 export type Hold = {
   /** Resolves once the proxy holds back an answer. By then the target has executed the request. */
   caught: Promise<void>;
-  /** Releases the answer, and everything that follows it. */
+  /** Releases the answer and everything that follows it. */
   release: () => void;
 };
 
@@ -16,7 +16,10 @@ export type Proxy = {
   through: (url: string) => string;
   /** How many connections are open. */
   readonly size: number;
-  /** Cuts each open connection with the given probability. 1 cuts all of them. Neither side gets a clean close. */
+  /**
+   * Cuts each open connection with the given probability; with probability 1, all of them. Neither side gets a clean
+   * close.
+   */
   cut: (share?: number) => void;
   /**
    * Makes the open connections silent without closing them, like a firewall that has forgotten them. With `all`,
@@ -33,11 +36,11 @@ export type Proxy = {
    * count.
    */
   count: (text: string) => () => number;
-  /** Cuts every connection, and accepts no new ones. */
+  /** Cuts every connection, and accepts no new connections. */
   close: () => Promise<void>;
 };
 
-/** `held` is the part of the answer that the client must not receive yet, or null if everything passes. */
+/** `held` is the part of the answer that the client must not receive yet, or null if nothing is held back. */
 type Pair = { client: Socket; target: Socket; held: Held | null; isSilent: boolean };
 type Held = { answers: Buffer[]; onAnswer: () => void };
 type Trap = { text: string; isSet: boolean; spring: (pair: Pair) => void };
@@ -57,7 +60,7 @@ export async function openProxy(url: string): Promise<Proxy> {
     if (pair.isSilent) silent.push(pair);
     const end = () => {
       pairs.delete(pair);
-      // Closing one side of a silent connection does not close the other side either.
+      // Nor does closing one side of a silent connection close the other side.
       if (pair.isSilent) return;
       client.destroy();
       target.destroy();

@@ -34,7 +34,7 @@ export type S3 = {
   remove: () => Promise<void>;
 };
 
-/** Starts an S3 server. The caller removes it with `remove`. */
+/** Starts an S3 server. The caller must remove the server with `remove`. */
 export async function startS3(): Promise<S3> {
   const directory = await mkdtemp(join(tmpdir(), 'parley-s3-'));
   const bucket = 'parley-files';

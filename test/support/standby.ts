@@ -12,7 +12,7 @@ import { databaseUrl, findFreePort, startServer } from '../../src/postgres/embed
 export type Standby = {
   /** Returns the URL of a database in it for the superuser. */
   urlOf: (name: string) => string;
-  /** Makes the standby a primary. By then, the server that it followed should be dead. */
+  /** Makes the standby a primary. The primary that it followed should be dead by then. */
   promote: () => Promise<void>;
   /** Stops it for good. */
   remove: () => Promise<void>;

@@ -32,7 +32,10 @@ export function metadataOf(values: Record<string, string>): string {
     .join(',');
 }
 
-/** Creates an upload of that size (null: deferred). Returns the response, whatever its status. */
+/**
+ * Creates an upload of that size, or of a deferred size if `size` is null. Returns the response, even if its status is
+ * an error.
+ */
 export function begin(
   server: { url: string },
   by: By,
@@ -56,7 +59,7 @@ export async function begun(
   return new URL(location, server.url).href;
 }
 
-/** Sends a piece. Returns the response, whatever its status. */
+/** Sends a piece. Returns the response, even if its status is an error. */
 export function patch(
   url: string,
   by: By,
@@ -68,7 +71,7 @@ export function patch(
   return tus('PATCH', url, by, { headers: { ...about, ...headers }, body });
 }
 
-/** Sends the first `sent` bytes of a piece, and then nothing more. The caller ends or destroys the request. */
+/** Sends the first `sent` bytes of a piece, and then nothing more. The caller must end or destroy the request. */
 export function stallPiece(url: string, by: Person, content: Buffer, sent: number): ClientRequest {
   const outgoing = request(url, {
     method: 'PATCH',
@@ -125,7 +128,7 @@ export async function countPartial(server: TestServer): Promise<{ rows: number; 
   return { rows: rows[0].count, stored: (await readdir(join(server.dataDir, 'partial-uploads'))).length };
 }
 
-/** Returns the id in an upload's address. */
+/** Returns the id that an upload's address contains. */
 export const uploadIdOf = (url: string): string => url.split('/').at(-1) ?? '';
 
 /**

@@ -17,7 +17,8 @@ const maxAttempts = 3;
  */
 export function createS3Client(location: S3Location, { isPublic }: { isPublic: boolean }): S3Client {
   const endpoint = (isPublic ? location.publicEndpoint : null) ?? location.endpoint;
-  // Each download through this server occupies a connection, and must not prevent other requests from getting one.
+  // Each download through this server occupies a connection, and downloads must not prevent other requests from getting
+  // one.
   const agent = { maxSockets: Number.POSITIVE_INFINITY };
   return new S3Client({
     ...(endpoint !== null && { endpoint }),
@@ -54,7 +55,7 @@ export function isUploadGone(error: unknown): boolean {
   return error instanceof S3ServiceException && error.name === 'NoSuchUpload';
 }
 
-/** Creates a handler for `catch` that returns null for errors that satisfy `holds`, and rethrows all others. */
+/** Creates a handler for `catch` that returns null for errors that `holds` accepts, and rethrows all others. */
 export function nullIf(holds: (error: unknown) => boolean): (error: unknown) => null {
   return (error) => {
     if (holds(error)) return null;

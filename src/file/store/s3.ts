@@ -80,7 +80,7 @@ export class S3Store implements FileStore {
 
   async stage(source: AsyncIterable<Uint8Array>): Promise<StagedBytes> {
     const taken = await this.#staging.take(source);
-    // The object has no metadata of a particular file, because another user's file may have the same bytes.
+    // The object has no metadata about a particular file, because another user's file may have the same bytes.
     const keep = async () => {
       await this.#send(taken);
       await taken.discard();
@@ -221,7 +221,7 @@ export class S3Store implements FileStore {
     return key.startsWith(prefix) && /^[0-9a-f]{2}\/[0-9a-f]{62}$/.test(name) ? [name.replace('/', '')] : [];
   }
 
-  /** Throws StoreUnavailable when `send` throws, or when its response does not begin in time. */
+  /** Throws StoreUnavailable when `send` throws, or when the response does not begin in time. */
   async #ask<Answer>(doing: string, send: (options: Asking) => Promise<Answer>): Promise<Answer> {
     const patience = new AbortController();
     // The limit does not apply to the body of the response.

@@ -1,6 +1,6 @@
 /**
- * The fields of each event that `/api/events` selects. Presence is not selected, because a subscription that selects it
- * receives the presence of everyone who shares a chat with the asker.
+ * The fields of each event that `/api/events` selects. Presence is not selected, because a subscription that selects
+ * presence receives the presence of everyone who shares a chat with the asker.
  */
 const envelope = `{
   at

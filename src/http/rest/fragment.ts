@@ -3,7 +3,7 @@ import type { PreparedOperation } from '../../api/document.ts';
 
 /**
  * The objects of the REST API. Each fragment has the name of the corresponding schema in openapi.json. Links to files
- * are valid for one session only, so the documents of events, whose results are shared by many receivers, do not
+ * are valid for one session only. Many receivers share the results of event documents, so these documents do not
  * include links.
  */
 const fragments: Readonly<Record<string, string>> = {
@@ -47,7 +47,7 @@ const fragments: Readonly<Record<string, string>> = {
 const prepared = new WeakMap<GraphQLSchema, Map<string, PreparedOperation>>();
 
 /**
- * Prepares a stored document, with the fragments that it uses. Each document is prepared once per schema, and cached
+ * Prepares a stored document and the fragments that it uses. Each document is prepared once per schema, and cached
  * outside the cache of clients' documents, whose entries could evict it.
  */
 export function prepareStored(schema: GraphQLSchema, document: string): PreparedOperation {

@@ -22,7 +22,7 @@ import { routes } from './table.ts';
 export function serveRest(options: GraphqlOptions): Handler {
   const router = new Router(routes);
   const reference = describeApi(options.schema);
-  // A problem has more details than a GraphQL error: which parameter is wrong, and whether to try again.
+  // A problem has more details than a GraphQL error: it says which parameter is wrong, and whether to try again.
   const mask = (error: unknown) => detailed(options.mask(error), error);
   return async (request, response) => {
     try {

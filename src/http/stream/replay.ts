@@ -22,9 +22,9 @@ export type ReplayOptions<Stretch extends MissedStretch> = {
 };
 
 /**
- * Sends the events that a subscriber has missed, from the position where the subscriber left off until the subscriber
- * is live. The events are read from the log in stretches, as fast as the socket drains. A live subscriber has no Replay
- * object, which saves memory because most streams are idle.
+ * Sends the events that a subscriber has missed, beginning where the subscriber left off, until the subscriber is live.
+ * The events are read from the log in stretches, as fast as the socket drains. A live subscriber has no Replay object,
+ * which saves memory because most streams are idle.
  */
 export class Replay<Stretch extends MissedStretch> {
   readonly #options: ReplayOptions<Stretch>;

@@ -7,8 +7,8 @@ import { Reception, type ReceptionOptions } from './reception.ts';
 import type { Notice } from './wire.ts';
 
 /**
- * How long a node continues to listen to PostgreSQL after it has begun to rely on the broadcast, in ms, so that an
- * intermittent broadcast does not make the node start listening again each time.
+ * How long a node continues to listen to PostgreSQL after it has begun to rely on the broadcast, in ms. The delay
+ * prevents an intermittent broadcast from making the node start to listen again each time.
  */
 const pauseAfterMs = 2_000;
 
@@ -26,7 +26,7 @@ export type BroadcastOptions = ReceptionOptions & {
 
 /**
  * The log through Redis: one node reads the log and publishes it to all nodes. A node that misses something reads the
- * log itself: the broadcast only saves statements and notifications, and nothing depends on it.
+ * log itself. The broadcast only saves statements and notifications, and nothing depends on it.
  */
 export class Broadcast implements FeedBroadcast {
   readonly #options: BroadcastOptions;
@@ -42,7 +42,7 @@ export class Broadcast implements FeedBroadcast {
     const { onNotice, onGap, bell } = options;
     this.#reception = new Reception({
       ...options,
-      // While this node listens to PostgreSQL, it receives the notices from there.
+      // While this node listens to PostgreSQL, it receives the notices directly from PostgreSQL.
       onNotice: (notice) => {
         if (!bell.isOn()) onNotice(notice);
       },

@@ -4,8 +4,8 @@ import { Freshness } from './freshness.ts';
 import { decodeHeader, decodePiece, type Header } from './wire.ts';
 
 /**
- * The maximum amount of data that may wait, in characters and in messages. A node that falls behind drops what does not
- * fit, and reads those events from the log.
+ * The maximum amount of data that may wait, in characters and in messages. A node that falls behind drops the messages
+ * that do not fit, and reads their events from the log.
  */
 const limits = { length: 16 * 1024 * 1024, headers: 1_000, pieces: 10_000 };
 /**
@@ -34,7 +34,7 @@ export class Inbox {
     return this.#heardAt;
   }
 
-  /** Adds a header and returns it; returns null if the message is not a header or is from an older publisher. */
+  /** Adds a header and returns it. Returns null if the message is not a header or is from an older publisher. */
   addHeader(text: string): Header | null {
     const header = decodeHeader(text);
     const now = performance.now();
@@ -57,7 +57,7 @@ export class Inbox {
     this.#length += text.length;
   }
 
-  /** Returns the next header that covers events after `position`, or that says that the log ended there. */
+  /** Returns the next header that covers events after `position` or says that the log ended there. */
   next(position: bigint): ReceivedHeader | null {
     const count = this.#headers.findIndex(({ through }) => through >= position);
     this.#dropHeaders(count === -1 ? this.#headers.length : count);

@@ -1,13 +1,13 @@
 import { shardCount } from './shard.ts';
 
 /**
- * The shards that matter to this node: those with the chat of one of its rooms or with one of its users, or all shards
- * if the node has a listener for the whole server.
+ * The shards that matter to this node: the shards of the chats of its rooms and of its users, or all shards if the node
+ * has a listener for the whole server.
  */
 export class Interest {
   readonly #counts = new Uint32Array(shardCount);
   #all = 0;
-  /** Called when this node becomes interested in a shard, and when it is no longer interested. */
+  /** Called when this node becomes interested in a shard, and when it loses interest in the shard. */
   onChange: (shard: number) => void = () => undefined;
 
   /** Call this for each new room and each new user. */

@@ -58,7 +58,7 @@ function reasonOf({ mutedUntil, type }: Chat): string {
   return type === 'SINGLE' ? 'You cannot write to this person.' : 'You cannot write here.';
 }
 
-/** Returns a new target each time the address asks for a message, even if it is the same message as before. */
+/** Returns a new target each time the address asks for a message, even if the message is the same as before. */
 function useTarget(seq: number | null): { readonly seq: number } | null {
   const [target, setTarget] = useState(() => (seq === null ? null : { seq }));
   useEffect(() => {

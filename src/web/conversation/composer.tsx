@@ -104,8 +104,8 @@ function findLastOwn({ messages, viewer }: State, chatId: string): Message | und
 }
 
 /**
- * Returns the text of a field with the selection replaced by a piece of text. Also focuses the field and puts the caret
- * after the piece.
+ * Returns the text of a field after replacing the selection with a piece of text. Also focuses the field and puts the
+ * caret after the piece.
  */
 function insert(piece: string, text: string, field: HTMLTextAreaElement | null): string {
   const { selectionStart: start, selectionEnd: end } = field ?? {

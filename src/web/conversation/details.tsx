@@ -20,7 +20,7 @@ const types = {
   PUBLIC_CHANNEL: 'Public channel',
 };
 
-/** What a chat is about, who is in it, and what can be changed. */
+/** Shows what a chat is about, who is in it, and what can be changed. */
 export function Details({ chat, rights }: { chat: Chat; rights: ReadonlySet<string> }) {
   return (
     <div className="stack details">

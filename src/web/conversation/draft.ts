@@ -14,7 +14,7 @@ import { describeFailure } from '../failure.ts';
 import { useNotice } from '../notice.tsx';
 import { DraftStore, type Draft } from './draft-store.ts';
 
-/** The draft of a chat, and the actions on it until it is sent. */
+/** The draft of a chat, and the functions that change it until it is sent. */
 export type DraftActions = Draft & {
   reply: (message: Message | null) => void;
   add: (files: readonly File[]) => void;
@@ -44,7 +44,7 @@ export function DraftsProvider({ children }: { children: ReactNode }): ReactNode
   return createElement(Context, { value: store }, children);
 }
 
-/** Returns the draft of a chat without its text, and the functions that change it. */
+/** Returns a chat's draft without its text, and the functions that change the draft. */
 export function useDraftActions(chatId: string): DraftActions {
   const store = useStore();
   const notify = useNotice();
@@ -67,7 +67,7 @@ export function useDraftActions(chatId: string): DraftActions {
   return useMemo(() => ({ ...draft, ...actions }), [draft, actions]);
 }
 
-/** Returns the parts of the draft in a chat other than its text. */
+/** Returns the parts of a chat's draft other than its text. */
 export function useDraftOf(chatId: string): Draft {
   const store = useStore();
   return useSyncExternalStore(store.subscribe, () => store.of(chatId));

@@ -5,7 +5,7 @@ import { EntryForm } from './entry-form.tsx';
 import { ForgottenForm } from './forgotten-form.tsx';
 import { SentNote } from './sent-note.tsx';
 
-/** What a visitor is doing. `sent` means that they are being told about an email on its way. */
+/** What a visitor is doing. `sent` means that the page tells the visitor that an email is on its way. */
 type Step = { kind: 'sign-in' | 'sign-up' | 'forgotten' } | { kind: 'sent'; text: string };
 
 /**
@@ -16,7 +16,7 @@ export function Entry({ inviteCode, chatName }: { inviteCode: string | null; cha
   const [step, go] = useState<Step>({ kind: inviteCode === null ? 'sign-in' : 'sign-up' });
   const [email, setEmail] = useState('');
   const features = useFeatures();
-  // Until the server answers, sign-up is offered, because most servers allow it.
+  // Until the server answers, the page offers sign-up, because most servers allow it.
   const canSignUp = features === null || features.has('SIGN_UP') || features.has('SIGN_UP_BY_INVITE');
   const show = (kind: 'sign-in' | 'sign-up' | 'forgotten', label: string) => (
     <button className="link-button" onClick={() => go({ kind })}>

@@ -104,8 +104,8 @@ function ReadMarker({ chatId }: { chatId: string }) {
 }
 
 /**
- * Returns which row the pointer or the focus is on, which row the Tab key leads to (null means the newest), and the
- * event handlers that keep track of both.
+ * Returns which row the pointer or the focus is on, which row the Tab key leads to (null means the newest row), and the
+ * event handlers that keep track of both rows.
  */
 function useActiveRow() {
   const [active, setActive] = useState<string | null>(null);

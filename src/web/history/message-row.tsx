@@ -27,10 +27,10 @@ export type RowState = {
 
 type Props = { item: Item; before: Item | undefined } & RowState;
 
-/** Consecutive messages of the same sender are shown as one group if they are less than this far apart. */
+/** Consecutive messages from the same sender are shown as one group if the time between them is less than this. */
 const groupMs = 5 * 60_000;
 
-/** One message of a chat. */
+/** One message in a chat. */
 export const MessageRow = memo(function MessageRow({ item, before, ...state }: Props) {
   const { message, pending } = item;
   const at = message?.createdAt ?? new Date().toISOString();

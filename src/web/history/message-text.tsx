@@ -5,7 +5,7 @@ const parts = /```([^]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]']
 
 /**
  * The text of a message. `names` contains the usernames that the message mentions. If it is undefined, everything that
- * looks like a mention is shown as one.
+ * looks like a mention is shown as a mention.
  */
 export const MessageText = memo(function MessageText({ text, names }: { text: string; names?: ReadonlySet<string> }) {
   const shown: ReactNode[] = [];

@@ -6,7 +6,7 @@ const maxRows = 160;
 /** The number of rows at the end of a chat, and the number of rows that are added or removed at a time. */
 const endRows = 70;
 const stepRows = 20;
-/** More rows are added when less than this is left to scroll. */
+/** More rows are added when the remaining distance to scroll is less than this. */
 const edgePx = 700;
 /** If the user is within this distance of the end, the newest messages stay visible when more arrive. */
 const endPx = 48;
@@ -23,7 +23,7 @@ type Props = {
   target: { readonly seq: number } | null;
   /** Called with whether the newest messages are visible. */
   onEnd: (isAtEnd: boolean) => void;
-  /** The row that the Tab key leads to. If there is no such row, it leads to the last one. */
+  /** The row that the Tab key leads to. If there is no such row, the Tab key leads to the last row. */
   stop: string | null;
   renderRow: (item: Item, before: Item | undefined, isTabStop: boolean) => ReactNode;
   /** Shown above the first message. */
@@ -36,8 +36,8 @@ type Anchor = { key: string; top: number };
 
 /**
  * Shows a long list of messages but renders only the rows around the visible part. When rows are added or removed above
- * that part, it does not move, because a row that remains is kept at its position. The list does not need to know the
- * heights of rows, so it never jumps to correct an estimate.
+ * the visible part, that part does not move, because one of the remaining rows is kept at its position. The list does
+ * not need to know the heights of rows, so it never jumps to correct an estimate.
  */
 export class MessageScroller extends Component<Props, State> {
   override state: State = { from: null };
@@ -160,8 +160,8 @@ export class MessageScroller extends Component<Props, State> {
   }
 
   /**
-   * Adds rows in a direction in which few are left to scroll to, or loads more messages if all loaded ones are already
-   * rendered.
+   * Adds rows in a direction in which few rows are left to scroll to, or loads more messages if all loaded messages are
+   * already rendered.
    */
   #extend(isScrolling = false): void {
     const { current } = this.#scroller;

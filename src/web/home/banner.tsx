@@ -2,7 +2,7 @@ import { useClient, useConnection } from 'parley-client/react';
 import { useEffect, useState } from 'react';
 import { Icon } from '../icon.tsx';
 
-/** Brief interruptions of the connection are normal, so one that is shorter than this is not shown. */
+/** Brief interruptions of the connection are normal, so interruptions that are shorter than this are not shown. */
 const patienceMs = 1_500;
 
 /**

@@ -60,7 +60,9 @@ export function Sessions() {
   );
 }
 
-/** Returns the browser and the system that a User-Agent header names, or the header itself if it names none. */
+/**
+ * Returns the browser and the system that a User-Agent header names, or the header itself if it names no known browser.
+ */
 function describeDevice(userAgent: string | null): string {
   if (userAgent === null) return 'Unknown device';
   const browser = /(Firefox|Edg|Chrome|Safari)\//.exec(userAgent)?.[1]?.replace('Edg', 'Edge');

@@ -8,7 +8,7 @@ const themes: readonly { theme: Theme; icon: IconName; label: string }[] = [
   { theme: 'dark', icon: 'moon', label: 'Dark' },
 ];
 
-/** The choice between a light theme, a dark one, and the preference of the system. */
+/** The choice between a light theme, a dark theme, and the preference of the system. */
 export function ThemeChoice() {
   const [chosen, setChosen] = useState(readTheme);
   return (

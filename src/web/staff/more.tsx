@@ -1,4 +1,4 @@
-/** A button that shows more of a list, if there are more entries. */
+/** A button that shows more entries of a list, if there are any. */
 export function More({
   page,
   onMore,

@@ -1,7 +1,7 @@
 import { graphql, type ResultOf } from 'parley-client/tada';
 import { staffUser } from './staff-user.ts';
 
-/** The newest reports, either the open ones or the resolved ones. */
+/** The newest reports: either the open reports or the resolved reports. */
 export const reportsDocument = graphql(
   `
     query Reports($isOpen: Boolean!, $first: Int!) {

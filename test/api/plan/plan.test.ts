@@ -89,7 +89,7 @@ async function compare(
     const what = `seed ${seed + number}: ${document.head} { ${document.selections} } ${document.fragments} ${JSON.stringify(document.variables)}`;
     expect({ ...planned, statements: null }, what).toEqual({ ...plain, statements: null });
     expect({ ...again, statements: null }, what).toEqual({ ...plain, statements: null });
-    // The number of times that a loader runs depends on which answers from the database arrive first.
+    // The number of times that a loader runs depends on the order in which the answers from the database arrive.
     // After an error, the response may arrive while other fields still have statements to send.
     const sent = plain.body.includes('"errors"') ? [] : plain.statements;
     const sentAgain = plain.body.includes('"errors"') ? [] : again.statements;

@@ -67,7 +67,7 @@ async function openByUrl(node: TestServer, by: { token: string }): Promise<Event
   return stream;
 }
 
-/** Expects that the last two frames are those of a stream that ended for good: the reason, and the end. */
+/** Expects that the last two frames are those of a stream that ended permanently: the reason and the end. */
 function expectEndedForGood(frames: Frame[], code: string): void {
   const [next, complete] = frames.slice(-2);
   expect(next).toMatchObject({ id: null, event: 'next', data: { errors: [{ extensions: { code } }] } });

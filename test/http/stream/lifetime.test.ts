@@ -69,8 +69,8 @@ function requestText(person: { token: string }, version: string, body: string): 
 const getLine = `GET /graphql?${new URLSearchParams({ query: eventsDocument })} HTTP/1.1`;
 
 /**
- * Returns how many session lookups are waiting for the table. Presence also writes to the table, and its writes may
- * wait too.
+ * Returns how many session lookups are waiting for the table. Presence also writes to this table, and its writes may
+ * also wait.
  */
 const countWaiting = async () => {
   const { rowCount } = await server.sql.query(
@@ -228,8 +228,8 @@ test('a node that has announced its stop answers whatever reaches it on a connec
   // The server still listens and keeps connections open, so that no client has to open a new one.
   early.write(read);
   expect((await once(early, 'data'))[0]).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: keep-alive\r\n/i);
-  // Once the streams have ended, the server refuses new connections. On an existing connection, even that of a stream,
-  // a proxy may already be sending a request.
+  // Once the streams have ended, the server refuses new connections. On an existing connection, even on the connection
+  // of a stream, a proxy may already be sending a request.
   await expect.poll(() => streamed, { timeout: 5_000 }).toMatch(/\r\n0\r\n\r\n$/);
   await expect(fetch(going.url)).rejects.toThrow('fetch failed');
   stream.removeAllListeners('data');

@@ -190,7 +190,7 @@ test.for([
   const [ada, grace] = [await signUp(server, 'ada'), await signUp(server, 'grace')];
   const chatId = await createGroup(ada, [grace]);
   const after = (await ada.ask('{ viewer { eventCursor } }')).viewer.eventCursor;
-  // The text has few characters, but each takes three bytes, so an event has nearly 1,000 bytes.
+  // The text has few characters, but each character takes three bytes, so an event has nearly 1,000 bytes.
   const say = () => insertMessage(server, chatId, grace, '語'.repeat(250));
   const read = async () => {
     await using stream = await openStream(server, ada, eventsDocument, { variables: { after } });

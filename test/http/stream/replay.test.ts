@@ -21,8 +21,8 @@ afterEach(() => void vi.useRealTimers());
 const asker: Asker = { kind: 'SESSION', userId: 1n, sessionId: 1n, expiresAt: new Date(0) };
 
 /**
- * Returns a document that shows `length` characters of each event, and nothing of events for which `isShown` returns
- * false.
+ * Returns a document that shows `length` characters of each event, but shows nothing for events for which `isShown`
+ * returns false.
  */
 function documentWith({
   length = 100,
