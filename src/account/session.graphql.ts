@@ -15,10 +15,10 @@ builder.prismaObjectFields(SessionRef, (t) => ({
   isCurrent: t.boolean({ resolve: ({ id }, _, context) => findViewer(context)?.sessionId === id }),
 }));
 
-// Only the user to whom a session belongs can look it up as a node.
+// A user can look up only their own sessions as nodes.
 registerNode('Session', async (context, keys) => {
   const asker = requireAsker(context);
-  // A program never sees the sessions of the user for whom it acts.
+  // A program that acts as a user never sees the user's sessions.
   if (asker.kind === 'KEY') return new Map();
   const sessions = await findSessions(context.accounts, asker, keys.map(BigInt));
   return new Map(sessions.map((session) => [String(session.id), session]));

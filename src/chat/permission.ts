@@ -38,7 +38,7 @@ export type ChatAccess = {
   isPeerErased?: boolean;
 };
 
-/** The access, and the role of the member whom the action affects. A user who is not a member counts as a MEMBER. */
+/** The access, and the role of the member that the action affects. A user who is not a member counts as a MEMBER. */
 export type Case = ChatAccess & { targetRole?: MemberRole | null };
 
 /** The scope that a program needs for each action, in addition to the rights of its user. */

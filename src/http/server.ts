@@ -72,11 +72,9 @@ export async function openHttpServer(
   const answers = new UnreadAnswers(options.unread ?? unreadLimits, options);
   const access = options.accessLog === true ? new AccessLog(options.log, options.addressOf) : null;
   const server = createServer({ ...limits, keepAliveTimeout: options.keepAliveMs }, (request, response) => {
-    // The rest of a request that was refused with 408: it must not have an effect after all.
-    if (request.socket.writableEnded) {
-      request.socket.destroy();
-      return;
-    }
+    // The connection is already closing, for example because this request was refused with 408 before it was complete.
+    // The request can no longer be answered, so it must not have an effect either.
+    if (request.socket.writableEnded) return;
     drain.watchRequest(request, response);
     answers.limit(request, response);
     const { scope, span } = openScope(request, options);

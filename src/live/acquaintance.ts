@@ -27,7 +27,7 @@ export async function readCircles(pool: pg.Pool, userIds: readonly bigint[], max
   return circles;
 }
 
-/** Returns the people whom these events are about, if the events go to their acquaintances. */
+/** Returns the subjects of these events, if the events go to the acquaintances of their subjects. */
 export function subjectsOf(events: readonly LoggedEvent[]): bigint[] {
   return events.flatMap(({ audience, userId }) => (audience === 'ACQUAINTANCES' && userId !== null ? [userId] : []));
 }

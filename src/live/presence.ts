@@ -131,7 +131,7 @@ export class PresenceNews {
 }
 
 /**
- * Sends each change to the members of the person's chats (`circles`), except to people whom that person has blocked.
+ * Sends each change to the members of the person's chats (`circles`), except to people that the person has blocked.
  * People who connected after `watchers` was read see the current state anyway.
  */
 export function publishPresences(

@@ -94,8 +94,7 @@ export function addTo(audience: Map<Outlet, Listener[]>, listener: Listener): vo
 }
 
 /**
- * Returns the audience together with the listeners of the person to whom the event is addressed, and each listener only
- * once.
+ * Returns the audience together with the listeners of the event's addressee. Each listener is included only once.
  */
 export function withPerson(audience: Audience, person: Person, event: LoggedEvent): Audience {
   const everyone = new Map<Outlet, Listener[]>();

@@ -10,7 +10,7 @@ import { requireUser } from './user.ts';
 import type { Asker } from '../core/asker.ts';
 import { unnest } from '../postgres/unnest.ts';
 
-/** A user whom the asker has blocked, and the time of the block. */
+/** A user that the asker has blocked, and the time of the block. */
 export type BlockedUser = Block & { blocked: User };
 
 /**

@@ -58,7 +58,7 @@ const queueOf = async (by: Person, isOpen: boolean | null): Promise<string[]> =>
   return (await by.ask(document, { isOpen })).admin.reports.edges.map(({ node }: Data) => node.id);
 };
 
-test('staff see what was reported, by whom and why, and the reporter sees that it exists and when it is resolved', async () => {
+test('staff see what was reported, who reported it and why, and the reporter sees that it exists and when it is resolved', async () => {
   const { id } = await offend();
   const report = await reportMessage(grace, id, { comment: ' He does this daily. ' });
   expect(report).toMatchObject({ __typename: 'Report', reason: 'HARASSMENT', resolvedAt: null, ...nothing });

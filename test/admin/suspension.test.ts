@@ -123,7 +123,7 @@ test('a suspension that is written with psql ends the sessions, and none can be 
   await unsuspendUser(ada, grace.userId);
 });
 
-describe('who may suspend whom:', () => {
+describe('who may suspend which users:', () => {
   test('admins may suspend everyone but themselves', async () => {
     expect((await suspendUser(ada, marge.userId)).__typename).toBe('AdminUser');
     expect((await unsuspendUser(ada, marge.userId)).__typename).toBe('AdminUser');

@@ -17,7 +17,7 @@ const inChat = (id: number, kind: string, userId: string | null = null): Row => 
   userId,
 });
 
-/** The events of a chat with two members, of whom the second is removed by event 12. */
+/** The events of a chat with two members. Event 12 removes the second member. */
 const log = [
   inChat(9, 'NewMessage'),
   inChat(10, 'NewMessage'),

@@ -1,11 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { signUp } from '../support/client.ts';
+import { signUp, type Person } from '../support/client.ts';
 import { startServer } from '../support/server.ts';
 import { openRaw as open, refusalOf } from '../support/raw-http.ts';
 import { sharedServer } from '../support/shared-server.ts';
 
 const server = await sharedServer();
+
+/** A request that opens a stream of events. */
+function streamRequest({ token }: Person): string {
+  const body = JSON.stringify({ query: 'subscription { events { __typename } }' });
+  const headers = [
+    'host: x',
+    'accept: text/event-stream',
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+    `authorization: Bearer ${token}`,
+  ];
+  return `POST /graphql/stream HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
+}
 
 test.each([
   ['no HTTP', 'HELO example.com\r\n', 400, 'The request is not valid HTTP/1.1.'],
@@ -46,15 +59,7 @@ test('a client that is still sending headers can read that they are too large', 
 test('a stream ends without a second response when something unreadable follows its request', async () => {
   const ada = await signUp(server, 'ada');
   const connection = open(server.url);
-  const body = JSON.stringify({ query: 'subscription { events { __typename } }' });
-  const headers = [
-    'host: x',
-    'accept: text/event-stream',
-    'content-type: application/json',
-    `content-length: ${body.length}`,
-    `authorization: Bearer ${ada.token}`,
-  ];
-  connection.socket.write(`POST /graphql/stream HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
+  connection.socket.write(streamRequest(ada));
   await expect.poll(connection.answer).toContain('EventEnvelope');
   connection.socket.write('\0\0\r\n\r\n');
   await connection.closed;
@@ -65,15 +70,7 @@ test('CONNECT behind a request that has not been answered closes the connection,
   const stopping = await startServer();
   const ada = await signUp(stopping, 'ada');
   const connection = open(stopping.url);
-  const body = JSON.stringify({ query: 'subscription { events { __typename } }' });
-  const headers = [
-    'host: x',
-    'accept: text/event-stream',
-    'content-type: application/json',
-    `content-length: ${body.length}`,
-    `authorization: Bearer ${ada.token}`,
-  ];
-  connection.socket.write(`POST /graphql/stream HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n${body}`);
+  connection.socket.write(streamRequest(ada));
   await expect.poll(connection.answer).toContain('EventEnvelope');
   connection.socket.write('CONNECT elsewhere.test:443 HTTP/1.1\r\nhost: elsewhere.test\r\n\r\n');
   await connection.closed;

@@ -138,6 +138,16 @@ test('when a node is closed, the other takes over immediately', async () => {
   await expectAll();
 });
 
+test('a node that rests after a full batch is closed immediately', async () => {
+  await sendMessages(1);
+  const minutes = { usual: 100_000, busy: 100_000, maxBusyMs: 0 };
+  const resting = openNode({ batchSize: 1, rest: minutes });
+  await expect.poll(async () => (await listEffects()).length).toBe(1);
+  await resting.consumer.close();
+  openNode();
+  await expectAll();
+});
+
 test('when a node dies in the middle of a transaction, another node repeats the transaction', async () => {
   await sendMessages(10);
   const proxy = await openProxy(database.url);

@@ -16,7 +16,7 @@ beforeAll(async () => {
   ada = await signUp(server, 'ada');
 });
 
-/** Signs up a new Grace and a new Linus, neither of whom blocks the other. */
+/** Signs up a new Grace and a new Linus, who have not blocked each other. */
 async function meet(): Promise<void> {
   const suffix = Math.random().toString(36).slice(2);
   [grace, linus] = await Promise.all([signUp(server, `grace-${suffix}`), signUp(server, `linus-${suffix}`)]);

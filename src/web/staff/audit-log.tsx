@@ -36,7 +36,7 @@ const pageSize = 30;
 /** Matches an enum value of the API, or a timestamp. */
 const readable = /^([A-Z_]+|\d{4}-\d\d-\d\dT.*)$/;
 
-/** A log of what was done on the server and by whom. For admins. */
+/** The audit log of the server, for admins. */
 export function AuditLog() {
   const [count, setCount] = useState(pageSize);
   const ask = useCallback(
